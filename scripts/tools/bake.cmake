@@ -1,0 +1,24 @@
+# Writes OUT, a C file that holds every Lua source of FILES (relative to ROOT)
+# as text. Text, not bytecode: hosts run other LuaJITs.
+set(arrays "")
+set(rows "")
+set(count 0)
+foreach(file ${FILES})
+  file(READ ${ROOT}/${file} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(REGEX REPLACE "^lua/(.*)\\.lua$" "\\1" module ${file})
+  string(REGEX REPLACE "/init$" "" module ${module})
+  string(REPLACE "/" "." module ${module})
+  string(APPEND arrays
+    "static const unsigned char text_${count}[] = {${bytes}0};\n")
+  string(APPEND rows
+    "    {\"${module}\", \"${file}\", text_${count}, sizeof text_${count} - 1},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+file(WRITE ${OUT} "/* Written by scripts/tools/bake.cmake. */
+#include \"baked.h\"
+
+${arrays}
+const mp_Baked mp_baked[] = {
+${rows}    {0, 0, 0, 0}};
+")
