@@ -1,0 +1,31 @@
+/*
+ * bind.h: what the binding files share.
+ *
+ * Each bind_<x>.c adds its Lua-callable C functions (f_name) to one table,
+ * which only lua/moonpipe/native.lua sees. A function that can fail returns
+ * its value, or nil, message, kind; it raises only for wrong arguments.
+ *
+ * Threads: the thread of the lua_State.
+ */
+#ifndef MP_BIND_H
+#define MP_BIND_H
+
+#include "err.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* [-0, +1] The loader of the table of all native functions, for
+ * package.preload["moonpipe.c"]. */
+int mp_bind_open(lua_State *L);
+
+/* [-0, +0] Each adds its functions to the table at the top of the stack. */
+void mp_bind_json(lua_State *L);
+void mp_bind_load(lua_State *L);
+void mp_bind_job(lua_State *L);
+void mp_bind_sys(lua_State *L);
+
+/* [-0, +3] Pushes nil, message, kind; returns 3 for `return`. */
+int mp_bind_fail(lua_State *L, const mp_Error *err);
+
+#endif
