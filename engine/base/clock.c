@@ -1,0 +1,32 @@
+/* clock.c: see clock.h. */
+#include "clock.h"
+
+#include <time.h>
+
+#define MICRO         1000000
+#define HUNDRED_YEARS 3.2e9 /* seconds */
+
+static int64_t read_us(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * MICRO + now.tv_nsec / 1000;
+}
+
+int64_t mp_clock_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t mp_clock_thread_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
+int64_t mp_clock_after(double seconds)
+{
+    if (!(seconds < HUNDRED_YEARS)) return MP_CLOCK_NEVER;
+    if (seconds < 0) seconds = 0;
+    return mp_clock_us() + (int64_t)(seconds * MICRO + 0.5);
+}

@@ -1,0 +1,66 @@
+/* os.c: see os.h. */
+#include "os.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static unsigned generation;
+static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+
+static void count_fork(void)
+{
+    generation++; /* the child has one thread: no lock, no atomic */
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
+
+unsigned mp_os_generation(void)
+{
+    pthread_once(&watch_once, watch_forks);
+    return generation;
+}
+
+mp_Status mp_os_waker(int *fd, mp_Error *err)
+{
+    *fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (*fd < 0) return mp_err_os(err, errno, "cannot make an eventfd");
+    return MP_OK;
+}
+
+void mp_os_wake(int fd)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    ssize_t written = write(fd, &one, sizeof one);
+
+    (void)written; /* a full counter is readable all the same */
+    errno = saved;
+}
+
+void mp_os_calm(int fd)
+{
+    uint64_t count;
+    ssize_t got = read(fd, &count, sizeof count);
+
+    (void)got; /* nothing to read: it was silent already */
+}
+
+bool mp_os_wait(int fd, int64_t timeout_us)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    struct timespec limit = {.tv_sec = timeout_us / 1000000,
+                             .tv_nsec = timeout_us % 1000000 * 1000};
+
+    return ppoll(&poll_fd, 1, timeout_us < 0 ? NULL : &limit, NULL) != 0;
+}
+
+void mp_os_close(int fd)
+{
+    if (fd >= 0) close(fd);
+}

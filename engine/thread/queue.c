@@ -1,0 +1,73 @@
+/* queue.c: see queue.h. */
+#include "queue.h"
+
+#include "os.h"
+
+#include <string.h>
+
+mp_Status mp_queue_init(mp_Queue *queue, mp_Error *err)
+{
+    memset(queue, 0, sizeof *queue);
+    pthread_mutex_init(&queue->lock, NULL);
+    return mp_os_waker(&queue->waker, err);
+}
+
+void mp_queue_term(mp_Queue *queue)
+{
+    mp_os_close(queue->waker);
+    pthread_mutex_destroy(&queue->lock);
+}
+
+void mp_queue_push(mp_Queue *queue, mp_Node *node)
+{
+    bool ring;
+
+    node->next = NULL;
+    pthread_mutex_lock(&queue->lock);
+    ring = queue->armed;
+    queue->armed = false;
+    if (queue->last)
+        queue->last->next = node;
+    else
+        queue->first = node;
+    queue->last = node;
+    pthread_mutex_unlock(&queue->lock);
+    if (ring) mp_os_wake(queue->waker);
+}
+
+mp_Node *mp_queue_drain(mp_Queue *queue)
+{
+    mp_Node *first;
+
+    /* calm before the take: a ring that comes in between is a spurious one,
+     * the other way round it would be lost */
+    if (queue->keep_armed) mp_os_calm(queue->waker);
+    pthread_mutex_lock(&queue->lock);
+    first = queue->first;
+    queue->first = queue->last = NULL;
+    queue->armed = queue->keep_armed;
+    pthread_mutex_unlock(&queue->lock);
+    return first;
+}
+
+bool mp_queue_arm(mp_Queue *queue)
+{
+    bool empty;
+
+    pthread_mutex_lock(&queue->lock);
+    empty = queue->first == NULL;
+    queue->armed = empty || queue->keep_armed;
+    pthread_mutex_unlock(&queue->lock);
+    return empty;
+}
+
+void mp_queue_keep_armed(mp_Queue *queue)
+{
+    bool ring;
+
+    pthread_mutex_lock(&queue->lock);
+    queue->keep_armed = queue->armed = true;
+    ring = queue->first != NULL;
+    pthread_mutex_unlock(&queue->lock);
+    if (ring) mp_os_wake(queue->waker);
+}

@@ -1,0 +1,248 @@
+/*
+ * io.c: the I/O thread's loop, its timer heap, its life.
+ *
+ * `shared` and its count are guarded by `shared_lock`. In a forked child the
+ * thread does not exist: the child forgets the parent's and makes its own at
+ * the next acquire; engines that hold the old one notice by the generation
+ * (os.h) and never touch it again.
+ */
+#include "io.h"
+
+#include "alloc.h"
+#include "clock.h"
+#include "os.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define FIRST_TIMERS 64
+
+struct mp_Io {
+    pthread_t thread;
+    mp_Queue inbox;
+    atomic_bool stopping;
+    mp_IoTimer **heap; /* binary, the earliest first */
+    size_t timers;
+    size_t cap;
+    unsigned references;
+    unsigned generation;
+};
+
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static mp_Io *shared;
+
+/* The loop that this thread runs: timers need no handle to find it. */
+static _Thread_local mp_Io *mine;
+
+/* --- timers: a binary heap, 1 + index kept in each timer ------------------ */
+
+static void put(mp_Io *io, size_t index, mp_IoTimer *timer)
+{
+    io->heap[index] = timer;
+    timer->place = index + 1;
+}
+
+static void sift_up(mp_Io *io, size_t index, mp_IoTimer *timer)
+{
+    while (index > 0 && timer->at_us < io->heap[(index - 1) / 2]->at_us) {
+        put(io, index, io->heap[(index - 1) / 2]);
+        index = (index - 1) / 2;
+    }
+    put(io, index, timer);
+}
+
+static void sift_down(mp_Io *io, size_t index, mp_IoTimer *timer)
+{
+    size_t child;
+
+    while ((child = 2 * index + 1) < io->timers) {
+        if (child + 1 < io->timers &&
+            io->heap[child + 1]->at_us < io->heap[child]->at_us)
+            child++;
+        if (io->heap[child]->at_us >= timer->at_us) break;
+        put(io, index, io->heap[child]);
+        index = child;
+    }
+    put(io, index, timer);
+}
+
+static mp_Status heap_room(mp_Io *io)
+{
+    size_t cap = io->cap ? io->cap * 2 : FIRST_TIMERS;
+    mp_IoTimer **heap;
+
+    if (io->timers < io->cap) return MP_OK;
+    heap = mp_alloc_resize(io->heap, cap * sizeof *heap);
+    if (!heap) return -MP_KIND_MEMORY;
+    io->heap = heap;
+    io->cap = cap;
+    return MP_OK;
+}
+
+mp_Status mp_io_timer_set(mp_IoTimer *timer, int64_t at_us)
+{
+    mp_Status status = heap_room(mine);
+
+    if (status != MP_OK) return status;
+    timer->at_us = at_us;
+    sift_up(mine, mine->timers++, timer);
+    return MP_OK;
+}
+
+void mp_io_timer_clear(mp_IoTimer *timer)
+{
+    mp_IoTimer *last;
+    size_t index = timer->place - 1;
+
+    if (timer->place == 0) return;
+    timer->place = 0;
+    last = mine->heap[--mine->timers];
+    if (last == timer) return;
+    if (index > 0 && last->at_us < mine->heap[(index - 1) / 2]->at_us)
+        sift_up(mine, index, last);
+    else
+        sift_down(mine, index, last);
+}
+
+static void fire_due(mp_Io *io)
+{
+    int64_t now = mp_clock_us();
+
+    while (io->timers > 0 && io->heap[0]->at_us <= now) {
+        mp_IoTimer *timer = io->heap[0];
+
+        mp_io_timer_clear(timer);
+        timer->fire(timer);
+    }
+}
+
+/* --- the loop ---------------------------------------------------------------
+ */
+
+static void read_inbox(mp_Io *io)
+{
+    mp_Node *node = mp_queue_drain(&io->inbox);
+
+    while (node) {
+        mp_JobMessage *message = (mp_JobMessage *)node;
+
+        node = node->next; /* the job may be gone after act */
+        message->act(message->job);
+    }
+}
+
+static void sleep_until_due(mp_Io *io)
+{
+    int64_t wait_us = -1;
+
+    if (!mp_queue_arm(&io->inbox)) return;
+    if (io->timers > 0) {
+        wait_us = io->heap[0]->at_us - mp_clock_us();
+        if (wait_us < 0) wait_us = 0;
+    }
+    if (mp_os_wait(io->inbox.waker, wait_us)) mp_os_calm(io->inbox.waker);
+}
+
+static void *run(void *arg)
+{
+    mp_Io *io = arg;
+
+    mine = io;
+    while (!atomic_load(&io->stopping)) {
+        sleep_until_due(io);
+        read_inbox(io);
+        fire_due(io);
+    }
+    return NULL;
+}
+
+/* --- its life
+ * ----------------------------------------------------------------- */
+
+static void forget_parent(void)
+{
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    shared_lock = fresh;
+    shared = NULL;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
+/* Every signal stays with the host's threads. */
+static mp_Status start_thread(mp_Io *io, mp_Error *err)
+{
+    sigset_t all, old;
+    int failed;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    failed = pthread_create(&io->thread, NULL, run, io);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!failed) return MP_OK;
+    return mp_err_set(err, MP_KIND_MEMORY, "cannot start the I/O thread");
+}
+
+static void discard(mp_Io *io)
+{
+    mp_queue_term(&io->inbox);
+    mp_alloc_free(io->heap);
+    mp_alloc_free(io);
+}
+
+static mp_Status make(mp_Io **out, mp_Error *err)
+{
+    mp_Io *io = mp_alloc_zero(1, sizeof *io);
+    mp_Status status;
+
+    if (!io) return mp_err_memory(err);
+    status = mp_queue_init(&io->inbox, err);
+    if (status == MP_OK) status = start_thread(io, err);
+    if (status != MP_OK) {
+        discard(io);
+        return status;
+    }
+    io->generation = mp_os_generation();
+    *out = io;
+    return MP_OK;
+}
+
+mp_Status mp_io_acquire(mp_Io **io, mp_Error *err)
+{
+    mp_Status status = MP_OK;
+
+    pthread_once(&fork_once, watch_forks);
+    pthread_mutex_lock(&shared_lock);
+    if (!shared) status = make(&shared, err);
+    if (status == MP_OK) shared->references++;
+    *io = shared;
+    pthread_mutex_unlock(&shared_lock);
+    return status;
+}
+
+void mp_io_release(mp_Io *io)
+{
+    bool last;
+
+    if (io->generation != mp_os_generation()) return; /* the parent's */
+    pthread_mutex_lock(&shared_lock);
+    last = --io->references == 0;
+    if (last) shared = NULL;
+    pthread_mutex_unlock(&shared_lock);
+    if (!last) return;
+    atomic_store(&io->stopping, true);
+    mp_os_wake(io->inbox.waker);
+    pthread_join(io->thread, NULL);
+    discard(io);
+}
+
+void mp_io_send(mp_Io *io, mp_JobMessage *message)
+{
+    mp_queue_push(&io->inbox, &message->node);
+}

@@ -1,0 +1,42 @@
+/*
+ * io.h: the one I/O thread of the process.
+ *
+ * All engines share it; each holds a reference, the first starts the thread
+ * and the last joins it. It sleeps in one epoll over its inbox, and holds a
+ * heap of timers. Jobs reach it as messages; what runs here runs on its
+ * thread alone and takes no lock.
+ *
+ * Threads: mp_io_acquire, mp_io_release, mp_io_send from any; the timer
+ * functions only on the I/O thread.
+ */
+#ifndef MP_IO_H
+#define MP_IO_H
+
+#include "job.h"
+
+typedef struct mp_Io mp_Io;
+
+typedef struct mp_IoTimer {
+    int64_t at_us;
+    size_t place; /* 1 + index in the heap; 0 while it is not set */
+    void (*fire)(struct mp_IoTimer *timer);
+} mp_IoTimer;
+
+/* Gives the process's I/O thread and starts it if need be. `memory` or `fds`
+ * where the system has no thread or descriptor left. */
+mp_Status mp_io_acquire(mp_Io **io, mp_Error *err);
+
+/* Gives the reference back; the last one joins the thread. */
+void mp_io_release(mp_Io *io);
+
+/* Moves [message] to the I/O thread, which calls its act. */
+void mp_io_send(mp_Io *io, mp_JobMessage *message);
+
+/* Sets [timer], which must not be set, to fire at [at_us]. `memory` if the
+ * heap cannot grow. The timer must stay alive until it fires or is cleared. */
+mp_Status mp_io_timer_set(mp_IoTimer *timer, int64_t at_us);
+
+/* Clears [timer]; fine if it is not set. */
+void mp_io_timer_clear(mp_IoTimer *timer);
+
+#endif
