@@ -15,13 +15,21 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/* [-0, +1] The loader of the table of all native functions, for
- * package.preload["moonpipe.c"]. */
+/* [-0, +0] Makes all modules of ours known to require. */
+void mp_bind_preload(lua_State *L);
+
+/* [-0, +1] The loader of the table of all native functions, module
+ * "moonpipe.c". */
 int mp_bind_open(lua_State *L);
+
+/* The engine of this VM, borrowed; NULL before "moonpipe.c" was loaded and
+ * while the VM closes. */
+struct mp_Engine *mp_bind_engine(lua_State *L);
 
 /* [-0, +0] Each adds its functions to the table at the top of the stack. */
 void mp_bind_json(lua_State *L);
 void mp_bind_load(lua_State *L);
+void mp_bind_task(lua_State *L);
 void mp_bind_job(lua_State *L);
 void mp_bind_sys(lua_State *L);
 

@@ -238,6 +238,11 @@ void mp_engine_interrupt(mp_Engine *engine)
     mp_os_wake(engine->answers.waker);
 }
 
+bool mp_engine_is_interrupted(mp_Engine *engine)
+{
+    return atomic_load(&engine->interrupt);
+}
+
 bool mp_engine_interrupted(mp_Engine *engine)
 {
     return atomic_exchange(&engine->interrupt, false);

@@ -53,6 +53,9 @@ size_t mp_engine_live(const mp_Engine *engine);
 /* Wakes mp_engine_wait and sets a flag. From any thread or signal handler. */
 void mp_engine_interrupt(mp_Engine *engine);
 
+/* Whether the flag is set. From any thread. */
+bool mp_engine_is_interrupted(mp_Engine *engine);
+
 /* Takes the flag: true once per interrupt. */
 bool mp_engine_interrupted(mp_Engine *engine);
 

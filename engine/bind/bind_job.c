@@ -1,0 +1,192 @@
+/*
+ * bind_job.c: submit, cancel, drain, wait, seen from Lua.
+ *
+ * The engine of a lua_State is a userdata that all functions share as their
+ * upvalue; its __gc is the sentinel that makes closing the VM safe at any
+ * moment: it cancels, waits and joins.
+ */
+#include "bind.h"
+
+#include "clock.h"
+#include "engine.h"
+#include "timer.h"
+
+#define ENGINE_KEY "moonpipe.engine"
+
+typedef struct Holder {
+    mp_Engine *engine;
+} Holder;
+
+static int f_gc(lua_State *L)
+{
+    Holder *holder = lua_touserdata(L, 1);
+
+    mp_engine_free(holder->engine);
+    holder->engine = NULL;
+    return 0;
+}
+
+static mp_Engine *engine_of(lua_State *L)
+{
+    Holder *holder = lua_touserdata(L, lua_upvalueindex(1));
+
+    if (!holder->engine) luaL_error(L, "the engine is closed");
+    return holder->engine;
+}
+
+mp_Engine *mp_bind_engine(lua_State *L)
+{
+    Holder *holder;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, ENGINE_KEY);
+    holder = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return holder ? holder->engine : NULL;
+}
+
+/* [-0, +3] Moves [job] down; gives its id, or nil, message, kind. */
+static int submit(lua_State *L, mp_Job *job)
+{
+    mp_Error err;
+    uint64_t id;
+
+    if (mp_engine_submit(engine_of(L), job, &id, &err) != MP_OK)
+        return mp_bind_fail(L, &err);
+    lua_pushnumber(L, (lua_Number)id);
+    return 1;
+}
+
+/* timer(seconds) -> id: done that many seconds from now */
+static int f_timer(lua_State *L)
+{
+    return submit(L, mp_timer_new(mp_clock_after(luaL_checknumber(L, 1))));
+}
+
+/* cancel(id): its terminal event still comes */
+static int f_cancel(lua_State *L)
+{
+    mp_engine_cancel(engine_of(L), (uint64_t)luaL_checknumber(L, 1));
+    return 0;
+}
+
+static void push_cargo(lua_State *L, const mp_Event *event)
+{
+    if (event->kind == MP_EVENT_FAILED)
+        lua_pushstring(L, event->job->err.message);
+    else if (event->bytes.data)
+        lua_pushlstring(L, event->bytes.data, event->bytes.len);
+    else
+        lua_pushnil(L);
+}
+
+/* Frees the event that the box in upvalue 2 holds: pushing a long string may
+ * raise, and then the next call frees it. */
+static void free_boxed(mp_Event **box)
+{
+    mp_job_free_event(*box);
+    *box = NULL;
+}
+
+/* next_event() -> nil | id, kind, bytes or message, kind of error
+ * kind: 0 chunk, 1 done, 2 failed, 3 cancelled */
+static int f_next_event(lua_State *L)
+{
+    mp_Event **box = lua_touserdata(L, lua_upvalueindex(2));
+
+    free_boxed(box);
+    *box = mp_engine_next(engine_of(L));
+    if (!*box) return 0;
+    lua_pushnumber(L, (lua_Number)(*box)->id);
+    lua_pushinteger(L, (*box)->kind);
+    push_cargo(L, *box);
+    if ((*box)->kind == MP_EVENT_FAILED)
+        lua_pushstring(L, mp_err_name((*box)->job->err.kind));
+    else
+        lua_pushnil(L);
+    free_boxed(box);
+    return 4;
+}
+
+/* wait(seconds or nil) -> true if there is an event. Blocks. */
+static int f_wait(lua_State *L)
+{
+    double seconds = luaL_optnumber(L, 1, -1);
+    int64_t limit_us = seconds < 0 ? -1 : (int64_t)(seconds * 1e6 + 0.5);
+
+    lua_pushboolean(L, mp_engine_wait(engine_of(L), limit_us));
+    return 1;
+}
+
+/* fd() -> a descriptor that is readable while there are events */
+static int f_fd(lua_State *L)
+{
+    lua_pushinteger(L, mp_engine_fd(engine_of(L)));
+    return 1;
+}
+
+/* live() -> jobs not answered yet */
+static int f_live(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)mp_engine_live(engine_of(L)));
+    return 1;
+}
+
+/* interrupted() -> true once after Ctrl-C */
+static int f_interrupted(lua_State *L)
+{
+    lua_pushboolean(L, mp_engine_interrupted(engine_of(L)));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"timer", f_timer},
+    {"cancel", f_cancel},
+    {"next_event", f_next_event},
+    {"wait", f_wait},
+    {"fd", f_fd},
+    {"live", f_live},
+    {"interrupted", f_interrupted},
+    {NULL, NULL},
+};
+
+/* [-0, +1] Pushes the holder with its sentinel, kept in the registry too. */
+static void push_holder(lua_State *L)
+{
+    Holder *holder = lua_newuserdata(L, sizeof *holder);
+    mp_Error err;
+
+    holder->engine = NULL;
+    lua_newtable(L);
+    lua_pushcfunction(L, f_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    if (mp_engine_new(&holder->engine, &err) != MP_OK)
+        luaL_error(L, "%s", err.message);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, ENGINE_KEY);
+}
+
+static int f_gc_box(lua_State *L)
+{
+    free_boxed(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* [-0, +1] Pushes the box in which an event rests while its cargo is pushed. */
+static void push_box(lua_State *L)
+{
+    mp_Event **box = lua_newuserdata(L, sizeof *box);
+
+    *box = NULL;
+    lua_newtable(L);
+    lua_pushcfunction(L, f_gc_box);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+}
+
+void mp_bind_job(lua_State *L)
+{
+    push_holder(L);
+    push_box(L);
+    luaL_openlib(L, NULL, functions, 2);
+}

@@ -1,0 +1,63 @@
+/*
+ * main.c: the program `moonpipe`: argv, signals, the exit code.
+ *
+ * The first Ctrl-C cancels what runs and ends with 130, a second one ends at
+ * once: a compiled Lua loop does not hear the first.
+ */
+#include "moonpipe.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static moonpipe_Engine *engine;
+static volatile sig_atomic_t signal_seen;
+
+static void on_interrupt(int number)
+{
+    if (signal_seen) _exit(128 + number);
+    signal_seen = number;
+    moonpipe_interrupt(engine);
+}
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+static int wants_no_jit(int argc, char **argv)
+{
+    for (int i = 1; i < argc && argv[i][0] == '-'; i++)
+        if (strcmp(argv[i], "--jit=off") == 0) return 1;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    moonpipe_Config config;
+    int code;
+
+    moonpipe_config_init(&config);
+    config.jit = !wants_no_jit(argc, argv);
+    engine = moonpipe_open(&config);
+    if (!engine) {
+        fputs("moonpipe: cannot start: no memory or no descriptor\n", stderr);
+        return MOONPIPE_FAILED;
+    }
+    handle(SIGPIPE, SIG_IGN);
+    handle(SIGINT, on_interrupt);
+    handle(SIGTERM, on_interrupt);
+    code = moonpipe_command(engine, argc, argv);
+    if (code != 0 && moonpipe_error(engine)[0])
+        fprintf(stderr, "%s\n", moonpipe_error(engine));
+    if (code == MOONPIPE_INTERRUPTED) code = 128 + signal_seen;
+    handle(SIGINT, SIG_DFL);
+    moonpipe_close(engine);
+    return code;
+}

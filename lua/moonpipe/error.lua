@@ -1,0 +1,237 @@
+--- The one error type, and the words in which programmers are told of theirs.
+--
+-- Two tiers: a wrong use of the library raises a string with the user's file
+-- and line (`errors.usage`); a failure of the world is an mp.Error, raised with
+-- `error(err, 0)` and passed through unchanged by every combinator, which only
+-- adds where it happened.
+
+local OURS = "=moonpipe:"
+
+---@class moonpipe.Error
+---@field kind string        one of the closed list of kinds
+---@field message string
+---@field path string?       `map.context > step 2 of 3 ChatOpenAI`
+---@field where string?      file:line at which the failing step was composed
+---@field step string?       name of the failing step
+---@field provider string?
+---@field model string?
+---@field status integer?    HTTP status
+---@field request_id string?
+---@field attempts integer?
+---@field elapsed number?    seconds
+---@field retryable boolean?
+---@field retry_after number? seconds
+---@field partial any        what had arrived
+---@field siblings table?    key -> state of the other branches
+---@field cause any          the value that was raised, where it was not an mp.Error
+---@field traceback string?
+local Error = {}
+
+local mt = { __name = "moonpipe.Error", __index = Error }
+
+local errors = { mt = mt }
+
+local KINDS = {}
+for kind in ([[dns connect tls timeout_connect timeout_first_byte timeout_idle
+  timeout_total reset truncated protocol http auth quota rate_limit
+  context_length content_filter refused_request too_large decode schema tool
+  cancelled closed lua limit memory fds io config internal input
+  unsupported]]):gmatch("%S+") do
+  KINDS[kind] = true
+end
+errors.KINDS = KINDS
+
+---Makes an mp.Error of the given fields, which it takes.
+---@param fields table  needs kind and message
+---@return moonpipe.Error
+function errors.new(fields)
+  if not KINDS[fields.kind] then
+    error("unknown error kind '" .. tostring(fields.kind) .. "'", 2)
+  end
+  return setmetatable(fields, mt)
+end
+
+---@return boolean
+function errors.is(value)
+  return getmetatable(value) == mt
+end
+
+---Raises an mp.Error.
+---@param kind string
+---@param message string
+---@param fields table?  further fields; taken
+function errors.raise(kind, message, fields)
+  fields = fields or {}
+  fields.kind, fields.message = kind, message
+  error(errors.new(fields), 0)
+end
+
+---`tostring` that survives a failing or lying __tostring.
+---@return string
+function errors.text(value)
+  local ok, text = pcall(tostring, value)
+  if ok and type(text) == "string" then return text end
+  return "a " .. type(value) .. " whose __tostring fails"
+end
+
+---The mp.Error for whatever was raised: itself, or one of kind `lua`.
+---@param value any
+---@param traceback string?
+---@return moonpipe.Error
+function errors.wrap(value, traceback)
+  if getmetatable(value) == mt then return value end
+  return errors.new {
+    kind = "lua",
+    message = errors.text(value),
+    cause = type(value) ~= "string" and value or nil,
+    traceback = traceback,
+  }
+end
+
+---A handler for xpcall: wraps, and keeps the traceback of the raising place.
+---@return moonpipe.Error
+function errors.handler(value)
+  if getmetatable(value) == mt then return value end
+  return errors.wrap(value, debug.traceback(errors.text(value), 2))
+end
+
+---Adds where it happened, from the inside out; the innermost `where` stays.
+---@param part string    `map.context` or `step 2 of 3 ChatOpenAI`
+---@param where string?  file:line
+---@return moonpipe.Error self
+function Error:at(part, where)
+  self.path = self.path and (part .. " > " .. self.path) or part
+  self.where = self.where or where
+  return self
+end
+
+local function details(err)
+  local list = {}
+  if err.path then
+    list[#list + 1] = "in " .. err.path:gsub("%f[%w]map%.([^%s>]+)", "map key '%1'")
+  end
+  if err.where then list[#list + 1] = "composed at " .. err.where end
+  if err.attempts then list[#list + 1] = "attempt " .. err.attempts end
+  if err.elapsed then list[#list + 1] = ("%.1f s"):format(err.elapsed) end
+  return list
+end
+
+function mt.__tostring(err)
+  local text = err.kind .. ": " .. errors.text(err.message)
+  if err.status then text = "http " .. err.status .. " " .. text end
+  local list = details(err)
+  if #list > 0 then text = text .. " (" .. table.concat(list, ", ") .. ")" end
+  return text
+end
+
+function mt.__concat(a, b)
+  return errors.text(a) .. errors.text(b)
+end
+
+---file:line of the nearest stack frame that is not of this library.
+---@return string?
+function errors.caller()
+  for level = 2, 100 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return nil end
+    local source = info.source
+    if info.currentline > 0 and source:sub(1, #OURS) ~= OURS then
+      return info.short_src .. ":" .. info.currentline
+    end
+  end
+end
+
+---Raises a programmer's error, blaming the nearest line that is not ours.
+---@param message string
+---@param where string?  file:line where it is known better
+function errors.usage(message, where)
+  where = where or errors.caller()
+  error(where and (where .. ": " .. message) or message, 0)
+end
+
+-- Edit distance with a bound: names are short and lists few.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+      diagonal, row[j] = row[j], best
+    end
+  end
+  return row[#b]
+end
+
+---The name of [names] that [name] was probably meant to be.
+---@param name string
+---@param names string[]
+---@return string?
+function errors.nearest(name, names)
+  local best, best_distance = nil, math.max(1, math.floor(#name / 3)) + 1
+  for _, candidate in ipairs(names) do
+    local d = distance(name:lower(), candidate:lower())
+    if d < best_distance then best, best_distance = candidate, d end
+  end
+  return best
+end
+
+---`; did you mean 'model'?` or nothing.
+---@return string
+function errors.hint(name, names)
+  local nearest = type(name) == "string" and errors.nearest(name, names)
+  return nearest and ("; did you mean '" .. nearest .. "'?") or ""
+end
+
+---Checks an options table: unknown keys raise and name the allowed ones.
+---@param opts table?
+---@param allowed string[]
+---@param what string  whose options
+---@return table opts
+function errors.options(opts, allowed, what)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then
+    errors.usage(("%s takes a table of options, got %s"):format(what, errors.shape(opts)))
+  end
+  local known = {}
+  for _, name in ipairs(allowed) do known[name] = true end
+  for key in pairs(opts) do
+    if not known[key] then
+      errors.usage(("unknown option '%s' of %s; allowed: %s%s"):format(errors.text(key), what,
+        table.concat(allowed, ", "), errors.hint(key, allowed)))
+    end
+  end
+  return opts
+end
+
+local function article(word)
+  return (word:find("^[AEIOUaeiou]") and "an " or "a ") .. word
+end
+
+local function plain_table(t)
+  if #t > 0 then return "a list of " .. #t end
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = tostring(key) end
+  if #keys == 0 then return "an empty table" end
+  table.sort(keys)
+  if #keys > 12 then keys[13], keys[14] = "…", nil end
+  return "a table with keys {" .. table.concat(keys, ", ", 1, math.min(#keys, 13)) .. "}"
+end
+
+---A short description of a value, for messages.
+---@return string
+function errors.shape(value)
+  local kind = type(value)
+  if kind == "nil" then return "nil" end
+  if kind == "number" or kind == "boolean" then return "the " .. kind .. " " .. tostring(value) end
+  if kind ~= "table" then return article(kind) end
+  local meta = getmetatable(value)
+  if type(meta) ~= "table" then return plain_table(value) end
+  local name = rawget(meta, "__name")
+  if type(name) == "string" then return article(name:match("[^.]+$")) end
+  return plain_table(value)
+end
+
+return errors

@@ -1,0 +1,275 @@
+--- The kinds of messages and their chunks.
+--
+-- A message is a table with a metatable; its class is found by the metatable alone. Where many are
+-- made (templates, models) `Class.instance_mt` is set by hand: one table a message, no check.
+local add_fields = require "moonpipe.message_add"
+local errors = require "moonpipe.error"
+local json = require "moonpipe.json"
+local toolcall = require "moonpipe.toolcall"
+
+---@class moonpipe.Message
+---@field type string  system, human, ai, tool or chat
+---@field content string|table[]  text, or a list of strings and content blocks
+---@field name string?
+---@field id string?
+---@field additional_kwargs table?
+---@field response_metadata table?
+
+---@class moonpipe.AIMessage: moonpipe.Message
+---@field tool_calls table[]
+---@field invalid_tool_calls table[]
+---@field usage_metadata table?
+
+---@class moonpipe.AIMessageChunk: moonpipe.AIMessage
+---@field tool_call_chunks table[]?
+---@operator add(moonpipe.AIMessageChunk): moonpipe.AIMessageChunk
+
+local words = {}
+
+local ARRAY = getmetatable(json.array({}))
+
+-- metatable -> class, for all messages and chunks
+local CLASS = {}
+
+local COMMON = { "content", "name", "id", "additional_kwargs", "response_metadata" }
+
+local urandom
+
+-- Unbuffered, so that a forked child does not inherit bytes that its parent will use.
+local function random_bytes()
+  if not urandom then
+    urandom = io.open("/dev/urandom", "rb")
+    if not urandom then
+      errors.raise("io", "cannot open /dev/urandom")
+    end
+    urandom:setvbuf("no")
+  end
+  return urandom:read(16)
+end
+
+local RUN_ID = "run-" .. ("%02x"):rep(4) .. ("-" .. ("%02x"):rep(2)):rep(3)
+  .. "-" .. ("%02x"):rep(6) .. "-0"
+
+-- The bits of a random UUID: version 4, variant 10.
+local function new_run_id()
+  local bytes = { random_bytes():byte(1, 16) }
+  bytes[7], bytes[9] = bytes[7] % 16 + 64, bytes[9] % 64 + 128
+  return RUN_ID:format(unpack(bytes))
+end
+
+local function block_text(block)
+  if type(block) == "string" then
+    return block
+  elseif type(block) == "table" and block.type == "text" then
+    return block.text or ""
+  end
+  return ""
+end
+
+--- The text of a message; of a list of content blocks, its text blocks joined.
+---@param message moonpipe.Message
+---@return string
+function words.text(message)
+  local content = message.content
+  if type(content) == "string" then
+    return content
+  end
+  local parts = {}
+  for i = 1, #content do
+    parts[i] = block_text(content[i])
+  end
+  return table.concat(parts)
+end
+
+--- The class of a message or chunk, nil for anything else.
+---@param value any
+---@return table?
+function words.class_of(value)
+  return CLASS[getmetatable(value)]
+end
+
+local function concat(a, b)
+  return (CLASS[getmetatable(a)] and words.text(a) or a)
+    .. (CLASS[getmetatable(b)] and words.text(b) or b)
+end
+
+local function new_metatable(class, index)
+  local mt = {
+    __name = "moonpipe.message." .. class.name,
+    __index = index,
+    __tostring = words.text,
+    __concat = concat,
+  }
+  CLASS[mt] = class
+  return mt
+end
+
+--- True for what a message may hold: text, or a list of strings and content blocks.
+---@param value any
+---@return boolean
+function words.is_content(value)
+  local mt = getmetatable(value)
+  return type(value) == "string" or type(value) == "table" and (mt == nil or mt == ARRAY)
+    and (value[1] ~= nil or next(value) == nil)
+end
+
+local function check_content(class, content)
+  if not words.is_content(content) then
+    errors.usage(("content of %s is %s; it must be a string or a list of content blocks"):format(
+      class.name, errors.shape(content)))
+  end
+end
+
+local function check_required(class, fields)
+  for _, key in ipairs(class.required) do
+    if fields[key] == nil then
+      errors.usage(("%s needs %s"):format(class.name, key))
+    end
+  end
+end
+
+-- An answer that only calls tools has no text, and a chunk may carry anything but text.
+local function complete(class, fields)
+  if fields.content == nil and (fields.tool_calls or class.whole) then
+    fields.content = ""
+  end
+  if fields.tool_calls then
+    local invalid
+    fields.tool_calls, invalid = toolcall.normalise(fields.tool_calls)
+    if invalid[1] and not fields.invalid_tool_calls then
+      fields.invalid_tool_calls = invalid
+    end
+  end
+end
+
+local function construct(class, content, opts)
+  local given = opts
+  if type(content) == "table" and content[1] == nil and not getmetatable(content) then
+    given, content = content, nil
+  end
+  local fields = {}
+  for key, value in pairs(errors.options(given, class.allowed, class.name)) do
+    fields[key] = value
+  end
+  if content ~= nil then
+    fields.content = content
+  end
+  complete(class, fields)
+  check_required(class, fields)
+  check_content(class, fields.content)
+  return setmetatable(fields, class.instance_mt)
+end
+
+local function joined(a, b)
+  local result = {}
+  for _, names in ipairs({ a, b or {} }) do
+    for _, name in ipairs(names) do
+      result[#result + 1] = name
+    end
+  end
+  return result
+end
+
+-- type: the field of that name; label: how a transcript calls the speaker.
+local function define(name, kind, label, extra, required)
+  local proto = { type = kind, text = words.text }
+  local class = {
+    name = name, type = kind, label = label, proto = proto,
+    allowed = joined(COMMON, extra), required = joined({ "content" }, required),
+  }
+  class.instance_mt = new_metatable(class, proto)
+  words[name] = setmetatable(class, {
+    __name = "moonpipe.class",
+    __call = construct,
+    __tostring = function() return name end,
+  })
+  return class
+end
+
+local AI_FIELDS = { "tool_calls", "invalid_tool_calls", "usage_metadata" }
+local TOOL_FIELDS = { "tool_call_id", "artifact", "status" }
+local CHUNK_FIELDS = { "tool_call_chunks", "chunk_position" }
+
+define("SystemMessage", "system", "System")
+define("HumanMessage", "human", "Human")
+define("AIMessage", "ai", "AI", AI_FIELDS)
+define("ToolMessage", "tool", "Tool", TOOL_FIELDS, { "tool_call_id" })
+define("ChatMessage", "chat", nil, { "role" }, { "role" })
+
+local function is_chunk(value)
+  local class = CLASS[getmetatable(value)]
+  return class ~= nil and class.whole ~= nil
+end
+
+-- The class of the left one stays. Ids that nobody has read stay unmade.
+local function add(a, b)
+  if not is_chunk(a) or not is_chunk(b) then
+    errors.raise("input", ("chunks cannot be merged: %s, then %s"):format(
+      errors.shape(a), errors.shape(b)))
+  end
+  local result = add_fields(a, b)
+  local class, mt = CLASS[getmetatable(a)], getmetatable(a)
+  if result.id then
+    mt = class.instance_mt
+  elseif class.run_mt and getmetatable(b) == class.run_mt then
+    mt = class.run_mt
+  end
+  return setmetatable(result, mt)
+end
+
+local function define_chunk(class, extra)
+  local twin = define(class.name .. "Chunk", class.type, class.label,
+    joined(class.allowed, extra))
+  twin.whole = class
+  class.chunk = twin
+  twin.instance_mt.__add = add
+end
+
+define_chunk(words.SystemMessage)
+define_chunk(words.HumanMessage)
+define_chunk(words.AIMessage, CHUNK_FIELDS)
+define_chunk(words.ToolMessage)
+define_chunk(words.ChatMessage)
+
+local CALLS = { tool_calls = true, invalid_tool_calls = true }
+
+-- A list that is read is kept, so that what is added to it is not lost.
+local function read_ai(self, key, proto)
+  if CALLS[key] then
+    local value = {}
+    rawset(self, key, value)
+    return value
+  end
+  return proto[key]
+end
+
+-- The calls of a stream's pieces grow while it runs, so they are read from them each time.
+local function read_ai_chunk(self, key, proto)
+  if CALLS[key] then
+    local calls, invalid = toolcall.parse(rawget(self, "tool_call_chunks") or {}, true)
+    return key == "tool_calls" and calls or invalid
+  end
+  return proto[key]
+end
+
+-- run_mt is for answers that a run made: their id comes into being when it is read.
+local function with_run(class, read)
+  local proto = class.proto
+  class.instance_mt.__index = function(self, key)
+    return read(self, key, proto)
+  end
+  class.run_mt = new_metatable(class, function(self, key)
+    if key == "id" then
+      local id = new_run_id()
+      rawset(self, "id", id)
+      return id
+    end
+    return read(self, key, proto)
+  end)
+  class.run_mt.__add = class.instance_mt.__add
+end
+
+with_run(words.AIMessage, read_ai)
+with_run(words.AIMessageChunk, read_ai_chunk)
+
+return words

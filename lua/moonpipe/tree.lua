@@ -1,0 +1,88 @@
+--- The tree of what can be cancelled: tasks, and scopes of streams.
+--
+-- Cancelling marks a node and all below it and wakes them; each raises at its
+-- next await. A node leaves the tree when it has ended, and ends after its
+-- children.
+local errors = require "moonpipe.error"
+
+---@class moonpipe.Node
+---@field parent moonpipe.Node?
+---@field first moonpipe.Node?        youngest child
+---@field cancelled moonpipe.Error?   why
+---@field closed boolean?             a scope that takes no more children
+---@field joining boolean?            waits for its children
+---@field wake fun(node)              lets it notice that it is cancelled
+
+local tree = {}
+
+---Puts [node] below node.parent.
+function tree.link(node)
+  local parent = node.parent
+  local first = parent.first
+  node.next, node.previous, node.linked = first, nil, true
+  if first then first.previous = node end
+  parent.first = node
+end
+
+---Takes [node] out. A parent that waited for its last child is woken.
+function tree.unlink(node)
+  if not node.linked then return end
+  local parent, before, after = node.parent, node.previous, node.next
+  if before then before.next = after else parent.first = after end
+  if after then after.previous = before end
+  node.linked, node.next, node.previous = false, nil, nil
+  if parent.first then return end
+  if parent.closed then tree.unlink(parent) elseif parent.joining then parent:wake() end
+end
+
+---@param message string
+---@return moonpipe.Error
+function tree.cancelled(message)
+  return errors.new { kind = "cancelled", message = message }
+end
+
+---Marks [node] and all below as cancelled with [err] and wakes them.
+---@param node moonpipe.Node
+---@param err moonpipe.Error
+function tree.cancel(node, err)
+  if node.cancelled then return end
+  node.cancelled = err
+  local child = node.first
+  while child do
+    local after = child.next
+    tree.cancel(child, err)
+    child = after
+  end
+  node:wake()
+end
+
+local function nothing() end
+
+---A node without a coroutine: the scope of a stream.
+---@param parent moonpipe.Node
+---@return moonpipe.Node
+function tree.scope(parent)
+  local node = { parent = parent, cancelled = parent.cancelled, wake = nothing }
+  tree.link(node)
+  return node
+end
+
+---Cancels what is below a scope and takes it out when that has ended.
+function tree.close(scope)
+  if scope.closed then return end
+  scope.closed = true
+  tree.cancel(scope, tree.cancelled("the stream was closed"))
+  if not scope.first then tree.unlink(scope) end
+end
+
+---Closes the scopes right below [node] and, with [err], cancels its tasks.
+function tree.wind_up(node, err)
+  local child = node.first
+  while child do
+    local after = child.next
+    if not child.state then tree.close(child) elseif err then tree.cancel(child, err) end
+    child = after
+  end
+end
+
+return tree
