@@ -1,0 +1,8 @@
+std = "luajit"
+max_line_length = 100
+self = false
+ignore = { "212/_.*" } -- unused _arguments
+files["spec"] = { std = "+busted" }
+files[".busted"] = { std = "max" }
+files["scripts"] = { read_globals = { "mp" } }
+files["lua/moonpipe/meta"] = { ignore = { "211", "212", "221" } }

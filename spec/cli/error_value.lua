@@ -1,0 +1,3 @@
+--: exit 1
+local thing = setmetatable({}, { __tostring = function() return "a thing" end })
+error(thing)                                    --! a thing

@@ -1,0 +1,3 @@
+--: exit 7
+print("before")                                 --> before
+os.exit(7)

@@ -1,0 +1,3 @@
+--: exit 1
+io.write("no line end\n")                       --> no line end
+os.exit(false)

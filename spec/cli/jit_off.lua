@@ -1,0 +1,2 @@
+--: options "--jit=off"
+print((require("jit").status()))                --> false

@@ -1,0 +1,2 @@
+print((require("jit").status()))                --> true
+print(type(require("ffi").new))                 --> function

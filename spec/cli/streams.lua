@@ -1,0 +1,3 @@
+io.stdout:write("to stdout\n")                  --> to stdout
+io.stderr:write("to stderr\n")                  --! to stderr
+print("done")                                   --> done

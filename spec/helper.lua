@@ -1,0 +1,168 @@
+--- What specs share: the binary under test, scripts, and the state that every
+--- test must leave clean. busted loads it once, before any spec.
+local busted = require "busted"
+
+local helper = {}
+
+--- The binary under test; scripts/test sets it for each build.
+helper.bin = os.getenv("MOONPIPE_BIN") or "build/moonpipe"
+
+--- True in the long tier: tests that know two sizes take the full one.
+helper.long = (os.getenv("MOONPIPE_LONG") or "") ~= ""
+
+-- --- files and processes -------------------------------------------------------
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+--- Writes a file; the next tests may not see it: see helper.temp.
+function helper.write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+--- Returns the text of a file.
+function helper.read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local temps = {}
+
+--- Returns the name of a file that is removed after the test, written when
+--- there is a text.
+function helper.temp(text)
+  local path = os.tmpname()
+  temps[#temps + 1] = path
+  if text then helper.write(path, text) end
+  return path
+end
+
+local function words(list)
+  local out = {}
+  for i, word in ipairs(list) do out[i] = quote(tostring(word)) end
+  return table.concat(out, " ")
+end
+
+local function settings(env)
+  local out = {}
+  for name, value in pairs(env or {}) do
+    -- false unsets
+    out[#out + 1] = value and name .. "=" .. quote(tostring(value)) or "-u " .. name
+  end
+  table.sort(out)
+  return "env " .. table.concat(out, " ") .. " "
+end
+
+--- Runs a program and returns its stdout, its stderr and its exit code
+--- (128 + n after signal n). `env` names variables to set, false unsets one.
+---@param command string[]  the program and its arguments
+---@param stdin? string  the bytes it reads; nothing by default
+---@param env? table<string, string|number|false>
+---@return string stdout, string stderr, integer code
+function helper.execute(command, stdin, env)
+  local out, err, code = helper.temp(), helper.temp(), helper.temp()
+  local input = stdin and helper.temp(stdin) or "/dev/null"
+  os.execute(("%s%s <%s >%s 2>%s; echo $? >%s"):format(settings(env), words(command),
+    quote(input), quote(out), quote(err), quote(code)))
+  return helper.read(out), helper.read(err), tonumber(helper.read(code))
+end
+
+--- Runs the binary under test.
+---@param args string[]
+function helper.moonpipe(args, stdin, env)
+  return helper.execute({ helper.bin, unpack(args) }, stdin, env)
+end
+
+--- Runs a script text through `moonpipe run FILE`, with arguments for it.
+---@param text string
+function helper.script(text, ...)
+  return helper.moonpipe({ "run", helper.temp(text), ... })
+end
+
+-- --- tasks -----------------------------------------------------------------------
+
+--- Runs `fn` as a task of its own, at most `timeout` seconds (10), and returns
+--- its value; an error is raised again.
+---@param fn fun(): any
+---@param timeout? number
+function helper.run(fn, timeout)
+  local mp = require "moonpipe"
+  local task = mp.RunnableLambda(fn):start(nil, { timeout = timeout or 10 })
+  local value, err = task:wait()
+  if err ~= nil then error(err, 0) end
+  return value
+end
+
+--- Checks that `fn` raises, and that its message holds `fragment`. Returns the
+--- error, for a look at its kind.
+---@param fragment string
+---@param fn function
+function helper.raises(fragment, fn, ...)
+  local ok, err = pcall(fn, ...)
+  if ok then error("nothing was raised; expected: " .. fragment, 2) end
+  if not tostring(err):find(fragment, 1, true) then
+    error(("expected: %s\nraised:   %s"):format(fragment, tostring(err)), 2)
+  end
+  return err
+end
+
+-- --- after each test -------------------------------------------------------------
+
+local known = {}
+
+local function new_globals()
+  local found = {}
+  for name in pairs(_G) do
+    if not known[name] then
+      known[name] = true
+      found[#found + 1] = tostring(name)
+    end
+  end
+  table.sort(found)
+  return table.concat(found, ", ")
+end
+
+local function check_globals()
+  local names = new_globals()
+  if names ~= "" then error("the test left globals: " .. names, 0) end
+end
+
+local function check_pending()
+  local scheduler = package.loaded["moonpipe.scheduler"]
+  local count = scheduler and scheduler.pending() or 0
+  if count ~= 0 then error(("the test left %d tasks or jobs"):format(count), 0) end
+end
+
+local function remove_temps()
+  for i = #temps, 1, -1 do
+    os.remove(temps[i])
+    temps[i] = nil
+  end
+end
+
+-- busted reports an error here as `suite after_each`, which names no test.
+local current
+
+busted.subscribe({ "test", "start" }, function(element)
+  current = element
+  return nil, true
+end)
+
+busted.after_each(function()
+  remove_temps()
+  collectgarbage()
+  collectgarbage()
+  for _, check in ipairs({ check_globals, check_pending }) do
+    local ok, message = pcall(check)
+    if not ok then error(("%s: %s"):format(current and current.name, message), 0) end
+  end
+end)
+
+new_globals() -- those that are there before the first test
+
+return helper
