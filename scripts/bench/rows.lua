@@ -1,0 +1,241 @@
+-- The rows of scripts/bench/run that are measured inside the engine. Without
+-- an argument: their names; with one: that row.
+local mp = require "moonpipe"
+
+local ROUNDS, WARM_ROUNDS, ROUND_SECONDS = 15, 3, 0.05
+
+local rows = {}
+
+-- Each row gives two functions of n that do their work n times, ours and the
+-- floor's, and `per`, how many units one turn holds. What a row subtracts (the
+-- cost of a call that has no step) is a pair of its own: `base`.
+
+local function increment(x) return x + 1 end
+
+local function lambdas(count)
+  local steps = {}
+  for i = 1, count do steps[i] = mp.RunnableLambda(increment) end
+  return steps
+end
+
+local function repeat_invoke(chain, input)
+  return function(n)
+    local last
+    for _ = 1, n do last = chain:invoke(input) end
+    return last
+  end
+end
+
+local function call_each(functions, input)
+  return function(n)
+    local last
+    for _ = 1, n do
+      last = input
+      for i = 1, #functions do last = functions[i](last) end
+    end
+    return last
+  end
+end
+
+local function plain_functions(count)
+  local functions = {}
+  for i = 1, count do
+    functions[i] = function(x) return x + i end
+  end
+  return functions
+end
+
+rows.step = {
+  unit = "us", goal = 0.2, per = 10, floor_is = "a function called from a list",
+  ours = function() return repeat_invoke(mp.RunnableSequence(unpack(lambdas(12))), 1) end,
+  base = function() return repeat_invoke(mp.RunnableSequence(unpack(lambdas(2))), 1) end,
+  floor = function() return call_each(plain_functions(12), 1) end,
+  floor_base = function() return call_each(plain_functions(2), 1) end,
+}
+
+local function map_of(count, make)
+  local branches = {}
+  for i = 1, count do branches["key" .. i] = make() end
+  return mp.RunnableParallel(branches)
+end
+
+local function loop(x)
+  while true do x = coroutine.yield(x) end
+end
+
+-- What a branch cannot do without: a coroutine that it could wait in, taken
+-- from a pool, and a slot of the result.
+local function coroutine_slots(count)
+  local pool, keys = {}, {}
+  for i = 1, count do
+    pool[i], keys[i] = coroutine.create(loop), "key" .. i
+  end
+  return function(n)
+    local result
+    for _ = 1, n do
+      result = {}
+      for i = 1, count do
+        local _, value = coroutine.resume(pool[i], i)
+        result[keys[i]] = value
+      end
+    end
+    return result
+  end
+end
+
+local function map_row(goal, make)
+  return {
+    unit = "us", goal = goal, per = 10, floor_is = "a coroutine resumed, a slot filled",
+    ours = function() return repeat_invoke(map_of(12, make), 1) end,
+    base = function() return repeat_invoke(map_of(2, make), 1) end,
+    floor = function() return coroutine_slots(12) end,
+    floor_base = function() return coroutine_slots(2) end,
+  }
+end
+
+rows.map = map_row(0.4, mp.RunnablePassthrough)
+rows.map_user = map_row(0.6, function() return mp.RunnableLambda(increment) end)
+
+local function prompt_model_parser()
+  local prompt = mp.ChatPromptTemplate.from_template("Tell me a joke about {topic}, please.")
+  local model = mp.FakeListChatModel { responses = { "A joke." } }
+  return mp.pipe(prompt, model, mp.StrOutputParser())
+end
+
+local message_mt = { __index = {} }
+
+local function message(kind, content)
+  return setmetatable({ type = kind, content = content, additional_kwargs = {},
+    response_metadata = {} }, message_mt)
+end
+
+-- The same made by hand: format, wrap, answer, unwrap.
+local function by_hand(n)
+  local input, text = { topic = "bears" }, nil
+  for _ = 1, n do
+    local prompt = { message("human", "Tell me a joke about " .. input.topic .. ", please.") }
+    local answer = message("ai", #prompt > 0 and "A joke.")
+    text = answer.content
+  end
+  return text
+end
+
+rows.chain = {
+  unit = "us", goal = 1, per = 1, floor_is = "its tables and strings by hand",
+  ours = function() return repeat_invoke(prompt_model_parser(), { topic = "bears" }) end,
+  floor = function() return by_hand end,
+}
+
+local TOKENS = 10000
+
+local function long_text()
+  local words = {}
+  for i = 1, TOKENS do words[i] = "word" .. i % 100 end
+  return table.concat(words, " ")
+end
+
+local function drain_stream(chain)
+  return function(n)
+    local bytes = 0
+    for _ = 1, n do
+      for chunk in chain:stream("x") do bytes = bytes + #chunk end
+    end
+    return bytes
+  end
+end
+
+-- An endless supply of the same message.
+local function fake_stream()
+  local content = long_text()
+  local function answers() return mp.AIMessage(content) end
+  return mp.pipe(mp.GenericFakeChatModel { messages = answers }, mp.StrOutputParser())
+end
+
+local function words_by_hand(content)
+  return coroutine.wrap(function()
+    for word in content:gmatch("%S+%s*") do coroutine.yield(message("ai", word)) end
+  end)
+end
+
+rows.stream = {
+  unit = "us", goal = 2.5, per = 2 * TOKENS - 1, floor_is = "a message yielded for each",
+  ours = function() return drain_stream(fake_stream()) end,
+  floor = function()
+    local content = long_text()
+    return function(n)
+      local bytes = 0
+      for _ = 1, n do
+        for chunk in words_by_hand(content) do bytes = bytes + #chunk.content end
+      end
+      return bytes
+    end
+  end,
+}
+
+-- ---- measuring ---------------------------------------------------------------
+
+local function time(fn, n)
+  collectgarbage()
+  local start = os.clock()
+  fn(n)
+  return os.clock() - start
+end
+
+-- How often to turn for a round of ROUND_SECONDS.
+local function calibrate(fn)
+  local n = 1
+  while time(fn, n) < ROUND_SECONDS / 4 do n = n * 2 end
+  return math.max(1, math.floor(n * ROUND_SECONDS / time(fn, n)))
+end
+
+local function prepare(make)
+  if not make then return nil end
+  local fn = make()
+  local n = calibrate(fn)
+  for _ = 1, WARM_ROUNDS do time(fn, n) end
+  return function() return time(fn, n) / n end
+end
+
+local function sorted_figures(row, whole, base)
+  local figures = {}
+  for i = 1, ROUNDS do
+    figures[i] = (whole[i] - (base and base[i] or 0)) / row.per * 1e6
+  end
+  table.sort(figures)
+  return figures
+end
+
+local function measure(row)
+  local names, run, seconds = { "ours", "base", "floor", "floor_base" }, {}, {}
+  for _, name in ipairs(names) do
+    run[name], seconds[name] = prepare(row[name]), {}
+  end
+  for round = 1, ROUNDS do
+    for _, name in ipairs(names) do
+      seconds[name][round] = run[name] and run[name]()
+    end
+  end
+  return sorted_figures(row, seconds.ours, run.base and seconds.base),
+    sorted_figures(row, seconds.floor, run.floor_base and seconds.floor_base)
+end
+
+local function cell(figures)
+  return ("%.3f (%.3f - %.3f)"):format(figures[math.ceil(#figures / 2)], figures[1],
+    figures[#figures])
+end
+
+local function names_of(list)
+  local names = {}
+  for name in pairs(list) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+if not arg[1] then
+  print(table.concat(names_of(rows), "\n"))
+  return
+end
+local row = rows[arg[1]]
+local ours, floor = measure(row)
+print(("%-10s %-5s %27s %10s %27s  %s"):format(arg[1], row.unit, cell(ours), row.goal,
+  cell(floor), row.floor_is))
