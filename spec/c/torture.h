@@ -18,7 +18,7 @@
 /* Does the whole job, frees all it made and returns its status. */
 typedef mp_Status (*torture_Job)(void *userdata);
 
-static int64_t torture_next(int64_t nth)
+static inline int64_t torture_next(int64_t nth)
 {
     const char *all = getenv("MOONPIPE_LONG");
 
@@ -26,8 +26,8 @@ static int64_t torture_next(int64_t nth)
 }
 
 /* One failure at [nth]: the job says `memory` and leaves no block behind. */
-static void torture_once(torture_Job job, void *userdata, int64_t nth,
-                         bool forever)
+static inline void torture_once(torture_Job job, void *userdata, int64_t nth,
+                                bool forever)
 {
     int64_t before = mp_alloc_live();
     mp_Status status;
@@ -40,7 +40,7 @@ static void torture_once(torture_Job job, void *userdata, int64_t nth,
 }
 
 /* Returns how many allocations [job] makes when all of them succeed. */
-static int64_t torture(torture_Job job, void *userdata)
+static inline int64_t torture(torture_Job job, void *userdata)
 {
     int64_t before = mp_alloc_live();
     int64_t count, nth;
