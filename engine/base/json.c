@@ -173,15 +173,15 @@ static const char *fail_buffer(mp_Json *json, const char *at)
 static const char *step_text(mp_Json *json, const char *at, const char *end)
 {
     const char *from = at;
+    mp_Buf *buf = &json->text.buf;
     mp_JsonTextStep step = mp_json_text_feed(&json->text, &at, end);
 
     if (step == MP_JSON_TEXT_REFUSED)
         return refuse_byte(json, at, json->text.expected);
-    if (json->text.buf.status != MP_OK) return fail_buffer(json, at);
+    if (buf->status != MP_OK) return fail_buffer(json, at);
     if (step == MP_JSON_TEXT_CLOSED) {
         at++;
-        if (!end_text(json, json->text.buf.data, json->text.buf.len))
-            return NULL;
+        if (!end_text(json, buf->data ? buf->data : "", buf->len)) return NULL;
     }
     if (json->lenient) count_lines(json, from, at);
     return at;
@@ -440,9 +440,10 @@ static mp_Status failure(const mp_Json *json, mp_Error *err)
 mp_Status mp_json_feed(mp_Json *json, const char *bytes, size_t len,
                        mp_Error *err)
 {
-    const char *at = bytes, *end = bytes + len;
+    const char *at = bytes, *end;
 
     if (json->state == FAILED) return failure(json, err);
+    if (len == 0) return MP_OK;
     json->chunk = bytes;
     if (len > json->max - json->offset) {
         mp_err_set(&json->error, MP_KIND_TOO_LARGE,
@@ -450,6 +451,7 @@ mp_Status mp_json_feed(mp_Json *json, const char *bytes, size_t len,
         fail(json, json->offset);
         return failure(json, err);
     }
+    end = bytes + len;
     while (at && at < end)
         at = step(json, at, end);
     if (!at) return failure(json, err);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define EXACT_INTEGER   (UINT64_C(1) << 53)
 #define EXACT_POWER     22   /* 10^22 is the last power that a double holds */
@@ -185,6 +186,8 @@ static size_t write_integer(int64_t value, bool negative, char *out)
     return len;
 }
 
+/* Between 2^53 and 10^17 the digits may look like an integer, and as such they
+ * would be read as text: a point keeps them a number. */
 static size_t write_fraction(double value, char *out)
 {
     Scope scope = enter_plain_locale();
@@ -195,6 +198,8 @@ static size_t write_fraction(double value, char *out)
         if (precision == 17 || strtod(out, NULL) == value) break;
     }
     leave_plain_locale(scope);
+    if (!strpbrk(out, ".e") && fabs(value) > (double)EXACT_INTEGER)
+        len += snprintf(out + len, MP_JSON_NUMBER_SIZE - (size_t)len, ".0");
     return (size_t)len;
 }
 

@@ -30,8 +30,9 @@ mp_JsonNumber mp_json_number_read(const char *text, size_t len, size_t *used,
                                   double *value);
 
 /* Writes [value]: integers below 2^53 by their digits, others by the shortest
- * of %.15g, %.16g and %.17g that reads back equal. Returns the length, or 0
- * for NaN and infinities, which JSON does not have. */
+ * of %.15g, %.16g and %.17g that reads back equal (with ".0" behind it if it
+ * looks like an integer beyond 2^53). Returns the length, or 0 for NaN and
+ * infinities, which JSON does not have. */
 size_t mp_json_number_write(double value, char out[MP_JSON_NUMBER_SIZE]);
 
 #endif
