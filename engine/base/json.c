@@ -52,11 +52,6 @@ static const char *expected(const mp_Json *json)
     }
 }
 
-static size_t column_of(const mp_Json *json, size_t offset)
-{
-    return offset < json->line_start ? 1 : offset - json->line_start + 1;
-}
-
 /* Ends the decoding with what `error` says, at [offset]. Returns NULL, as all
  * steps do that fail. */
 static const char *fail(mp_Json *json, size_t offset)
@@ -69,8 +64,16 @@ static const char *fail(mp_Json *json, size_t offset)
     if (json->error.kind == MP_KIND_DECODE)
         snprintf(message + len, MP_ERROR_TEXT - len,
                  " at line %zu column %zu (offset %zu)", json->line,
-                 column_of(json, offset), offset);
+                 offset - json->line_start + 1, offset);
     return NULL;
+}
+
+/* The same at the token's first byte. */
+static const char *fail_token(mp_Json *json)
+{
+    json->line = json->token_line;
+    json->line_start = json->token_line_start;
+    return fail(json, json->token);
 }
 
 /* Fails because of the byte [c] (NO_BYTE: the end of the text) at [offset]. */
@@ -93,6 +96,13 @@ static size_t offset_of(const mp_Json *json, const char *at)
     return json->offset + (size_t)(at - json->chunk);
 }
 
+static void start_token(mp_Json *json, const char *at)
+{
+    json->token = offset_of(json, at);
+    json->token_line = json->line;
+    json->token_line_start = json->line_start;
+}
+
 static const char *refuse_byte(mp_Json *json, const char *at,
                                const char *wanted)
 {
@@ -104,7 +114,7 @@ static const char *refuse_byte(mp_Json *json, const char *at,
 static bool emit_event(mp_Json *json, const mp_JsonEvent *event)
 {
     if (json->sink(json->userdata, event, &json->error) == MP_OK) return true;
-    fail(json, json->token);
+    fail_token(json);
     return false;
 }
 
@@ -176,6 +186,7 @@ static const char *step_text(mp_Json *json, const char *at, const char *end)
     mp_Buf *buf = &json->text.buf;
     mp_JsonTextStep step = mp_json_text_feed(&json->text, &at, end);
 
+    if (json->lenient) count_lines(json, from, at);
     if (step == MP_JSON_TEXT_REFUSED)
         return refuse_byte(json, at, json->text.expected);
     if (buf->status != MP_OK) return fail_buffer(json, at);
@@ -183,7 +194,6 @@ static const char *step_text(mp_Json *json, const char *at, const char *end)
         at++;
         if (!end_text(json, buf->data ? buf->data : "", buf->len)) return NULL;
     }
-    if (json->lenient) count_lines(json, from, at);
     return at;
 }
 
@@ -193,7 +203,7 @@ static const char *begin_text(mp_Json *json, const char *at, const char *end,
 {
     const char *stop = mp_json_text_clean(at + 1, end);
 
-    json->token = offset_of(json, at);
+    start_token(json, at);
     json->token_is_key = is_key;
     if (stop < end && *stop == '"')
         return end_text(json, at + 1, (size_t)(stop - at - 1)) ? stop + 1
@@ -222,7 +232,7 @@ static bool refuse_huge(mp_Json *json, const char *text, size_t len)
 {
     mp_err_set(&json->error, MP_KIND_DECODE, "number %.*s%s is beyond a double",
                len > 32 ? 32 : (int)len, text, len > 32 ? "..." : "");
-    fail(json, json->token);
+    fail_token(json);
     return false;
 }
 
@@ -264,7 +274,7 @@ static const char *begin_number(mp_Json *json, const char *at, const char *end)
 {
     const char *stop = number_run(at, end);
 
-    json->token = offset_of(json, at);
+    start_token(json, at);
     if (stop < end)
         return end_number(json, at, (size_t)(stop - at), (unsigned char)*stop)
                    ? stop
@@ -302,7 +312,7 @@ static const char *step_literal(mp_Json *json, const char *at, const char *end)
 static const char *begin_literal(mp_Json *json, const char *at, const char *end,
                                  const char *literal)
 {
-    json->token = offset_of(json, at);
+    start_token(json, at);
     json->literal = literal;
     json->matched = 1;
     json->state = LITERAL;
@@ -315,11 +325,11 @@ static const char *begin_container(mp_Json *json, const char *at)
 {
     bool array = *at == '[';
 
-    json->token = offset_of(json, at);
+    start_token(json, at);
     if (json->depth == MP_JSON_DEPTH) {
         mp_err_set(&json->error, MP_KIND_DECODE,
                    "nested deeper than %d containers", MP_JSON_DEPTH);
-        return fail(json, json->token);
+        return fail_token(json);
     }
     json->open[json->depth++] = *at;
     json->state = array ? FIRST_ITEM : FIRST_KEY;
@@ -330,7 +340,7 @@ static const char *begin_container(mp_Json *json, const char *at)
 
 static const char *end_container(mp_Json *json, const char *at)
 {
-    json->token = offset_of(json, at);
+    start_token(json, at);
     json->depth--;
     end_value(json);
     return emit(json, *at == ']' ? MP_JSON_END_ARRAY : MP_JSON_END_OBJECT)
@@ -463,9 +473,8 @@ mp_Status mp_json_finish(mp_Json *json, mp_Error *err)
 {
     mp_Buf *buf = &json->text.buf;
 
-    if (json->state == NUMBER)
-        end_number(json, buf->data, buf->len, NO_BYTE);
-    else if (json->state != DONE && json->state != FAILED)
+    if (json->state == NUMBER) end_number(json, buf->data, buf->len, NO_BYTE);
+    if (json->state != DONE && json->state != FAILED)
         refuse(json, json->offset, NO_BYTE, expected(json));
     return json->state == FAILED ? failure(json, err) : MP_OK;
 }
@@ -486,5 +495,5 @@ bool mp_json_open_text(const mp_Json *json, const char **text, size_t *len)
 void mp_json_error_place(const mp_Json *json, size_t *line, size_t *column)
 {
     *line = json->line;
-    *column = column_of(json, json->error_offset);
+    *column = json->error_offset - json->line_start + 1;
 }

@@ -75,6 +75,8 @@ typedef struct mp_Json {
     size_t token;             /* offset of the open or last token */
     size_t line;
     size_t line_start; /* offset of the line's first byte */
+    size_t token_line; /* the same two for the token's first byte */
+    size_t token_line_start;
     size_t error_offset;
     mp_Error error; /* set once decoding failed */
 } mp_Json;
