@@ -10,6 +10,7 @@
 
 #include "baked.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

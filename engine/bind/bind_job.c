@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "engine.h"
+#include "job.h"
 #include "timer.h"
 
 #define ENGINE_KEY "moonpipe.engine"

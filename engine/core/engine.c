@@ -11,6 +11,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "io.h"
+#include "job.h"
 #include "os.h"
 
 #include <string.h>

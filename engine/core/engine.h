@@ -18,7 +18,14 @@
 #ifndef MP_ENGINE_H
 #define MP_ENGINE_H
 
-#include "job.h"
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mp_Job mp_Job;
+typedef struct mp_Event mp_Event;
 
 typedef struct mp_Engine mp_Engine;
 

@@ -24,6 +24,8 @@ local function pass_on(co, ok, first, ...)
   return pass_on(co, raw.resume(co))
 end
 
+coroutines.yield = raw.yield
+
 ---coroutine.resume that passes waiting outward.
 function coroutines.resume(co, ...)
   return pass_on(co, raw.resume(co, ...))

@@ -37,11 +37,15 @@ local Task = {}
 local scheduler = { Task = Task, WAIT = WAIT, mt = { __name = "moonpipe.Task", __index = Task } }
 local task_mt = scheduler.mt
 
+---The context of tasks that are given none; context.lua fills it.
+scheduler.root_context = {}
+
 local current      -- the running task
 local live = 0     -- tasks not ended
 local pool, pooled = {}, 0
 local ready, head, tail = {}, 1, 0
 local waiting = {} -- job id -> task or function(kind, cargo, error_kind)
+local abandoned    -- scopes whose stream was collected, linked by next_abandoned
 local passing = setmetatable({}, { __mode = "k" })
 local all_pass = false
 
@@ -183,8 +187,24 @@ end
 ---What Ctrl-C does: set by the command line and the REPL.
 function scheduler.on_interrupt() end
 
+---Notes that nobody holds the stream of [scope] any more. For finalizers: it
+---allocates nothing and touches no list of ours.
+function scheduler.abandon(scope)
+  scope.next_abandoned = abandoned
+  abandoned = scope
+end
+
+local function close_abandoned()
+  while abandoned do
+    local scope = abandoned
+    abandoned = scope.next_abandoned
+    tree.close(scope)
+  end
+end
+
 local function turn()
   if c.interrupted() then scheduler.on_interrupt() end
+  if abandoned then close_abandoned() end
   drain()
   return run_one()
 end
@@ -296,7 +316,7 @@ local function new_task(parent, ctx, group, fn, a, b, x)
   live = live + 1
   return setmetatable({
     parent = parent,
-    ctx = ctx,
+    ctx = ctx or scheduler.root_context,
     group = group,
     fn = fn,
     a = a,
@@ -342,14 +362,25 @@ function scheduler.run_until(task)
   pump(has_ended, task)
 end
 
----Calls fn(a, b, x) as a task: in place if one runs, else in one of its own,
----for whose end it waits.
-function scheduler.call(fn, a, b, x)
-  if current then return fn(a, b, x) end
-  local task = scheduler.start(nil, fn, a, b, x)
+---Calls fn(...) as a task: in place if one runs, else in one of its own, for
+---whose end it waits.
+function scheduler.call(fn, ...)
+  if current then return fn(...) end
+  local arguments, count = { ... }, select("#", ...)
+  local task = scheduler.start(nil, function() return fn(unpack(arguments, 1, count)) end)
   pump(has_ended, task)
   if task.err ~= nil then error(task.err, 0) end
   return task.value
+end
+
+---Waits until [task] has ended, cancelled or not: cancelling the running task
+---cancels its children, so for those the wait is short.
+---@async
+function scheduler.join(task)
+  local waiters = task.waiters or {}
+  task.waiters = waiters
+  waiters[#waiters + 1] = current
+  while task.state ~= "ended" do park_raw() end
 end
 
 ---Stops the running task for [seconds]; others run meanwhile.

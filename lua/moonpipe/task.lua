@@ -79,18 +79,18 @@ end
 
 local task = {}
 
----Calls fn(a, b, x) in a child task that is cancelled with [err] when [seconds]
----have gone by; what arrived in time is a success.
+---Calls fn(a, b, ctx) in a child task that is cancelled with [err] when
+---[seconds] have gone by; what arrived in time is a success.
 ---@async
-function task.within(seconds, err, fn, a, b, x)
-  local child = scheduler.spawn(scheduler.current().ctx, nil, fn, a, b, x)
+function task.within(seconds, err, ctx, fn, a, b)
+  local child = scheduler.spawn(ctx, nil, fn, a, b, ctx)
   if child.state ~= "ended" then
     local timer = scheduler.submit(c.timer, seconds)
     scheduler.listen(timer, function(kind)
       timer = nil
       if kind == 1 then tree.cancel(child, err) end
     end)
-    child:wait()
+    scheduler.join(child)
     if timer then scheduler.forget(timer) end
   end
   if child.err ~= nil then error(child.err, 0) end

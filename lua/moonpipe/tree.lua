@@ -13,7 +13,12 @@ local errors = require "moonpipe.error"
 ---@field joining boolean?            waits for its children
 ---@field wake fun(node)              lets it notice that it is cancelled
 
-local tree = {}
+local function nothing() end
+
+---@type moonpipe.Node  above what no task of ours has opened
+local root = { wake = nothing }
+
+local tree = { root = root }
 
 ---Puts [node] below node.parent.
 function tree.link(node)
@@ -55,8 +60,6 @@ function tree.cancel(node, err)
   end
   node:wake()
 end
-
-local function nothing() end
 
 ---A node without a coroutine: the scope of a stream.
 ---@param parent moonpipe.Node

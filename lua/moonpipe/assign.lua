@@ -1,0 +1,122 @@
+--- A table's keys, and new ones computed from it in parallel.
+local errors = require "moonpipe.error"
+local merge = require "moonpipe.merge"
+local parallel = require "moonpipe.parallel"
+local runnable = require "moonpipe.runnable"
+
+---@class moonpipe.RunnableAssign: moonpipe.Runnable
+---@field mapper moonpipe.RunnableParallel
+local RunnableAssign, methods = runnable.class("RunnableAssign")
+
+---@param map table  as of RunnableParallel
+function RunnableAssign.new(map)
+  if type(map) ~= "table" or getmetatable(map) ~= nil then
+    errors.usage("assign takes a table of steps, got " .. errors.shape(map))
+  end
+  local mapper = parallel.from_table(map, nil, errors.caller())
+  return runnable.instance(RunnableAssign, { mapper = mapper, sync = mapper.sync })
+end
+
+local function check(self, input)
+  if type(input) ~= "table" or (getmetatable(input) ~= nil and input.content ~= nil) then
+    errors.raise("input", ("%s takes a table to add keys to, got %s"):format(self:get_name(),
+      errors.shape(input)))
+  end
+end
+
+function methods:_invoke(input, ctx)
+  check(self, input)
+  local added = self.mapper:_invoke(input, ctx)
+  local out = parallel.shallow_copy(input)
+  for key, value in pairs(added) do out[key] = value end
+  return out
+end
+
+-- The input's chunk without the keys that are computed anew; nil if none is left.
+local function kept(self, value)
+  local out
+  for key, field in pairs(value) do
+    if self.mapper.steps[key] == nil then
+      out = out or {}
+      out[key] = field
+    end
+  end
+  return out
+end
+
+local function input_reader(self, reader)
+  return function()
+    while true do
+      local value = reader()
+      if value == nil then return nil end
+      check(self, value)
+      local out = kept(self, value)
+      if out then return out end
+    end
+  end
+end
+
+-- The input's keys go by as they come; the mapper starts at once.
+function methods:_transform(source, ctx)
+  local tee = merge.tee(source)
+  local added = self.mapper:_transform(tee:reader(), ctx)
+  local take, merger = merge.streams({
+    { pull = input_reader(self, tee:reader()) },
+    { pull = added },
+  }, ctx)
+  return function()
+    while true do
+      local value, branch = take()
+      if value ~= nil then return value end
+      if not branch then return nil end
+      if branch.err then
+        merger:stop("a branch of assign failed")
+        error(branch.err, 0)
+      end
+    end
+  end
+end
+
+function methods:_stream(input, ctx)
+  local given = false
+  return self:_transform(function()
+    if given then return nil end
+    given = true
+    return input
+  end, ctx)
+end
+
+function methods:_begins_with_user_code()
+  return self.mapper:_begins_with_user_code()
+end
+
+function methods:_output_keys(keys)
+  if not keys then return nil end
+  local set, out = {}, {}
+  for _, list in ipairs { keys, self.mapper:_output_keys() } do
+    for _, key in ipairs(list) do
+      if not set[key] then out[#out + 1] = key end
+      set[key] = true
+    end
+  end
+  table.sort(out)
+  return out
+end
+
+function methods:_check_keys(keys)
+  return self.mapper:_check_keys(keys)
+end
+
+function methods:_takes_kwargs()
+  return self.mapper:_takes_kwargs()
+end
+
+function methods:get_name()
+  return (self.mapper:get_name():gsub("^RunnableParallel", "RunnableAssign"))
+end
+
+function methods:_label()
+  return "assign" .. self.mapper:_label()
+end
+
+return { RunnableAssign = RunnableAssign }

@@ -1,0 +1,168 @@
+--- One step on many inputs at once: no barrier between steps, results by index.
+local context = require "moonpipe.context"
+local errors = require "moonpipe.error"
+local scheduler = require "moonpipe.scheduler"
+local stream = require "moonpipe.stream"
+local tree = require "moonpipe.tree"
+
+local batch = {}
+
+---@class moonpipe.Batch  a batch that runs
+---@field tasks moonpipe.Task[]
+---@field ended_list moonpipe.Task[]  in the order in which they ended
+local Batch = {}
+Batch.__index = Batch
+
+function Batch:note(task)
+  self.count_ended = self.count_ended + 1
+  self.order[self.count_ended] = task
+  if self.on_progress then self.on_progress(self.count_ended, self.n) end
+  if task.err ~= nil and not self.failed then self.failed = task end
+end
+
+function Batch:ended(task)
+  self:note(task)
+  if self.waiter then scheduler.unpark(self.waiter) end
+end
+
+local function run_item(step, input, ctx)
+  return step:_invoke(input, ctx)
+end
+
+-- One config for all, or a list with one for each input.
+local function config_of(config, i)
+  if config[1] ~= nil then return config[i] end
+  return config
+end
+
+local function check_configs(config, n)
+  if type(config) == "table" and config[1] ~= nil then
+    if #config ~= n then
+      errors.usage(("batch got %d configs for %d inputs"):format(#config, n))
+    end
+    for _, one in ipairs(config) do context.check(one) end
+    return config
+  end
+  return context.check(config)
+end
+
+local function prepare(inputs, config)
+  if type(inputs) ~= "table" or getmetatable(inputs) ~= nil and inputs[1] == nil then
+    errors.usage("batch takes a list of inputs, got " .. errors.shape(inputs))
+  end
+  local n = inputs.n or #inputs
+  config = check_configs(config, n)
+  local first = config_of(config, 1) or {}
+  return setmetatable({
+    inputs = inputs,
+    config = config,
+    n = n,
+    tasks = {},
+    order = {},
+    index = {},
+    count_ended = 0,
+    on_progress = first.on_progress,
+    return_exceptions = first.return_exceptions,
+  }, Batch)
+end
+
+local function start_item(self, step, i)
+  local config = config_of(self.config, i)
+  local ctx = context.derive(context.current(), config)
+  local fn = run_item
+  if config and config.timeout then
+    fn = function(item, input) return item:invoke(input, config) end
+  end
+  local task = scheduler.spawn(ctx, nil, fn, step, self.inputs[i], ctx)
+  self.tasks[i], self.index[task] = task, i
+  if task.state == "ended" then self:note(task) else task.group = self end
+end
+
+local function begin(self, step, stop_early)
+  self.waiter = scheduler.current()
+  for i = 1, self.n do
+    if stop_early and self.failed then return end
+    start_item(self, step, i)
+  end
+end
+
+-- Cancels what runs and waits for its end.
+local function stop(self, reason)
+  for _, task in pairs(self.tasks) do
+    if task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
+  end
+  for _, task in pairs(self.tasks) do scheduler.join(task) end
+end
+
+local function located(self, task)
+  return errors.wrap(task.err):at(("batch[%d]"):format(self.index[task]))
+end
+
+local function values(self)
+  local out = { n = self.n }
+  for i = 1, self.n do
+    local task = self.tasks[i]
+    if task.err ~= nil then out[i] = located(self, task) else out[i] = task.value end
+  end
+  return out
+end
+
+local function run(step, inputs, config)
+  local self = prepare(inputs, config)
+  begin(self, step, not self.return_exceptions)
+  while self.count_ended < self.n and (self.return_exceptions or not self.failed) do
+    scheduler.park()
+  end
+  if self.failed and not self.return_exceptions then
+    stop(self, "another item of the batch failed")
+    error(located(self, self.failed), 0)
+  end
+  return values(self)
+end
+
+---@async
+---@param step moonpipe.Runnable
+---@param inputs any[]
+---@param config table|table[]|nil
+---@return any[] values  and `n`; with return_exceptions an mp.Error in the slot
+function batch.batch(step, inputs, config)
+  return scheduler.call(run, step, inputs, config)
+end
+
+local function record_of(self, task)
+  local ok = task.err == nil
+  return {
+    index = self.index[task],
+    ok = ok,
+    value = task.value,
+    error = not ok and located(self, task) or nil,
+  }
+end
+
+local function next_record(self)
+  self.waiter = scheduler.current()
+  while self.given >= self.count_ended do scheduler.park() end
+  self.given = self.given + 1
+  local task = self.order[self.given]
+  return task and record_of(self, task)
+end
+
+---`for i, record in …`: records in the order in which they end. As a stream, the
+---batch ends with the task that runs it, or when nobody holds the iterator.
+---@return fun(): integer?, table?
+function batch.as_completed(step, inputs, config)
+  local self = prepare(inputs, config)
+  self.given = 0
+  local begun = false
+  local records = stream.new(function()
+    if not begun then begin(self, step) end
+    begun = true
+    if self.given < self.n then return next_record(self) end
+  end)
+  return function()
+    local record = records:next()
+    if record then return record.index, record end
+  end
+end
+
+return batch

@@ -1,0 +1,68 @@
+--- The only place that turns a value into a step.
+--
+-- A Runnable is itself; a function, or a foreign value with __call, is a
+-- RunnableLambda; a table without a metatable is a RunnableParallel, its values
+-- coerced in turn. Anything else raises, where it is composed.
+local errors = require "moonpipe.error"
+local runnable = require "moonpipe.runnable"
+
+local coerce = {}
+
+-- Where map literals were written, by the table: { where = , keys = { key = where } }.
+local origins = setmetatable({}, { __mode = "k" })
+
+---Remembers where a map literal and its keys stand in the source.
+function coerce.remember(map, origin)
+  origins[map] = origin
+end
+
+---@return { where: string?, keys: table }?
+function coerce.origin(map)
+  return origins[map]
+end
+
+local function advice(value)
+  if type(value) == "string" then
+    return ("a string is not a step; use mp.const(%q) for a constant or mp.itemgetter(%q) for a key")
+      :format(value, value)
+  end
+  if type(value) == "nil" then return "nil is not a step; is the name written right?" end
+  local name = type(value) == "table" and (getmetatable(value) or {}).__name
+  if type(name) == "string" and (name:find("message", 1, true) or name:find("document", 1, true)) then
+    return ("%s is not a step; did you call the step? 'model \"x\"' invokes it"):format(
+      errors.shape(value))
+  end
+  return ("%s is not a step; use mp.const(value) for a constant"):format(errors.shape(value))
+end
+
+local function refuse(value, path, where)
+  local message = advice(value)
+  if runnable.is_class(value) then
+    local name = runnable.class_name(value)
+    message = ("%s is a class; write %s()"):format(name, name)
+  end
+  if path then message = ("in map key '%s': %s"):format(path, message) end
+  errors.usage(message, where)
+end
+
+---The step that [value] is.
+---@param value any
+---@param path string?   key path in the map being made, for messages
+---@param where string?  file:line, for messages
+---@return moonpipe.Runnable
+function coerce.step(value, path, where)
+  if runnable.is(value) then return value end
+  if type(value) == "function" then
+    return require("moonpipe.lambda").RunnableLambda(value)
+  end
+  if type(value) == "table" and getmetatable(value) == nil then
+    return require("moonpipe.parallel").from_table(value, path, where)
+  end
+  local mt = getmetatable(value)
+  if type(mt) == "table" and mt.__call and not runnable.is_class(value) then
+    return require("moonpipe.lambda").RunnableLambda(value)
+  end
+  return refuse(value, path, where)
+end
+
+return coerce

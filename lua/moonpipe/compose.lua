@@ -1,0 +1,31 @@
+--- Joining steps: what `|`, `pipe` and RunnableSequence(...) do.
+local coerce = require "moonpipe.coerce"
+local errors = require "moonpipe.error"
+local sequence = require "moonpipe.sequence"
+
+local compose = {}
+
+---`a | b`. Sequences are spliced: a sequence is never a step of a sequence.
+---@param a any
+---@param b any
+---@param where string?  file:line of the operator; found out if not given
+---@return moonpipe.Runnable
+function compose.join(a, b, where)
+  where = where or errors.caller()
+  return sequence.join(coerce.step(a, nil, where), coerce.step(b, nil, where), where)
+end
+
+---mp.pipe(a, b, c): the same in plain Lua.
+---@return moonpipe.Runnable
+function compose.pipe(first, ...)
+  local count = select("#", ...)
+  if count == 0 then errors.usage("pipe takes at least two steps, got 1") end
+  local where = errors.caller()
+  local result = first
+  for i = 1, count do
+    result = compose.join(result, (select(i, ...)), where)
+  end
+  return result
+end
+
+return compose

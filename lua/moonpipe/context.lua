@@ -1,0 +1,180 @@
+--- The context of a running call: what a config says, inherited downward.
+--
+-- A context is immutable; steps hand it on explicitly. Where a call gives no
+-- config the context of the caller is used as it is, so that a step costs no
+-- table. `run_name`, `run_id` and what concerns one batch are of one call only.
+local errors = require "moonpipe.error"
+local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
+
+---@class moonpipe.Context
+---@field tags string[]
+---@field metadata table
+---@field configurable table
+---@field callbacks table[]
+---@field on_error "cancel"|"wait"|"collect"
+---@field recursion_limit integer
+---@field max_concurrency integer?
+---@field deadline number?     absolute, in seconds of the monotonic clock
+---@field kwargs table?        what RunnableBinding gives to the steps it binds
+---@field outer moonpipe.Context?  the context without kwargs, for user code
+local Context = {}
+
+local mt = { __name = "moonpipe.Context", __index = Context }
+local context = {}
+
+local KEYS = {
+  "callbacks", "configurable", "max_concurrency", "metadata", "on_error", "on_progress",
+  "recursion_limit", "return_exceptions", "run_id", "run_name", "tags", "timeout",
+}
+context.KEYS = KEYS
+
+-- Tasks that began before this module was loaded hold the root too.
+context.root = setmetatable(scheduler.root_context, mt)
+for key, value in pairs {
+  tags = {},
+  metadata = {},
+  configurable = {},
+  callbacks = {},
+  on_error = "cancel",
+  recursion_limit = 25,
+} do
+  context.root[key] = value
+end
+
+local ON_ERROR = { cancel = true, wait = true, collect = true }
+
+local function need(ok, key, value, what)
+  if not ok then
+    errors.usage(("config %s takes %s, got %s"):format(key, what, errors.shape(value)))
+  end
+end
+
+local function is_count(value)
+  return type(value) == "number" and value >= 1 and value == math.floor(value)
+end
+
+local function check_table(config, key)
+  local value = config[key]
+  need(value == nil or type(value) == "table", key, value, "a table")
+end
+
+---Checks the keys and types of a config; raises a usage error.
+---@param config table?
+---@param more string[]?  further keys allowed here
+---@return table config
+function context.check(config, more)
+  if getmetatable(config) == mt then return config end
+  local allowed = KEYS
+  if more then
+    allowed = { unpack(KEYS) }
+    for _, key in ipairs(more) do allowed[#allowed + 1] = key end
+    table.sort(allowed)
+  end
+  config = errors.options(config, allowed, "config")
+  for _, key in ipairs { "tags", "metadata", "configurable", "callbacks" } do
+    check_table(config, key)
+  end
+  local timeout, mode = config.timeout, config.on_error
+  need(timeout == nil or type(timeout) == "number" and timeout >= 0, "timeout", timeout,
+    "seconds")
+  need(mode == nil or ON_ERROR[mode], "on_error", mode, "'cancel', 'wait' or 'collect'")
+  for _, key in ipairs { "max_concurrency", "recursion_limit" } do
+    need(config[key] == nil or is_count(config[key]), key, config[key], "a whole number from 1")
+  end
+  return config
+end
+
+local function merged(base, over)
+  if not over or next(over) == nil then return base end
+  local out = {}
+  for key, value in pairs(base) do out[key] = value end
+  for key, value in pairs(over) do out[key] = value end
+  return out
+end
+
+local function union(base, more)
+  if not more or #more == 0 then return base end
+  local out, seen = {}, {}
+  for _, list in ipairs { base, more } do
+    for _, tag in ipairs(list) do
+      if not seen[tag] then
+        seen[tag] = true
+        out[#out + 1] = tag
+      end
+    end
+  end
+  table.sort(out)
+  return out
+end
+
+local function joined(base, more)
+  if not more or #more == 0 then return base end
+  local out = { unpack(base) }
+  for _, item in ipairs(more) do out[#out + 1] = item end
+  return out
+end
+
+-- The nearer of two deadlines.
+local function deadline_of(parent, config)
+  local mine = config.timeout and native.c.now() + config.timeout
+  if not mine then return parent.deadline end
+  return parent.deadline and math.min(parent.deadline, mine) or mine
+end
+
+---The context of a call with [config] made in [parent].
+---@param parent moonpipe.Context
+---@param config table|moonpipe.Context|nil
+---@return moonpipe.Context
+function context.derive(parent, config)
+  if config == nil then return parent end
+  if getmetatable(config) == mt then return config end
+  return setmetatable({
+    tags = union(parent.tags, config.tags),
+    metadata = merged(parent.metadata, config.metadata),
+    configurable = merged(parent.configurable, config.configurable),
+    callbacks = joined(parent.callbacks, config.callbacks),
+    on_error = config.on_error or parent.on_error,
+    recursion_limit = config.recursion_limit or parent.recursion_limit,
+    max_concurrency = config.max_concurrency or parent.max_concurrency,
+    deadline = deadline_of(parent, config),
+    run_name = config.run_name,
+    run_id = config.run_id,
+  }, mt)
+end
+
+---The context in which the step of a binding runs.
+---@param parent moonpipe.Context
+---@param kwargs table
+---@return moonpipe.Context
+function context.bind(parent, kwargs)
+  local out = {}
+  for key, value in pairs(parent) do out[key] = value end
+  out.kwargs = merged(parent.kwargs or {}, kwargs)
+  out.outer = parent.outer or parent
+  return setmetatable(out, mt)
+end
+
+---One level deeper: for a function that returned a step.
+---@return moonpipe.Context
+function context.deeper(parent)
+  local out = {}
+  for key, value in pairs(parent) do out[key] = value end
+  out.recursion_limit = parent.recursion_limit - 1
+  return setmetatable(out, mt)
+end
+
+---The running config, anywhere; outside of a task the empty one.
+---@return moonpipe.Context
+function context.current()
+  local task = scheduler.current()
+  return task and task.ctx or context.root
+end
+
+---Seconds until the deadline, or nil where there is none.
+---@return number?
+function Context:remaining()
+  return self.deadline and self.deadline - native.c.now()
+end
+
+return context

@@ -1,0 +1,72 @@
+--- moonpipe: chains of model calls.
+--
+-- Names load their module at first use, so that a script pays for what it
+-- names. A name that is not there raises with the nearest one.
+local errors = require "moonpipe.error"
+
+---@class moonpipe
+local mp = {}
+
+-- module -> the names that it gives, each `name` or `name=field`
+local MODULES = {
+  assign = "RunnableAssign",
+  binding = "RunnableBinding",
+  compose = "pipe",
+  context = "current",
+  coroutines = "wrap_coroutines=install",
+  document = "Document",
+  generator = "RunnableGenerator",
+  inspect = "inspect=",
+  json = "null array",
+  lambda = "RunnableLambda",
+  loader = "load loadfile dofile install_loader",
+  message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
+    HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
+  ["models.extractive"] = "ExtractiveChatModel",
+  ["models.fake"] = "FakeListChatModel GenericFakeChatModel",
+  parallel = "RunnableParallel RunnableMap=RunnableParallel finished",
+  parser = "StrOutputParser JsonOutputParser CommaSeparatedListOutputParser",
+  passthrough = "RunnablePassthrough",
+  pick = "RunnablePick itemgetter const",
+  prompt = "PromptTemplate ChatPromptTemplate MessagesPlaceholder",
+  scheduler = "sleep update",
+  sequence = "RunnableSequence",
+}
+
+local homes, names = {}, { "Error", "version" }
+for module, list in pairs(MODULES) do
+  for name, equals, field in list:gmatch("([%w_]+)(=?)([%w_]*)") do
+    homes[name] = { module = "moonpipe." .. module, field = equals == "" and name or field }
+    names[#names + 1] = name
+  end
+end
+table.sort(names)
+
+mp.version = require("moonpipe.native").c.version
+
+---Makes an mp.Error, for steps that fail in a way of their own.
+---@param fields { kind: string, message: string }
+mp.Error = errors.new
+
+---The names of the language, sorted.
+---@return string[]
+function mp.names()
+  return { unpack(names) }
+end
+
+setmetatable(mp, {
+  __name = "moonpipe",
+  __index = function(_, name)
+    local home = homes[name]
+    if not home then
+      errors.usage(("mp has no '%s'%s"):format(errors.text(name), errors.hint(name, names)))
+    end
+    local module = require(home.module)
+    local value = module
+    if home.field ~= "" then value = module[home.field] end
+    mp[name] = value
+    return value
+  end,
+})
+
+return mp

@@ -1,0 +1,148 @@
+--- Several streams read at once, their chunks as they arrive.
+--
+-- Each stream is pulled by a child task that holds one chunk until the consumer
+-- has taken it, so a slow consumer holds back every branch. A `Tee` gives one
+-- source to several readers; what all have read is garbage.
+local scheduler = require "moonpipe.scheduler"
+local tree = require "moonpipe.tree"
+
+local merge = {}
+
+---@class moonpipe.Merge
+---@field arrived table[]  branches whose chunk waits to be taken, oldest first
+---@field running integer
+local Merge = {}
+Merge.__index = Merge
+
+-- The life of a branch's task.
+local function read(branch, owner)
+  while true do
+    local value = branch.pull()
+    if value == nil then return end
+    branch.slot = value
+    owner:announce(branch)
+    while branch.slot ~= nil do scheduler.park() end
+  end
+end
+
+function Merge:announce(branch)
+  self.last = self.last + 1
+  self.arrived[self.last] = branch
+  if self.consumer then scheduler.unpark(self.consumer) end
+end
+
+-- Called by the scheduler when a branch's task has ended.
+function Merge:ended(task)
+  local branch = self.by_task[task]
+  self.running = self.running - 1
+  branch.ended, branch.err = true, task.err
+  self:announce(branch)
+end
+
+local function begin(self)
+  self.begun = true
+  self.running = #self.branches
+  for _, branch in ipairs(self.branches) do
+    local task = scheduler.spawn(self.ctx, nil, read, branch, self)
+    branch.task, self.by_task[task] = task, branch
+    if task.state == "ended" then self:ended(task) else task.group = self end
+  end
+end
+
+---Merges streams.
+---@param branches { pull: fun(): any }[]  further fields are the caller's
+---@return fun(): any chunk, table branch  the next chunk with its branch; chunk nil
+---  when that branch has ended (branch.err says how), both nil at the end of all
+---@return moonpipe.Merge
+function merge.streams(branches, ctx)
+  local self = setmetatable({
+    branches = branches,
+    ctx = ctx,
+    arrived = {},
+    first = 1,
+    last = 0,
+    running = 0,
+    by_task = setmetatable({}, { __mode = "k" }),
+  }, Merge)
+  return function() return self:take() end, self
+end
+
+function Merge:take()
+  if not self.begun then begin(self) end
+  self.consumer = scheduler.current()
+  while self.first > self.last do
+    if self.running == 0 then return nil, nil end
+    scheduler.park()
+  end
+  local branch = self.arrived[self.first]
+  self.arrived[self.first] = nil
+  self.first = self.first + 1
+  local value = branch.slot
+  branch.slot = nil
+  if value ~= nil then scheduler.unpark(branch.task) end
+  return value, branch
+end
+
+---Cancels the branches that run and waits until they have ended.
+function Merge:stop(reason)
+  for _, branch in ipairs(self.branches) do
+    local task = branch.task
+    if task and task.state ~= "ended" then
+      branch.stopped = true
+      tree.cancel(task, tree.cancelled(reason))
+      scheduler.join(task)
+    end
+  end
+end
+
+-- ---- tee -----------------------------------------------------------------------
+
+---@class moonpipe.Tee
+---@field err any  what the source raised: not the fault of a reader
+local Tee = {}
+Tee.__index = Tee
+
+---Makes one source readable by several.
+---@param source fun(): any
+---@return moonpipe.Tee
+function merge.tee(source)
+  return setmetatable({ source = source, tail = {}, sleepers = {} }, Tee)
+end
+
+-- Only one reader pulls the source; the others sleep until it has.
+local function advance(self, node)
+  if self.busy then
+    self.sleepers[#self.sleepers + 1] = scheduler.current()
+    return scheduler.park()
+  end
+  self.busy = true
+  local ok, value = pcall(self.source)
+  self.busy = false
+  if not ok then
+    self.err, node.failed = value, true
+  elseif value == nil then
+    node.ended = true
+  else
+    node.value, node.next = value, {}
+    self.tail = node.next
+  end
+  local sleepers = self.sleepers
+  self.sleepers = {}
+  for _, task in ipairs(sleepers) do scheduler.unpark(task) end
+end
+
+---A reader from the source's present place on.
+---@return fun(): any
+function Tee:reader()
+  local node = self.tail
+  return function()
+    while not (node.next or node.ended or node.failed) do advance(self, node) end
+    if node.failed then error(self.err, 0) end
+    if node.ended then return nil end
+    local value = node.value
+    node = node.next
+    return value
+  end
+end
+
+return merge

@@ -1,0 +1,58 @@
+--- Identity, with a tap if wanted.
+local chunk = require "moonpipe.chunk"
+local coerce = require "moonpipe.coerce"
+local errors = require "moonpipe.error"
+local runnable = require "moonpipe.runnable"
+
+---@class moonpipe.RunnablePassthrough: moonpipe.Runnable
+---@field tap moonpipe.Runnable?  called with the input; its answer is ignored
+local RunnablePassthrough, methods = runnable.class("RunnablePassthrough")
+
+---@param tap function?
+function RunnablePassthrough.new(tap)
+  if tap ~= nil and type(tap) ~= "function" then
+    errors.usage("RunnablePassthrough takes a function or nothing, got " .. errors.shape(tap))
+  end
+  return runnable.instance(RunnablePassthrough, {
+    tap = tap and coerce.step(tap),
+    sync = tap == nil,
+  })
+end
+
+---RunnablePassthrough.assign{ key = step }: the input, and new keys beside it.
+---@param map table
+function RunnablePassthrough.assign(map)
+  return require("moonpipe.assign").RunnableAssign(map)
+end
+
+function methods:_invoke(input, ctx)
+  if self.tap then self.tap:_invoke(input, ctx) end
+  return input
+end
+
+-- The tap sees the whole input, after the last chunk has gone by.
+function methods:_transform(source, ctx)
+  if not self.tap then return source end
+  local all, count
+  return function()
+    local value = source()
+    if value == nil then
+      if count then self.tap:_invoke(all, ctx) end
+      count = nil
+      return nil
+    end
+    all = count and chunk.merge(all, value) or value
+    count = (count or 0) + 1
+    return value
+  end
+end
+
+function methods:_begins_with_user_code()
+  return self.tap ~= nil
+end
+
+function methods:_output_keys(keys)
+  return keys
+end
+
+return { RunnablePassthrough = RunnablePassthrough }

@@ -1,0 +1,297 @@
+--- What every step of a chain is, and how classes of steps are made.
+--
+-- A class object holds constructors and statics only; methods live in the
+-- instances' __index. Instances are immutable and hold no state of a call. A
+-- class gives `_invoke`, and `_stream` and `_transform` where it can do better
+-- than the defaults: a stream is a function that gives the next chunk, or nil
+-- at its end, and may wait inside.
+local chunk = require "moonpipe.chunk"
+local context = require "moonpipe.context"
+local errors = require "moonpipe.error"
+local scheduler = require "moonpipe.scheduler"
+local task = require "moonpipe.task"
+
+local current = scheduler.current
+
+---@class moonpipe.Runnable
+---@field sync boolean?    never waits: a map runs it in place
+---@field _invoke fun(self, input, ctx): any
+---@operator call(any): any
+---@operator bor(any): moonpipe.Runnable
+local base = {}
+
+local runnable = { base = base }
+
+local class_mt = { __name = "moonpipe.class" }
+
+-- ---- classes -----------------------------------------------------------------
+
+function class_mt.__call(class, ...)
+  return class.new(...)
+end
+
+function class_mt.__tostring(class)
+  return "class " .. rawget(class, "name")
+end
+
+-- A method asked of the class is the mistake of a missing `()`.
+function class_mt.__index(class, key)
+  local name = rawget(class, "name")
+  if key == "new" or type(key) ~= "string" then return nil end
+  if rawget(class, "methods")[key] ~= nil then
+    errors.usage(("%s is a class; write %s()"):format(name, name))
+  end
+  local statics = {}
+  for static in pairs(class) do
+    if static ~= "methods" and static ~= "name" and static ~= "mt" then
+      statics[#statics + 1] = static
+    end
+  end
+  table.sort(statics)
+  errors.usage(("%s has no '%s'%s"):format(name, key, errors.hint(key, statics)))
+end
+
+local function instance_call(self, input, config)
+  return self:invoke(input, config)
+end
+
+local function instance_tostring(self)
+  return self:_label()
+end
+
+local function instance_concat(a, b)
+  return errors.text(a) .. errors.text(b)
+end
+
+-- For a Lua that has the operator; in ours the translator's P asks first.
+local function instance_bor(a, b)
+  return require("moonpipe.compose").join(a, b)
+end
+
+---Makes a class of steps.
+---@param name string
+---@param opts { base: table?, label: string? }?  label: how a chain shows it
+---@return table Class    constructors and statics; calling it calls Class.new
+---@return table methods  of its instances
+function runnable.class(name, opts)
+  opts = opts or {}
+  local parent = opts.base and opts.base.methods or base
+  local methods = setmetatable({ class_name = name, label = opts.label }, { __index = parent })
+  local mt = {
+    __name = "moonpipe." .. name,
+    __index = methods,
+    __call = instance_call,
+    __tostring = instance_tostring,
+    __concat = instance_concat,
+    __bor = instance_bor,
+    runnable = true,
+  }
+  local class = setmetatable({ name = name, methods = methods, mt = mt }, class_mt)
+  return class, methods
+end
+
+---Makes [fields], which it takes, an instance of [class].
+function runnable.instance(class, fields)
+  return setmetatable(fields, class.mt)
+end
+
+---@return boolean
+function runnable.is(value)
+  if type(value) ~= "table" then return false end
+  local mt = getmetatable(value)
+  return mt ~= nil and mt.runnable == true
+end
+
+---@return boolean
+function runnable.is_class(value)
+  return getmetatable(value) == class_mt
+end
+
+---@return string
+function runnable.class_name(class)
+  return rawget(class, "name")
+end
+
+-- ---- running -----------------------------------------------------------------
+
+local function invoke_in(self, input, ctx)
+  return self:_invoke(input, ctx)
+end
+
+local function timed_out(self, seconds)
+  return errors.new {
+    kind = "timeout_total",
+    message = ("no answer within %g s"):format(seconds),
+    step = self:get_name(),
+    elapsed = seconds,
+  }
+end
+
+-- Runs fn(self, a, ctx) in the context that [config] makes of the running one.
+local function run_with(fn, self, a, config)
+  if not current() then return scheduler.call(run_with, fn, self, a, config) end
+  config = context.check(config)
+  local ctx = context.derive(current().ctx, config)
+  if not config.timeout then return fn(self, a, ctx) end
+  return task.within(config.timeout, timed_out(self, config.timeout), ctx, fn, self, a)
+end
+runnable.run_with = run_with
+
+---Runs the step on [input]. In a task it waits, elsewhere it runs the loop until
+---the answer is there. Raises mp.Error.
+---@async
+---@param input any
+---@param config table?
+---@return any
+function base:invoke(input, config)
+  local running = current()
+  if running and config == nil then
+    local ctx = running.ctx
+    return self:_invoke(input, ctx.outer or ctx)
+  end
+  return run_with(invoke_in, self, input, config)
+end
+
+---Like invoke, but gives nil and the error instead of raising. It has failed
+---exactly when the second result is not nil.
+---@async
+---@return any value
+---@return moonpipe.Error? err
+function base:try_invoke(input, config)
+  local ok, value = xpcall(self.invoke, errors.handler, self, input, config)
+  if ok then return value end
+  return nil, value
+end
+
+---Starts the step on [input] and gives its Task at once. [options] is a config
+---plus `on_token`, `on_done`, `on_error`.
+---@param input any
+---@param options table?
+---@return moonpipe.Task
+function base:start(input, options)
+  return require("moonpipe.start").start(self, input, options)
+end
+
+---Gives the chunks of the answer as they come: `for chunk in chain:stream(x)`.
+---@param input any
+---@param config table?
+---@return moonpipe.Stream
+function base:stream(input, config)
+  return require("moonpipe.stream").open(self, "_stream", input, config)
+end
+
+---The chunks of the answer to a stream of input chunks.
+---@param source fun(): any  gives the next chunk or nil
+---@param config table?
+---@return moonpipe.Stream
+function base:transform(source, config)
+  if type(source) ~= "function" and not (getmetatable(source) or {}).__call then
+    errors.usage("transform takes a function that gives chunks, got " .. errors.shape(source))
+  end
+  return require("moonpipe.stream").open(self, "_transform", source, config)
+end
+
+---Runs the step on each input, all at once; gives the values by index, and `n`.
+---@async
+---@param inputs any[]
+---@param config table?
+---@return any[]
+function base:batch(inputs, config)
+  return require("moonpipe.batch").batch(self, inputs, config)
+end
+
+---`for i, record in chain:batch_as_completed(inputs)`: records
+---`{ index, ok, value, error }` in the order in which they end.
+---@param inputs any[]
+---@param config table?
+function base:batch_as_completed(inputs, config)
+  return require("moonpipe.batch").as_completed(self, inputs, config)
+end
+
+-- ---- defaults of classes -------------------------------------------------------
+
+-- One chunk: the whole answer.
+function base:_stream(input, ctx)
+  local asked = false
+  return function()
+    if asked then return nil end
+    asked = true
+    return self:_invoke(input, ctx)
+  end
+end
+
+local function nothing() end
+
+-- Takes the whole input first; no input, no call.
+function base:_transform(source, ctx)
+  local inner
+  return function()
+    if not inner then
+      local input, count = chunk.collect(source)
+      inner = count == 0 and nothing or self:_stream(input, ctx)
+    end
+    return inner()
+  end
+end
+
+-- Whether it begins with a function of the user's, which may write to its input.
+function base:_begins_with_user_code()
+  return false
+end
+
+-- Whether arguments given by bind reach anything in it.
+function base:_takes_kwargs()
+  return false
+end
+
+-- ---- composing -----------------------------------------------------------------
+
+---`self | a | b`, for those who write plain Lua.
+---@return moonpipe.Runnable
+function base:pipe(...)
+  return require("moonpipe.compose").pipe(self, ...)
+end
+
+---Picks a key, or a list of keys, of the answer.
+---@param keys string|string[]
+---@return moonpipe.Runnable
+function base:pick(keys)
+  return self:pipe(require("moonpipe.pick").RunnablePick(keys))
+end
+
+---Adds keys to the answer, which must be a table: computed from it, in parallel.
+---@param map table
+---@return moonpipe.Runnable
+function base:assign(map)
+  return self:pipe(require("moonpipe.assign").RunnableAssign(map))
+end
+
+---Gives arguments to every call: options of a model, `config.kwargs` of a
+---function. Raises where no step takes any.
+---@param kwargs table
+---@return moonpipe.Runnable
+function base:bind(kwargs)
+  return require("moonpipe.binding").bind(self, kwargs)
+end
+
+---A step with a config of its own, merged into that of each call.
+---@param config table
+---@return moonpipe.Runnable
+function base:with_config(config)
+  return require("moonpipe.binding").with_config(self, config)
+end
+
+-- ---- names ---------------------------------------------------------------------
+
+---The name in errors and traces.
+---@return string
+function base:get_name()
+  return self.name or self.class_name
+end
+
+-- How tostring of a chain shows it.
+function base:_label()
+  return self.name or self.label or self.class_name
+end
+
+return runnable

@@ -1,0 +1,167 @@
+--- Runs its steps in order, each fed the result of the one before.
+local coerce = require "moonpipe.coerce"
+local errors = require "moonpipe.error"
+local runnable = require "moonpipe.runnable"
+
+local pcall = pcall
+
+---@class moonpipe.RunnableSequence: moonpipe.Runnable
+---@field steps moonpipe.Runnable[]  flat: a sequence is never a step of a sequence
+---@field wheres string[]            file:line at which each step was joined
+local RunnableSequence, methods = runnable.class("RunnableSequence")
+
+local sequence = { RunnableSequence = RunnableSequence }
+
+local function append(steps, wheres, step, where)
+  if getmetatable(step) ~= RunnableSequence.mt or step.name then
+    steps[#steps + 1] = step
+    wheres[#steps] = where or false
+    return
+  end
+  for i, inner in ipairs(step.steps) do
+    steps[#steps + 1] = inner
+    wheres[#steps] = step.wheres[i] or where or false
+  end
+end
+
+-- What is known of the keys that arrive at each step is held against what the
+-- step needs: a prompt's missing variable shows before the first call.
+local function check_keys(steps, wheres)
+  local keys
+  for i, step in ipairs(steps) do
+    if keys and step._check_keys then
+      local message = step:_check_keys(keys)
+      if message then errors.usage(message, wheres[i] or nil) end
+    end
+    keys = step._output_keys and step:_output_keys(keys) or nil
+  end
+end
+
+local function all_sync(steps)
+  for _, step in ipairs(steps) do
+    if not step.sync then return false end
+  end
+  return true
+end
+
+local function make(steps, wheres, name)
+  check_keys(steps, wheres)
+  return runnable.instance(RunnableSequence, {
+    steps = steps,
+    wheres = wheres,
+    name = name,
+    count = #steps,
+    sync = all_sync(steps),
+  })
+end
+
+---The sequence of two steps joined at [where].
+---@param a moonpipe.Runnable
+---@param b moonpipe.Runnable
+---@param where string?
+---@return moonpipe.RunnableSequence
+function sequence.join(a, b, where)
+  local steps, wheres = {}, {}
+  append(steps, wheres, a, where)
+  append(steps, wheres, b, where)
+  return make(steps, wheres)
+end
+
+---RunnableSequence(a, b, ...): at least two steps, coerced.
+function RunnableSequence.new(...)
+  local count = select("#", ...)
+  if count < 2 then
+    errors.usage("RunnableSequence takes at least two steps, got " .. count)
+  end
+  local where = errors.caller()
+  local steps, wheres = {}, {}
+  for i = 1, count do
+    append(steps, wheres, coerce.step((select(i, ...)), nil, where), where)
+  end
+  return make(steps, wheres)
+end
+
+local function locate(self, i, err)
+  local part = ("step %d of %d %s"):format(i, self.count, self.steps[i]:get_name())
+  err = errors.wrap(err)
+  err.step = err.step or self.steps[i]:get_name()
+  return err:at(part, self.wheres[i] or nil)
+end
+
+function methods:_invoke(input, ctx)
+  local steps = self.steps
+  for i = 1, self.count do
+    local step = steps[i]
+    local ok, value = pcall(step._invoke, step, input, ctx)
+    if not ok then error(locate(self, i, value), 0) end
+    input = value
+  end
+  return input
+end
+
+-- Step i as a stream that names itself in its errors. `blame.seen` is the error
+-- that has its place already, or is the source's own: others pass it on.
+local function located(self, i, inner, blame)
+  return function()
+    local ok, value = pcall(inner)
+    if ok then return value end
+    if value ~= blame.seen then blame.seen = locate(self, i, value) end
+    error(blame.seen, 0)
+  end
+end
+
+-- Each step pulls from the one before.
+local function chained(self, first, ctx, blame)
+  local next_chunk = located(self, 1, first, blame)
+  for i = 2, self.count do
+    next_chunk = located(self, i, self.steps[i]:_transform(next_chunk, ctx), blame)
+  end
+  return next_chunk
+end
+
+function methods:_stream(input, ctx)
+  return chained(self, self.steps[1]:_stream(input, ctx), ctx, {})
+end
+
+function methods:_transform(source, ctx)
+  local blame = {}
+  local function watched()
+    local ok, value = pcall(source)
+    if ok then return value end
+    blame.seen = value
+    error(value, 0)
+  end
+  return chained(self, self.steps[1]:_transform(watched, ctx), ctx, blame)
+end
+
+function methods:_begins_with_user_code()
+  return self.steps[1]:_begins_with_user_code()
+end
+
+function methods:_check_keys(keys)
+  local first = self.steps[1]
+  return first._check_keys and first:_check_keys(keys)
+end
+
+function methods:_output_keys(keys)
+  for _, step in ipairs(self.steps) do
+    keys = step._output_keys and step:_output_keys(keys) or nil
+  end
+  return keys
+end
+
+function methods:_takes_kwargs()
+  for _, step in ipairs(self.steps) do
+    if step:_takes_kwargs() then return true end
+  end
+  return false
+end
+
+function methods:_label()
+  if self.name then return self.name end
+  local labels = {}
+  for i, step in ipairs(self.steps) do labels[i] = step:_label() end
+  return table.concat(labels, " | ")
+end
+
+return sequence

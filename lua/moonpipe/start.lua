@@ -1,0 +1,64 @@
+--- Calls that are started and looked after later: chain:start(input, options).
+local context = require "moonpipe.context"
+local chunk = require "moonpipe.chunk"
+local errors = require "moonpipe.error"
+local runnable = require "moonpipe.runnable"
+local scheduler = require "moonpipe.scheduler"
+
+local start = {}
+
+local CALLBACKS = { "on_done", "on_error", "on_token" }
+
+local function invoke(step, input, ctx)
+  return step:_invoke(input, ctx)
+end
+
+-- Streams, tells each chunk, and gives them merged.
+local function told(on_token)
+  return function(step, input, ctx)
+    local pull = step:_stream(input, ctx)
+    return (chunk.collect(function()
+      local value = pull()
+      if value ~= nil then on_token(value) end
+      return value
+    end))
+  end
+end
+
+local function split(options)
+  local config, callbacks = {}, {}
+  for key, value in pairs(options or {}) do config[key] = value end
+  for _, name in ipairs(CALLBACKS) do
+    local fn = config[name]
+    if fn ~= nil and type(fn) ~= "function" then
+      errors.usage(("%s takes a function, got %s"):format(name, errors.shape(fn)))
+    end
+    callbacks[name], config[name] = fn, nil
+  end
+  return config, callbacks
+end
+
+local function body(step, input, plan)
+  local ok, value = xpcall(runnable.run_with, errors.handler, plan.fn, step, input, plan.config)
+  local callbacks = plan.callbacks
+  if not ok then
+    if callbacks.on_error then callbacks.on_error(value) end
+    error(value, 0)
+  end
+  if callbacks.on_done then callbacks.on_done(value) end
+  return value
+end
+
+---@param step moonpipe.Runnable
+---@param input any
+---@param options table?  a config, and on_token(chunk), on_done(value), on_error(err)
+---@return moonpipe.Task
+function start.start(step, input, options)
+  context.check(options, CALLBACKS)
+  local config, callbacks = split(options)
+  local fn = callbacks.on_token and told(callbacks.on_token) or invoke
+  local plan = { fn = fn, config = config, callbacks = callbacks }
+  return scheduler.start(context.current(), body, step, input, plan)
+end
+
+return start

@@ -1,0 +1,128 @@
+--- What the C host calls: a file, a text, a command line, each as a task.
+--
+-- Each gives an exit code and, where that is not 0, a text for the person.
+local errors = require "moonpipe.error"
+local loader = require "moonpipe.loader"
+local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
+local tree = require "moonpipe.tree"
+
+local host = {}
+
+local FAILED, USAGE, DEADLINE, INTERRUPTED = 1, 2, 124, 130
+
+-- Exit codes of failures of the world; what is not listed is FAILED.
+local CODES = {
+  config = 3,
+  auth = 4, quota = 4, refused_request = 4, context_length = 4, content_filter = 4,
+  dns = 5, connect = 5, tls = 5, timeout_connect = 5, timeout_first_byte = 5,
+  timeout_idle = 5, reset = 5, truncated = 5, protocol = 5, rate_limit = 5,
+  timeout_total = DEADLINE,
+}
+
+local function code_of(err)
+  if err.kind == "http" then return (err.status or 500) < 500 and 4 or 5 end
+  return CODES[err.kind] or FAILED
+end
+
+-- The lines of a traceback that are the user's.
+local function own_lines(traceback)
+  local lines = {}
+  for line in traceback:gmatch("\n\t([^\n]+)") do
+    if not line:find("^moonpipe:") and not line:find("^%[C%]") and not line:find("^%[string \"=") then
+      lines[#lines + 1] = "\n\t" .. line
+    end
+  end
+  return #lines > 1 and "\nstack traceback:" .. table.concat(lines) or ""
+end
+
+local function text_of(err)
+  if err.kind ~= "lua" then return errors.text(err) end
+  local text = errors.text(err):gsub("^lua: ", "", 1)
+  return text .. (err.traceback and own_lines(err.traceback) or "")
+end
+
+local interrupted = false
+
+local function on_interrupt(main)
+  return function()
+    interrupted = true
+    tree.cancel(main, tree.cancelled("interrupted"))
+  end
+end
+
+---Runs fn(...) as the main task until it and its children have ended.
+---@return integer code
+---@return string? text
+function host.run(fn, ...)
+  local arguments, count = { ... }, select("#", ...)
+  local main = scheduler.start(nil, function()
+    local ok, err = xpcall(fn, errors.handler, unpack(arguments, 1, count))
+    if not ok then error(err, 0) end
+  end)
+  local previous = scheduler.on_interrupt
+  scheduler.on_interrupt = on_interrupt(main)
+  scheduler.run_until(main)
+  scheduler.on_interrupt = previous
+  if interrupted or native.c.interrupted() then
+    interrupted = false
+    return INTERRUPTED, "moonpipe: interrupted"
+  end
+  if main.err ~= nil then
+    return code_of(main.err), "moonpipe: " .. text_of(main.err)
+  end
+  return 0
+end
+
+-- Makes the language ready in this VM: once, for programs of ours.
+local function prepare()
+  if host.prepared then return end
+  host.prepared = true
+  require("moonpipe.coroutines").install()
+  loader.set_operator(require("moonpipe.operator"))
+  loader.install()
+end
+
+local function set_arg(program, script, arguments)
+  arg = { [-1] = program, [0] = script } -- luacheck: ignore 111
+  for i, value in ipairs(arguments) do arg[i] = value end -- luacheck: ignore 112 113
+end
+
+-- A script as the main one: strict globals, `arg`, `...`.
+local function run_main(text, name, program, script, arguments)
+  prepare()
+  local fn, message = loader.main(text, name)
+  if not fn then return FAILED, "moonpipe: " .. message end
+  set_arg(program, script, arguments)
+  return host.run(fn, unpack(arguments))
+end
+
+local function read(path)
+  if path == "-" then return io.read("*a") end
+  local file, message = io.open(path, "rb")
+  if not file then return nil, "cannot open " .. message end
+  local text, failure = file:read("*a")
+  file:close()
+  return text, text and nil or ("cannot read %s: %s"):format(path, failure or "it is no file")
+end
+
+---Runs the file at [path] ("-": standard input) with [arguments].
+function host.run_file(arguments, path, _, program)
+  local text, message = read(path)
+  if not text then return USAGE, "moonpipe: " .. message end
+  local name = path == "-" and "=stdin" or "@" .. path
+  return run_main(text, name, program or "moonpipe", path, arguments)
+end
+
+---Runs [text], called [name] in messages.
+function host.run_text(arguments, name, text, program)
+  return run_main(text, "=" .. name, program or "moonpipe", name, arguments)
+end
+
+---Carries out a command line.
+function host.command(arguments)
+  prepare()
+  return require("moonpipe.tool.command").main(arguments, host)
+end
+
+return host
