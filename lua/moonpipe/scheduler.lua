@@ -11,12 +11,13 @@
 -- until its turn has come. Coroutines whose resumer passes WAIT outward
 -- (coroutines.lua) may be waited in like the task's own.
 local errors = require "moonpipe.error"
+local jobs = require "moonpipe.jobs"
 local native = require "moonpipe.native"
 local tree = require "moonpipe.tree"
 
 local c = native.c
 local thread_new, thread_resume = c.thread_new, c.thread_resume
-local yieldable_thread, next_event = c.thread_yieldable, c.next_event
+local yieldable_thread = c.thread_yieldable
 local link, unlink = tree.link, tree.unlink
 local yield = coroutine.yield -- the original: hosts replace the library
 
@@ -44,7 +45,6 @@ local current      -- the running task
 local live = 0     -- tasks not ended
 local pool, pooled = {}, 0
 local ready, head, tail = {}, 1, 0
-local waiting = {} -- job id -> task or function(kind, cargo, error_kind)
 local abandoned    -- scopes whose stream was collected, linked by next_abandoned
 local passing = setmetatable({}, { __mode = "k" })
 local all_pass = false
@@ -78,7 +78,7 @@ scheduler.unpark = unpark
 
 -- A cancelled task that waits for a native job is woken by the job's answer.
 function Task:wake()
-  if self.job then c.cancel(self.job) else unpark(self) end
+  if self.job then jobs.cancel(self.job) else unpark(self) end
 end
 
 local function finish(task, ok, value)
@@ -165,24 +165,7 @@ local function run_one()
   return true
 end
 
--- ---- events ------------------------------------------------------------------
-
-local function deliver(id, kind, cargo, error_kind)
-  local waiter = waiting[id]
-  if not waiter then return end
-  if kind ~= 0 then waiting[id] = nil end
-  if type(waiter) == "function" then return waiter(kind, cargo, error_kind) end
-  waiter.job, waiter.event, waiter.cargo, waiter.event_error = nil, kind, cargo, error_kind
-  unpark(waiter)
-end
-
-local function drain()
-  local id, kind, cargo, error_kind = next_event()
-  while id do
-    deliver(id, kind, cargo, error_kind)
-    id, kind, cargo, error_kind = next_event()
-  end
-end
+-- ---- the loop ----------------------------------------------------------------
 
 ---What Ctrl-C does: set by the command line and the REPL.
 function scheduler.on_interrupt() end
@@ -205,7 +188,7 @@ end
 local function turn()
   if c.interrupted() then scheduler.on_interrupt() end
   if abandoned then close_abandoned() end
-  drain()
+  jobs.drain()
   return run_one()
 end
 
@@ -278,36 +261,24 @@ function scheduler.park()
   raise_if_cancelled(current)
 end
 
----Submits a native job by fn(...) and gives its id, or raises.
----@return integer id
-function scheduler.submit(fn, ...)
-  return native.check(fn(...))
-end
-
 ---Waits for the next event of native job [id] and gives its cargo; raises what
 ---the job failed with.
 ---@async
 ---@return string? cargo
 function scheduler.await(id)
   local task = current
-  waiting[id], task.job = task, id
-  if task.cancelled then c.cancel(id) end
+  local kind, cargo, error_kind
+  jobs.listen(id, function(...)
+    kind, cargo, error_kind = ...
+    task.job = nil
+    unpark(task)
+  end)
+  task.job = id
+  if task.cancelled then jobs.cancel(id) end
   while task.job do park_raw() end
   raise_if_cancelled(task)
-  if task.event == 2 then errors.raise(task.event_error, task.cargo) end
-  if task.event == 3 then error(tree.cancelled("the call was cancelled"), 0) end
-  return task.cargo
-end
-
----Calls handler(kind, cargo, error_kind) in the loop for events of job [id].
-function scheduler.listen(id, handler)
-  waiting[id] = handler
-end
-
----Cancels job [id] and drops what it will answer.
-function scheduler.forget(id)
-  waiting[id] = nil
-  c.cancel(id)
+  jobs.check(kind, cargo, error_kind)
+  return cargo
 end
 
 -- ---- making tasks ------------------------------------------------------------
@@ -392,7 +363,7 @@ function scheduler.sleep(seconds)
   end
   if not current then return scheduler.call(scheduler.sleep, seconds) end
   raise_if_cancelled(current)
-  scheduler.await(scheduler.submit(c.timer, seconds))
+  scheduler.await(jobs.submit(c.timer, seconds))
 end
 
 -- ---- for coroutines.lua ------------------------------------------------------

@@ -7,7 +7,7 @@
 local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
-local native = require "moonpipe.native"
+local jobs = require "moonpipe.jobs"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
@@ -33,7 +33,7 @@ local function wake_user(scope)
 end
 
 local function stop_timer(self)
-  if self.timer then scheduler.forget(self.timer) end
+  if self.timer then jobs.forget(self.timer) end
   self.timer = nil
 end
 
@@ -42,9 +42,8 @@ local function start_timer(seconds)
   local scope = tree.scope(scheduler.current() or tree.root)
   scope.wake = wake_user
   if not seconds then return scope end
-  local timer = scheduler.submit(native.c.timer, seconds)
-  scheduler.listen(timer, function(kind)
-    if kind ~= 1 then return end
+  local timer = jobs.timer(seconds, function(kind)
+    if kind ~= jobs.DONE then return end
     tree.cancel(scope, errors.new {
       kind = "timeout_total",
       message = ("the stream did not end within %g s"):format(seconds),

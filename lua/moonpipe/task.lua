@@ -1,10 +1,9 @@
 --- What a user holds of a started call: poll, wait, cancel, status.
 local errors = require "moonpipe.error"
-local native = require "moonpipe.native"
+local jobs = require "moonpipe.jobs"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
-local c = native.c
 local Task = scheduler.Task
 
 ---`pending`, `running`, `done`, `failed` or `cancelled`.
@@ -39,8 +38,7 @@ local function wait_inside(task, seconds)
   task.waiters = waiters
   waiters[#waiters + 1] = me
   if seconds then
-    timer = scheduler.submit(c.timer, seconds)
-    scheduler.listen(timer, function()
+    timer = jobs.timer(seconds, function()
       timer = nil
       scheduler.unpark(me)
     end)
@@ -48,7 +46,7 @@ local function wait_inside(task, seconds)
   while task.state ~= "ended" and (timer or not seconds) and not me.cancelled do
     scheduler.park_raw()
   end
-  if timer then scheduler.forget(timer) end
+  if timer then jobs.forget(timer) end
   if me.cancelled then error(me.cancelled, 0) end
 end
 
@@ -85,13 +83,13 @@ local task = {}
 function task.within(seconds, err, ctx, fn, a, b)
   local child = scheduler.spawn(ctx, nil, fn, a, b, ctx)
   if child.state ~= "ended" then
-    local timer = scheduler.submit(c.timer, seconds)
-    scheduler.listen(timer, function(kind)
+    local timer
+    timer = jobs.timer(seconds, function(kind)
       timer = nil
-      if kind == 1 then tree.cancel(child, err) end
+      if kind == jobs.DONE then tree.cancel(child, err) end
     end)
     scheduler.join(child)
-    if timer then scheduler.forget(timer) end
+    if timer then jobs.forget(timer) end
   end
   if child.err ~= nil then error(child.err, 0) end
   return child.value
