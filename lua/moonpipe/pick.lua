@@ -109,7 +109,8 @@ end
 local function get(self, input, key)
   local value = input[key]
   if value == nil then
-    errors.raise("input", ("key '%s' is missing: got %s"):format(tostring(key), errors.shape(input)))
+    errors.raise("input", ("%s: key '%s' is missing: got %s"):format(self:get_name(),
+      tostring(key), errors.shape(input)))
   end
   return value
 end

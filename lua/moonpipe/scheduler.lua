@@ -13,17 +13,16 @@
 local errors = require "moonpipe.error"
 local jobs = require "moonpipe.jobs"
 local native = require "moonpipe.native"
+local threads = require "moonpipe.threads"
 local tree = require "moonpipe.tree"
 
 local c = native.c
-local thread_new, thread_resume = c.thread_new, c.thread_resume
-local yieldable_thread = c.thread_yieldable
+local take_thread, give_thread = threads.take, threads.give
+local resume_thread, yieldable_thread, IDLE = threads.resume, threads.yieldable, threads.IDLE
 local link, unlink = tree.link, tree.unlink
 local yield = coroutine.yield -- the original: hosts replace the library
 
 local WAIT = {} -- yielded by park
-local IDLE = {} -- yielded by a pooled coroutine that has no task
-local POOL_MAX = 1024
 
 ---@class moonpipe.Task: moonpipe.Node
 ---@field state "pending"|"ready"|"running"|"parked"|"ended"
@@ -43,9 +42,7 @@ scheduler.root_context = {}
 
 local current      -- the running task
 local live = 0     -- tasks not ended
-local pool, pooled = {}, 0
 local ready, head, tail = {}, 1, 0
-local abandoned    -- scopes whose stream was collected, linked by next_abandoned
 local passing = setmetatable({}, { __mode = "k" })
 local all_pass = false
 
@@ -111,27 +108,11 @@ local function worker(task)
   end
 end
 
-local function take_thread()
-  if pooled == 0 then return thread_new(worker) end
-  local co = pool[pooled]
-  pool[pooled] = nil
-  pooled = pooled - 1
-  return co
-end
-
 -- The coroutine stays suspended for ever: nobody resumes a stranger's yield.
 local function end_foreign_yield(task, co, value)
-  local place = "?"
-  for level = 0, 20 do
-    local info = debug.getinfo(co, level, "Sl")
-    if not info or info.currentline > 0 then
-      place = info and (info.short_src .. ":" .. info.currentline) or place
-      break
-    end
-  end
   finish(task, false, errors.new {
     kind = "lua",
-    message = ("%s: a step yielded %s, but nobody is there to take it"):format(place,
+    message = ("%s: a step yielded %s, but nobody is there to take it"):format(threads.place(co),
       errors.shape(value)),
     traceback = debug.traceback(co),
   })
@@ -141,16 +122,14 @@ local function resume(task)
   local previous, co = current, task.co
   current = task
   task.state = "running"
-  local ok, yielded = thread_resume(co, task)
+  local ok, yielded = resume_thread(co, task)
   current = previous
-  if yielded == WAIT and ok then return end
-  if not ok then
+  if yielded == IDLE then
+    give_thread(co)
+  elseif not ok then
     finish(task, false, yielded)
-  elseif yielded ~= IDLE then
+  elseif yielded ~= WAIT then
     end_foreign_yield(task, co, yielded)
-  elseif pooled < POOL_MAX then
-    pooled = pooled + 1
-    pool[pooled] = co
   end
 end
 
@@ -170,24 +149,9 @@ end
 ---What Ctrl-C does: set by the command line and the REPL.
 function scheduler.on_interrupt() end
 
----Notes that nobody holds the stream of [scope] any more. For finalizers: it
----allocates nothing and touches no list of ours.
-function scheduler.abandon(scope)
-  scope.next_abandoned = abandoned
-  abandoned = scope
-end
-
-local function close_abandoned()
-  while abandoned do
-    local scope = abandoned
-    abandoned = scope.next_abandoned
-    tree.close(scope)
-  end
-end
-
 local function turn()
   if c.interrupted() then scheduler.on_interrupt() end
-  if abandoned then close_abandoned() end
+  tree.sweep()
   jobs.drain()
   return run_one()
 end
@@ -293,7 +257,7 @@ local function new_task(parent, ctx, group, fn, a, b, x)
     a = a,
     b = b,
     c = x,
-    co = take_thread(),
+    co = take_thread(worker),
     cancelled = parent and parent.cancelled,
     state = "pending",
   }, task_mt)

@@ -24,7 +24,7 @@ local stream = {}
 -- inside of any allocation, so it only leaves a note.
 local function watch(scope)
   local guard = newproxy(true)
-  getmetatable(guard).__gc = function() scheduler.abandon(scope) end
+  getmetatable(guard).__gc = function() tree.abandon(scope) end
   return guard
 end
 

@@ -78,6 +78,24 @@ function tree.close(scope)
   if not scope.first then tree.unlink(scope) end
 end
 
+local abandoned -- scopes whose stream was collected, linked by next_abandoned
+
+---Notes that nobody holds the stream of [scope] any more. For finalizers, which
+---run inside of any allocation: it allocates nothing and touches no list.
+function tree.abandon(scope)
+  scope.next_abandoned = abandoned
+  abandoned = scope
+end
+
+---Closes the scopes that were abandoned; called by the loop.
+function tree.sweep()
+  while abandoned do
+    local scope = abandoned
+    abandoned = scope.next_abandoned
+    tree.close(scope)
+  end
+end
+
 ---Closes the scopes right below [node] and, with [err], cancels its tasks.
 function tree.wind_up(node, err)
   local child = node.first

@@ -29,7 +29,7 @@ end
 local function own_lines(traceback)
   local lines = {}
   for line in traceback:gmatch("\n\t([^\n]+)") do
-    if not line:find("^moonpipe:") and not line:find("^%[C%]") and not line:find("^%[string \"=") then
+    if not line:find("^moonpipe:") and not line:find("^%[C%]") then
       lines[#lines + 1] = "\n\t" .. line
     end
   end
@@ -84,8 +84,9 @@ local function prepare()
 end
 
 local function set_arg(program, script, arguments)
-  arg = { [-1] = program, [0] = script } -- luacheck: ignore 111
-  for i, value in ipairs(arguments) do arg[i] = value end -- luacheck: ignore 112 113
+  local list = { [-1] = program, [0] = script }
+  for i, value in ipairs(arguments) do list[i] = value end
+  rawset(_G, "arg", list)
 end
 
 -- A script as the main one: strict globals, `arg`, `...`.
