@@ -7,3 +7,4 @@ files[".busted"] = { std = "max" }
 files["scripts"] = { read_globals = { "mp" } }
 files["lua/moonpipe/meta"] = { ignore = { "211", "212", "221" } }
 files["lua/moonpipe/coroutines.lua"] = { globals = { "coroutine" } } -- wraps two of them
+files["lua/moonpipe/tool"] = { globals = { "arg" } } -- fills it
