@@ -2,6 +2,7 @@
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local toolcall = require "moonpipe.toolcall"
+local values = require "moonpipe.prompt_value"
 local words = require "moonpipe.message_class"
 
 ---@class moonpipe.message
@@ -10,7 +11,7 @@ for name, value in pairs(words) do
   message[name] = value
 end
 
-local class_of, text = words.class_of, words.text
+local class_of = words.class_of
 local HUMAN = words.HumanMessage.instance_mt
 
 local CLASS_OF_ROLE = {
@@ -43,74 +44,6 @@ function message.class_of_role(role)
   end
   return nil, ("unknown role '%s'; use one of '%s'%s"):format(role, table.concat(ROLES, "', '"),
     errors.hint(role, ROLES))
-end
-
--- Prompt values -----------------------------------------------------------------------------------
-
---- What a chat prompt gives: the list of its messages itself, with methods.
----@class moonpipe.PromptValue
----@field messages moonpipe.Message[]
-local ChatValue = {}
---- What a string prompt gives.
-local StringValue = {}
-
-local chat_value_mt = { __name = "moonpipe.ChatPromptValue" }
-local string_value_mt = { __name = "moonpipe.StringPromptValue", __index = StringValue }
-
---- Makes a prompt value of a list of messages, which it takes.
----@param list moonpipe.Message[]
----@return moonpipe.PromptValue
-function message.chat_value(list)
-  return setmetatable(list, chat_value_mt)
-end
-
---- Makes a prompt value of a text.
----@param value string
----@return moonpipe.PromptValue
-function message.string_value(value)
-  return setmetatable({ text = value }, string_value_mt)
-end
-
---- A list of one's own of its messages.
----@return moonpipe.Message[]
-function ChatValue:to_messages()
-  local list = {}
-  for i = 1, #self do
-    list[i] = self[i]
-  end
-  return list
-end
-
---- A transcript: `System: s\nHuman: h`.
----@return string
-function ChatValue:to_string()
-  return message.get_buffer_string(self)
-end
-
-function chat_value_mt.__index(self, key)
-  if key == "messages" then
-    return self
-  end
-  return ChatValue[key]
-end
-
-function StringValue:to_messages()
-  return { setmetatable({ content = self.text }, HUMAN) }
-end
-
-function StringValue:to_string()
-  return self.text
-end
-
-chat_value_mt.__tostring = ChatValue.to_string
-string_value_mt.__tostring = StringValue.to_string
-
---- True for what a prompt gives.
----@param value any
----@return boolean
-function message.is_prompt_value(value)
-  local mt = getmetatable(value)
-  return mt == chat_value_mt or mt == string_value_mt
 end
 
 -- Coercion ----------------------------------------------------------------------------------------
@@ -244,11 +177,11 @@ end
 ---@return string? problem
 function message.try_coerce_list(value, what)
   local mt = getmetatable(value)
-  if mt == chat_value_mt then
+  if mt == values.chat_mt then
     return value
   elseif type(value) == "string" then
     return { setmetatable({ content = value }, HUMAN) }
-  elseif mt == string_value_mt then
+  elseif mt == values.string_mt then
     return value:to_messages()
   elseif class_of(value) then
     return { value }
@@ -334,17 +267,7 @@ end
 ---@param ai_prefix string?  "AI"
 ---@return string
 function message.get_buffer_string(messages, human_prefix, ai_prefix)
-  local lines = {}
-  for i, item in ipairs(message.coerce_list(messages)) do
-    local label = class_of(item).label or item.role
-    if item.type == "human" then
-      label = human_prefix or label
-    elseif item.type == "ai" then
-      label = ai_prefix or label
-    end
-    lines[i] = label .. ": " .. text(item)
-  end
-  return table.concat(lines, "\n")
+  return values.transcript(message.coerce_list(messages), human_prefix, ai_prefix)
 end
 
 return message

@@ -1,0 +1,227 @@
+--- Models that say what they were told to say: for tests, and for trying out chains.
+--
+-- They count their calls, so unlike other steps they hold state: that is their purpose.
+local errors = require "moonpipe.error"
+local message = require "moonpipe.message"
+local model = require "moonpipe.model"
+local runnable = require "moonpipe.runnable"
+local scheduler = require "moonpipe.scheduler"
+
+local fake = {}
+
+local ANSWER = message.AIMessage.run_mt
+local CHUNK = message.AIMessageChunk.instance_mt
+
+-- A character with the bytes that belong to it.
+local CHARACTER = "[^\128-\191]?[\128-\191]*"
+
+local function check_seconds(value, what)
+  if value ~= nil and (type(value) ~= "number" or value < 0) then
+    errors.usage(("sleep of %s is %s; it must be a number of seconds"):format(what,
+      errors.shape(value)))
+  end
+  return value or 0
+end
+
+-- A list of pieces as chunks; [before] is called with the number of each.
+local function stream_of(pieces, before)
+  local i = 0
+  return function()
+    i = i + 1
+    local piece = pieces[i]
+    if piece == nil then
+      return nil
+    end
+    before(i)
+    if type(piece) == "table" then
+      return piece
+    elseif i == 1 then
+      return message.first_chunk({ content = piece })
+    end
+    return setmetatable({ content = piece }, CHUNK)
+  end
+end
+
+-- A list of answers, again and again -------------------------------------------------------------
+
+---@class moonpipe.FakeListChatModel: moonpipe.BaseChatModel
+---@field responses string[]
+local FakeListChatModel, list_model = runnable.class("FakeListChatModel", {
+  base = model.BaseChatModel,
+})
+fake.FakeListChatModel = FakeListChatModel
+
+local LIST_OPTIONS = { "error_on_chunk_number", "responses", "sleep" }
+
+local function check_responses(list)
+  if type(list) ~= "table" or list[1] == nil then
+    errors.usage("responses of FakeListChatModel is " .. errors.shape(list)
+      .. "; it must be a list of strings")
+  end
+  for i = 1, #list do
+    if type(list[i]) ~= "string" then
+      errors.usage(("responses[%d] of FakeListChatModel is %s; it must be a string"):format(i,
+        errors.shape(list[i])))
+    end
+  end
+end
+
+--- `FakeListChatModel{ responses = { … }, sleep =, error_on_chunk_number = }`: gives one response a
+--- call, then begins again; streams it by characters. sleep: seconds before an answer and before
+--- each chunk. error_on_chunk_number: the stream fails instead of giving that chunk, from 1.
+---@param opts table
+---@return moonpipe.FakeListChatModel
+function FakeListChatModel.new(opts)
+  opts = errors.options(opts, LIST_OPTIONS, "FakeListChatModel")
+  check_responses(opts.responses)
+  local sleep = check_seconds(opts.sleep, "FakeListChatModel")
+  local number = opts.error_on_chunk_number
+  if number ~= nil and type(number) ~= "number" then
+    errors.usage("error_on_chunk_number of FakeListChatModel is " .. errors.shape(number)
+      .. "; it must be a number")
+  end
+  return runnable.instance(FakeListChatModel, {
+    responses = opts.responses,
+    sleep = sleep,
+    error_on_chunk_number = number,
+    sync = sleep == 0,
+    at = 0,
+  })
+end
+
+local function next_response(self)
+  local responses, at = self.responses, self.at + 1
+  if responses[at] == nil then
+    at = 1
+  end
+  self.at = at
+  return responses[at]
+end
+
+function list_model:_generate()
+  local text = next_response(self)
+  if self.sleep > 0 then
+    scheduler.sleep(self.sleep)
+  end
+  return setmetatable({ content = text }, ANSWER)
+end
+
+local function characters(text)
+  local pieces = {}
+  for piece in text:gmatch(CHARACTER) do
+    if piece ~= "" then
+      pieces[#pieces + 1] = piece
+    end
+  end
+  if not pieces[1] then
+    pieces[1] = ""
+  end
+  return pieces
+end
+
+function list_model:_chunks()
+  local pieces = characters(next_response(self))
+  return stream_of(pieces, function(i)
+    if self.sleep > 0 then
+      scheduler.sleep(self.sleep)
+    end
+    if i == self.error_on_chunk_number then
+      errors.raise("reset", ("the fake stream breaks at chunk %d"):format(i), {
+        retryable = true, partial = table.concat(pieces, "", 1, i - 1),
+      })
+    end
+  end)
+end
+
+-- Messages, each once ------------------------------------------------------------------------------
+
+---@class moonpipe.GenericFakeChatModel: moonpipe.BaseChatModel
+local GenericFakeChatModel, generic_model = runnable.class("GenericFakeChatModel", {
+  base = model.BaseChatModel,
+})
+fake.GenericFakeChatModel = GenericFakeChatModel
+
+local function iterator(list)
+  local i = 0
+  return function()
+    i = i + 1
+    return list[i]
+  end
+end
+
+--- `GenericFakeChatModel{ messages = list or iterator, sleep = }`: gives each message or string
+--- once; streams it by words, the white space between them as chunks of their own.
+---@param opts table
+---@return moonpipe.GenericFakeChatModel
+function GenericFakeChatModel.new(opts)
+  opts = errors.options(opts, { "messages", "sleep" }, "GenericFakeChatModel")
+  local given = opts.messages
+  if type(given) == "table" and getmetatable(given) == nil then
+    given = iterator(given)
+  elseif type(given) ~= "function" then
+    errors.usage("messages of GenericFakeChatModel is " .. errors.shape(given)
+      .. "; it must be a list or an iterator of messages")
+  end
+  local sleep = check_seconds(opts.sleep, "GenericFakeChatModel")
+  return runnable.instance(GenericFakeChatModel, { next_message = given, sleep = sleep })
+end
+
+local function next_answer(self)
+  local given = self.next_message()
+  if given == nil then
+    errors.raise("limit", "GenericFakeChatModel has no message left")
+  elseif type(given) == "string" then
+    return setmetatable({ content = given }, ANSWER)
+  elseif message.class_of(given) ~= message.AIMessage then
+    errors.raise("input", ("GenericFakeChatModel was given %s; it says strings and AIMessages")
+      :format(errors.shape(given)))
+  end
+  return given
+end
+
+function generic_model:_generate()
+  local given = next_answer(self)
+  if self.sleep > 0 then
+    scheduler.sleep(self.sleep)
+  end
+  return given
+end
+
+local function carries_more(given)
+  for key in next, given do
+    if key ~= "content" then
+      return true
+    end
+  end
+  return false
+end
+
+-- Words and each white-space character between them; what is not text comes in a last chunk.
+local function word_pieces(given)
+  local pieces = {}
+  for word, blank in message.text(given):gmatch("(%S*)(%s?)") do
+    if word ~= "" then
+      pieces[#pieces + 1] = word
+    end
+    if blank ~= "" then
+      pieces[#pieces + 1] = blank
+    end
+  end
+  if carries_more(given) or not pieces[1] then
+    local rest = message.to_chunk(given)
+    rest.content = ""
+    pieces[#pieces + 1] = rest
+  end
+  return pieces
+end
+
+function generic_model:_chunks()
+  local pieces = word_pieces(next_answer(self))
+  return stream_of(pieces, function()
+    if self.sleep > 0 then
+      scheduler.sleep(self.sleep)
+    end
+  end)
+end
+
+return fake

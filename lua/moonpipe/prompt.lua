@@ -1,0 +1,308 @@
+--- Prompts: steps that turn named values into a text or a list of messages.
+local elements = require "moonpipe.prompt_element"
+local errors = require "moonpipe.error"
+local prompt_base = require "moonpipe.prompt_base"
+local runnable = require "moonpipe.runnable"
+local template = require "moonpipe.template"
+local values = require "moonpipe.prompt_value"
+local words = require "moonpipe.message_class"
+
+local prompt = {
+  MessagesPlaceholder = elements.MessagesPlaceholder,
+  SystemMessagePromptTemplate = elements.SystemMessagePromptTemplate,
+  HumanMessagePromptTemplate = elements.HumanMessagePromptTemplate,
+  AIMessagePromptTemplate = elements.AIMessagePromptTemplate,
+}
+
+local OPTIONS = { "input_variables", "partial_variables", "template_format" }
+
+local function check_options(opts, what)
+  opts = errors.options(opts, OPTIONS, what)
+  local format = opts.template_format
+  if format ~= nil and format ~= "f-string" then
+    errors.usage(("template_format of %s is %s; only 'f-string' exists"):format(what,
+      type(format) == "string" and "'" .. format .. "'" or errors.shape(format)))
+  end
+  local partials = opts.partial_variables
+  if partials ~= nil and type(partials) ~= "table" then
+    errors.usage(("partial_variables of %s is %s; it must be a table"):format(what,
+      errors.shape(partials)))
+  end
+  return opts
+end
+
+-- Splits `Class{ [key] = …, options }` into the two.
+local function take(given, key)
+  local opts, main = {}, nil
+  for name, value in pairs(given) do
+    if name == key then
+      main = value
+    else
+      opts[name] = value
+    end
+  end
+  return main, opts
+end
+
+local function check_partial(self, more)
+  if type(more) ~= "table" then
+    errors.usage(("partial takes a table of variables, got %s"):format(errors.shape(more)))
+  end
+  return prompt_base.merged(self.partial_variables, more)
+end
+
+-- String prompts ----------------------------------------------------------------------------------
+
+---@class moonpipe.PromptTemplate: moonpipe.BasePromptTemplate
+---@operator add(moonpipe.PromptTemplate|string): moonpipe.PromptTemplate
+local PromptTemplate, string_prompt = runnable.class("PromptTemplate", {
+  base = prompt_base.Base, label = "prompt",
+})
+prompt.PromptTemplate = PromptTemplate
+
+local function new_string_prompt(text, partials, stated)
+  if type(text) ~= "string" then
+    errors.usage("the template of PromptTemplate is a string, not " .. errors.shape(text))
+  end
+  local compiled, problem = template.compile(text)
+  if not compiled then
+    errors.usage("bad template at " .. problem)
+  end
+  local names = {}
+  for _, name in ipairs(compiled.variables) do
+    names[name] = true
+  end
+  return prompt_base.instance(PromptTemplate, {
+    source = text, template = compiled, partial_variables = partials,
+  }, names, {}, stated)
+end
+
+--- A prompt that gives one text.
+---@param text string
+---@param opts { partial_variables: table?, input_variables: string[]?, template_format: string? }?
+---@return moonpipe.PromptTemplate
+function PromptTemplate.from_template(text, opts)
+  opts = check_options(opts, "PromptTemplate")
+  return new_string_prompt(text, prompt_base.merged(opts.partial_variables), opts.input_variables)
+end
+
+--- `PromptTemplate "text"` or `PromptTemplate{ template = "text", options }`.
+function PromptTemplate.new(given, opts)
+  if type(given) == "table" then
+    given, opts = take(given, "template")
+  end
+  return PromptTemplate.from_template(given, opts)
+end
+
+--- The text for these values.
+---@param given table|string|nil
+---@return string
+function string_prompt:format(given)
+  local named, only = self:_inputs(given)
+  return self.template:format(named, only, self)
+end
+
+function string_prompt:_invoke(input)
+  local named, only = self:_inputs(input)
+  return values.string(self.template:format(named, only, self))
+end
+
+--- A prompt with some variables given: values, or functions that are called at each use.
+---@param more table
+---@return moonpipe.PromptTemplate
+function string_prompt:partial(more)
+  return new_string_prompt(self.source, check_partial(self, more))
+end
+
+local function source_of(value)
+  if type(value) == "string" then
+    return value, nil
+  elseif getmetatable(value) == PromptTemplate.mt then
+    return value.source, value.partial_variables
+  end
+  errors.usage(("cannot add %s to a PromptTemplate; add a string or a PromptTemplate"):format(
+    errors.shape(value)))
+end
+
+function PromptTemplate.mt.__add(a, b)
+  local left, left_partials = source_of(a)
+  local right, right_partials = source_of(b)
+  return new_string_prompt(left .. right, prompt_base.merged(left_partials, right_partials))
+end
+
+-- Chat prompts ------------------------------------------------------------------------------------
+
+---@class moonpipe.ChatPromptTemplate: moonpipe.BasePromptTemplate
+---@field messages table[]  its elements
+---@operator add(any): moonpipe.ChatPromptTemplate
+local ChatPromptTemplate, chat_prompt = runnable.class("ChatPromptTemplate", {
+  base = prompt_base.Base, label = "prompt",
+})
+prompt.ChatPromptTemplate = ChatPromptTemplate
+
+-- The first text that has variables says best which prompt it is.
+local function source_of_list(list)
+  for _, element in ipairs(list) do
+    if element.template and element.template.count > 0 then
+      return element.template.source
+    end
+  end
+  local first = list[1] or {}
+  return first.template and first.template.source or first.name and "{" .. first.name .. "}"
+    or first.message and words.text(first.message) or ""
+end
+
+local function new_chat_prompt(list, partials, stated)
+  local required, optional = {}, {}
+  for _, element in ipairs(list) do
+    for _, name in ipairs(element.variables) do
+      (element.optional and optional or required)[name] = true
+    end
+  end
+  local lone = #list == 1 and list[1].template and list[1] or nil
+  return prompt_base.instance(ChatPromptTemplate, {
+    source = source_of_list(list), messages = list, partial_variables = partials,
+    lone_template = lone and lone.template, lone_mt = lone and lone.message_mt,
+  }, required, optional, stated)
+end
+
+-- Other prompts are spliced in, with their partial values.
+local function add_element(list, partials, value, what)
+  local mt = getmetatable(value)
+  if mt == ChatPromptTemplate.mt then
+    for _, element in ipairs(value.messages) do
+      list[#list + 1] = element
+    end
+    return prompt_base.merged(partials, value.partial_variables)
+  elseif mt == PromptTemplate.mt then
+    partials = prompt_base.merged(partials, value.partial_variables)
+    value = value.source
+  end
+  local element, problem = elements.coerce(value)
+  if not element then
+    errors.usage(what .. problem)
+  end
+  list[#list + 1] = element
+  return partials
+end
+
+-- `from_messages{ "system", "text" }` was meant as one pair.
+local function check_list(list)
+  if type(list) ~= "table" or getmetatable(list) then
+    errors.usage(("from_messages takes a list of messages, got %s"):format(errors.shape(list)))
+  end
+  local element = type(list[2]) == "string" and #list == 2 and elements.is_role(list[1])
+  if element then
+    errors.usage(('{"%s", …} is one message, not a list of messages; write { {"%s", …} }'):format(
+      list[1], list[1]))
+  end
+  for key in pairs(list) do
+    if type(key) ~= "number" then
+      errors.usage(("from_messages takes a list of messages, got a table with the key '%s'"):format(
+        tostring(key)))
+    end
+  end
+end
+
+--- A prompt that gives messages. Elements: a message, which is taken as it is; {role, template};
+--- { role =, content = }; a string for a human message; MessagesPlaceholder(name, opts);
+--- {"placeholder", "{name}"}; another prompt.
+---@param list any[]
+---@param opts { partial_variables: table?, input_variables: string[]?, template_format: string? }?
+---@return moonpipe.ChatPromptTemplate
+function ChatPromptTemplate.from_messages(list, opts)
+  opts = check_options(opts, "ChatPromptTemplate")
+  check_list(list)
+  local parts, partials = {}, {}
+  for i = 1, #list do
+    partials = add_element(parts, partials, list[i], ("message %d: "):format(i))
+  end
+  return new_chat_prompt(parts, prompt_base.merged(partials, opts.partial_variables),
+    opts.input_variables)
+end
+
+--- A prompt of one human message.
+---@param text string
+---@param opts { partial_variables: table?, input_variables: string[]?, template_format: string? }?
+---@return moonpipe.ChatPromptTemplate
+function ChatPromptTemplate.from_template(text, opts)
+  opts = check_options(opts, "ChatPromptTemplate")
+  if type(text) ~= "string" then
+    errors.usage("from_template takes a string, got " .. errors.shape(text))
+  end
+  local parts = {}
+  add_element(parts, nil, text, "")
+  return new_chat_prompt(parts, prompt_base.merged(opts.partial_variables), opts.input_variables)
+end
+
+--- `ChatPromptTemplate{ messages… }`, `ChatPromptTemplate{ messages = {…}, options }` or
+--- `ChatPromptTemplate "text"`.
+function ChatPromptTemplate.new(given, opts)
+  if type(given) == "string" then
+    return ChatPromptTemplate.from_template(given, opts)
+  elseif type(given) == "table" and given.messages ~= nil then
+    given, opts = take(given, "messages")
+  end
+  return ChatPromptTemplate.from_messages(given, opts)
+end
+
+local function fill(self, named, only)
+  local list, count, parts = {}, 0, self.messages
+  for i = 1, #parts do
+    local element = parts[i]
+    count = element.fill(element, list, count, named, only, self)
+  end
+  return list
+end
+
+function chat_prompt:_invoke(input)
+  local named, only = self:_inputs(input)
+  local lone = self.lone_template
+  if lone then
+    local text = lone:format(named, only, self)
+    return setmetatable({ setmetatable({ content = text }, self.lone_mt) }, values.chat_mt)
+  end
+  return setmetatable(fill(self, named, only), values.chat_mt)
+end
+
+--- The messages for these values.
+---@param given table|string|nil
+---@return moonpipe.Message[]
+function chat_prompt:format_messages(given)
+  return fill(self, self:_inputs(given))
+end
+
+--- The messages for these values as one text: `System: …\nHuman: …`.
+---@param given table|string|nil
+---@return string
+function chat_prompt:format(given)
+  return values.transcript(self:format_messages(given))
+end
+
+--- A prompt with some variables given: values, or functions that are called at each use.
+---@param more table
+---@return moonpipe.ChatPromptTemplate
+function chat_prompt:partial(more)
+  return new_chat_prompt(self.messages, check_partial(self, more))
+end
+
+-- A list adds each of its members, anything else itself.
+local function add_operand(list, partials, value)
+  if type(value) == "table" and getmetatable(value) == nil and not elements.is_role(value[1])
+    and value.role == nil then
+    for i = 1, #value do
+      partials = add_element(list, partials, value[i], ("message %d: "):format(i))
+    end
+    return partials
+  end
+  return add_element(list, partials, value, "")
+end
+
+function ChatPromptTemplate.mt.__add(a, b)
+  local list = {}
+  local partials = add_operand(list, {}, a)
+  partials = add_operand(list, partials, b)
+  return new_chat_prompt(list, partials)
+end
+
+return prompt

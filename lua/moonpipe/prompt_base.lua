@@ -1,0 +1,225 @@
+--- What all prompts share: their variables, the rule for inputs, and what is said when a variable
+-- has no value.
+local document = require "moonpipe.document"
+local errors = require "moonpipe.error"
+local json = require "moonpipe.json"
+local runnable = require "moonpipe.runnable"
+
+local ARRAY = getmetatable(json.array({}))
+
+-- The input ---------------------------------------------------------------------------------------
+
+---@class moonpipe.BasePromptTemplate: moonpipe.Runnable
+---@field source string                text that stands for it in messages
+---@field input_variables string[]     sorted; those that a call must give
+---@field optional_variables string[]  sorted; of optional placeholders
+---@field partial_variables table      name -> value, or a function called at each use
+---@field single boolean              there is one variable, and no other of any sort
+local Base, base = runnable.class("BasePromptTemplate", { label = "prompt" })
+
+local prompt_base = { Base = Base }
+
+local function list_of_names(names)
+  return "{" .. table.concat(names, ", ") .. "}"
+end
+
+-- How a message says which prompt it is about.
+local function title(self)
+  local text = self.source:gsub("%s+", " ")
+  if #text > 40 then
+    text = text:sub(1, 40):gsub("[\128-\255]*$", "") .. "…"
+  end
+  return ('%s "%s"'):format(self.class_name, text)
+end
+
+-- The one text for a missing variable, at composition and at a call. nil: nothing is missing.
+local function missing_text(self, received)
+  local have, missing = {}, {}
+  for _, key in ipairs(received) do
+    have[key] = true
+  end
+  for _, name in ipairs(self.input_variables) do
+    if not have[name] then
+      missing[#missing + 1] = name
+    end
+  end
+  if not missing[1] then
+    return nil
+  end
+  return ("%s misses %s: expected %s, received %s%s; if braces were meant literally write {{%s}}")
+    :format(title(self), list_of_names(missing), list_of_names(self.input_variables),
+      list_of_names(received), errors.hint(missing[1], received), missing[1])
+end
+
+-- Raises: some variable has no value in [given].
+function base:_missing(given)
+  local received = {}
+  for key in pairs(given or {}) do
+    if self.partial_variables[key] == nil then
+      received[#received + 1] = tostring(key)
+    end
+  end
+  table.sort(received)
+  errors.raise("input", missing_text(self, received) or title(self) .. " misses a value")
+end
+
+--- Says at composition which variables the step before will not give.
+---@param keys any[]
+---@return string? problem
+function base:_check_keys(keys)
+  if type(keys[1]) == "number" and #self.input_variables == 1 then
+    return nil
+  end
+  local names = {}
+  for i, key in ipairs(keys) do
+    names[i] = tostring(key)
+  end
+  return missing_text(self, names)
+end
+
+-- A table that stands for itself, as a message or a list does, is no set of named values.
+local function is_one_value(input, mt)
+  if mt == nil or mt == ARRAY then
+    return input[1] ~= nil or mt == ARRAY
+  end
+  return type(mt) == "table" and mt.__tostring ~= nil or document.is(input)
+end
+
+local function with_partials(self, given)
+  local result = {}
+  for _, name in ipairs(self.input_variables) do
+    result[name] = given[name]
+  end
+  for _, name in ipairs(self.optional_variables) do
+    result[name] = given[name]
+  end
+  for name, value in pairs(self.partial_variables) do
+    result[name] = given[name]
+    if result[name] == nil and type(value) == "function" then
+      result[name] = value()
+    elseif result[name] == nil then
+      result[name] = value
+    end
+  end
+  return result
+end
+
+local function from_one_value(self, input)
+  local variables = self.input_variables
+  if #variables == 1 then
+    return { [variables[1]] = input }
+  elseif input == nil then
+    return {}
+  end
+  local example = {}
+  for i, name in ipairs(variables) do
+    example[i] = name .. " = …"
+  end
+  errors.raise("input", ("%s expects %s, received %s; %s"):format(title(self),
+    list_of_names(variables), errors.shape(input), example[1]
+    and "put a map before it: { " .. table.concat(example, ", ") .. " }" or "it has no variable"))
+end
+
+--- Gives the named values, or nil and a lone value that stands for every variable.
+---@return table? values
+---@return any only
+function base:_inputs(input)
+  if type(input) == "table" then
+    local mt = getmetatable(input)
+    if mt == nil and input[1] == nil or not is_one_value(input, mt) then
+      return self.has_partials and with_partials(self, input) or input, nil
+    end
+  end
+  if self.single and input ~= nil then
+    return nil, input
+  end
+  local given = from_one_value(self, input)
+  return self.has_partials and with_partials(self, given) or given, nil
+end
+
+-- Construction ------------------------------------------------------------------------------------
+
+local function sorted_names(set)
+  local names = {}
+  for name in pairs(set) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+local function check_partials(self, partials, known)
+  for name in pairs(partials) do
+    if not known[name] then
+      local names = sorted_names(known)
+      errors.usage(("'%s' is no variable of %s; it has %s%s"):format(tostring(name), title(self),
+        list_of_names(names), errors.hint(name, names)))
+    end
+  end
+end
+
+-- Older code states the variables beside the text.
+local function check_stated(self, stated)
+  local names = {}
+  for i, name in ipairs(stated) do
+    names[i] = tostring(name)
+  end
+  table.sort(names)
+  if list_of_names(names) ~= list_of_names(self.input_variables) then
+    errors.usage(("input_variables of %s are %s, but a call must give %s"):format(title(self),
+      list_of_names(names), list_of_names(self.input_variables)))
+  end
+end
+
+local function any_function(partials)
+  for _, value in pairs(partials) do
+    if type(value) == "function" then
+      return true
+    end
+  end
+  return false
+end
+
+--- Makes a prompt of [fields], which need `source` and `partial_variables` and are taken.
+---@param Class table
+---@param fields table
+---@param required table<string, true>  the variables in its texts
+---@param optional table<string, true>  those of optional placeholders
+---@param stated string[]?  what the user says the variables are
+function prompt_base.instance(Class, fields, required, optional, stated)
+  local self = runnable.instance(Class, fields)
+  local partials = self.partial_variables
+  local known, need, may = {}, {}, {}
+  for name in pairs(optional) do
+    known[name], may[name] = true, partials[name] == nil or nil
+  end
+  for name in pairs(required) do
+    known[name], need[name], may[name] = true, partials[name] == nil or nil, nil
+  end
+  check_partials(self, partials, known)
+  self.input_variables, self.optional_variables = sorted_names(need), sorted_names(may)
+  if stated then
+    check_stated(self, stated)
+  end
+  self.has_partials = next(partials) ~= nil
+  self.single = not self.has_partials and #self.input_variables == 1 and next(may) == nil
+  -- a function that is asked at each use may wait
+  self.sync = not any_function(partials)
+  return self
+end
+
+--- A copy of a table of partial values with more in it.
+---@param values table?
+---@param more table?
+---@return table
+function prompt_base.merged(values, more)
+  local result = {}
+  for _, part in ipairs({ values or {}, more or {} }) do
+    for name, value in pairs(part) do
+      result[name] = value
+    end
+  end
+  return result
+end
+
+return prompt_base

@@ -1,0 +1,251 @@
+--- Prompt templates: text with `{name}` in it, compiled once.
+--
+-- `{{` and `}}` are literal braces. A template inserts whole variables and does nothing else: no
+-- positions, no reaching into values, no formats; and what was inserted is never read again.
+local document = require "moonpipe.document"
+local errors = require "moonpipe.error"
+local json = require "moonpipe.json"
+local runnable = require "moonpipe.runnable"
+local words = require "moonpipe.message_class"
+
+local template = {}
+
+local ARRAY = getmetatable(json.array({}))
+
+-- What is inserted --------------------------------------------------------------------------------
+
+local function refuse(path, what, advice)
+  errors.raise("input", ("prompt variable '%s' is %s; %s"):format(path, what,
+    advice or "pick one or add a function that makes text"))
+end
+
+-- The text of a message, a Document or an object that says how it is written; else nil.
+local function object_text(value)
+  if words.class_of(value) then
+    return words.text(value)
+  elseif document.is(value) then
+    return value.page_content
+  end
+  local mt = getmetatable(value)
+  if type(mt) == "table" and mt.__tostring and not errors.is(value) and not runnable.is(value) then
+    return tostring(value)
+  end
+end
+
+local function list_text(list, path)
+  local parts = {}
+  for i = 1, list.n or #list do
+    local member = list[i]
+    parts[i] = type(member) == "string" and member or object_text(member)
+    if not parts[i] then
+      refuse(("%s[%d]"):format(path, i), errors.shape(member),
+        "a list inserts strings, messages and Documents")
+    end
+  end
+  return table.concat(parts, "\n\n")
+end
+
+local function is_list(value)
+  local mt = getmetatable(value)
+  return (mt == nil or mt == ARRAY) and (value[1] ~= nil or value.n ~= nil or next(value) == nil)
+end
+
+local function refuse_value(value, path)
+  if value == json.null then
+    refuse(path, "mp.null")
+  elseif errors.is(value) then
+    refuse(path, ("an error (%s)"):format(tostring(value)), "handle it before the prompt")
+  elseif runnable.is(value) then
+    refuse(path, ("a step (%s), not its result"):format(tostring(value)),
+      "make it a map key before the prompt, or invoke it")
+  elseif type(value) == "function" then
+    refuse(path, "a function", "call it, or make it a map key before the prompt")
+  end
+  refuse(path, errors.shape(value))
+end
+
+--- The text that a template inserts for a value. Raises kind `input`, naming [path] and shape.
+---@param value any
+---@param path string  the variable's name
+---@return string
+function template.text_of(value, path)
+  local kind = type(value)
+  if kind == "string" then
+    return value
+  elseif kind == "number" then
+    return ("%.14g"):format(value)
+  elseif kind == "boolean" then
+    return tostring(value)
+  end
+  local text = object_text(value)
+  if text then
+    return text
+  elseif kind == "table" and is_list(value) then
+    return list_text(value, path)
+  end
+  return refuse_value(value, path)
+end
+
+local text_of = template.text_of
+
+-- Compiling ---------------------------------------------------------------------------------------
+
+local HINT = "; write {{ and }} for literal braces"
+local NAME = "^[%a_\128-\255][%w_\128-\255]*$"
+
+-- Line and column from 1; columns count characters, not bytes.
+local function position(text, at)
+  local line, start = 1, 1
+  for newline in text:gmatch("()\n") do
+    if newline >= at then
+      break
+    end
+    line, start = line + 1, newline + 1
+  end
+  local _, continued = text:sub(start, at - 1):gsub("[\128-\191]", "")
+  return line, at - start - continued + 1
+end
+
+local function quoted(inner, stop)
+  if #inner > 40 then
+    inner, stop = inner:sub(1, 40):gsub("[\128-\255]*$", ""), "…"
+  end
+  return "'{" .. inner:gsub("\n", "\\n") .. stop .. "'"
+end
+
+-- Why `{inner` + [stop] ("{", "}" or "" at the end of the text) is no variable.
+local function problem_of(inner, stop)
+  local name = inner:match("^%s*(.-)%s*$")
+  if stop == "" or stop == "{" and (name == "" or name:find(NAME)) then
+    return "'{' is never closed"
+  end
+  local whole = quoted(inner, stop)
+  if stop == "{" then
+    return whole .. " does not begin a variable"
+  elseif name == "" then
+    return whole .. " names no variable"
+  elseif name:find("^%d+$") then
+    return whole .. " is a position; variables have names"
+  elseif name:find(NAME) then
+    return whole .. " has spaces in it; a variable is written {" .. name .. "}"
+  end
+  local base, rest = name:match("^([%w_\128-\255]+)%s*([.%[!:])")
+  if not base then
+    return whole .. " is not a variable"
+  elseif rest == "." or rest == "[" then
+    return whole .. " reaches into a value; templates insert whole variables, so make it one"
+  end
+  return whole .. " has a format; templates insert values as they are, so format it before"
+end
+
+-- Cuts the text at its variables: literals[i] stands before names[i]. Gives nil, problem and the
+-- place of it where it cannot.
+local function cut(text)
+  local literals, names, literal, from = {}, {}, "", 1
+  while true do
+    local at = text:find("[{}]", from)
+    if not at then
+      literals[#literals + 1] = literal .. text:sub(from)
+      return literals, names
+    end
+    local brace = text:sub(at, at)
+    literal = literal .. text:sub(from, at - 1)
+    if text:sub(at + 1, at + 1) == brace then
+      literal, from = literal .. brace, at + 2
+    elseif brace == "}" then
+      return nil, "'}' without a '{' before it", at
+    else
+      local inner, stop = text:match("^([^{}]*)(.?)", at + 1)
+      if stop ~= "}" or not inner:find(NAME) then
+        return nil, problem_of(inner, stop), at
+      end
+      literals[#literals + 1], names[#names + 1] = literal, inner
+      literal, from = "", at + #inner + 2
+    end
+  end
+end
+
+local function sorted_set(names)
+  local set, list = {}, {}
+  for _, name in ipairs(names) do
+    if not set[name] then
+      set[name] = true
+      list[#list + 1] = name
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+---@class moonpipe.Template
+---@field variables string[]  sorted, each once
+local methods = {}
+local mt = { __name = "moonpipe.Template", __index = methods }
+
+--- Compiles a text. Gives nil and the problem with its line and column where it is no template.
+---@param text string
+---@return moonpipe.Template?
+---@return string? problem
+function template.compile(text)
+  local literals, names, at = cut(text)
+  if not literals then
+    local line, column = position(text, at)
+    return nil, ("line %d, column %d: %s%s"):format(line, column, names, HINT)
+  end
+  return setmetatable({
+    source = text, literals = literals, names = names, count = #names,
+    first = literals[1], second = literals[2], third = literals[3],
+    variables = sorted_set(names),
+  }, mt)
+end
+
+--- True for a compiled template.
+---@param value any
+---@return boolean
+function template.is(value)
+  return getmetatable(value) == mt
+end
+
+-- [only] stands for every variable, where there is just one.
+local function piece(name, values, only, owner)
+  local value = only
+  if value == nil then
+    value = values[name]
+  end
+  if type(value) == "string" then
+    return value
+  elseif value == nil then
+    owner:_missing(values)
+  end
+  return text_of(value, name)
+end
+
+local function format_many(self, values, only, owner)
+  local literals, names = self.literals, self.names
+  local parts = { literals[1] }
+  for i = 1, self.count do
+    parts[2 * i] = piece(names[i], values, only, owner)
+    parts[2 * i + 1] = literals[i + 1]
+  end
+  return table.concat(parts)
+end
+
+--- The text with its variables filled in.
+---@param values table  name -> value
+---@param only any  stands for every variable, if given: then [values] is not read
+---@param owner table  its method `_missing(values)` raises for a variable without a value
+---@return string
+function methods:format(values, only, owner)
+  local count, names = self.count, self.names
+  if count == 1 then
+    return self.first .. piece(names[1], values, only, owner) .. self.second
+  elseif count == 2 then
+    return self.first .. piece(names[1], values, only, owner) .. self.second
+      .. piece(names[2], values, only, owner) .. self.third
+  elseif count == 0 then
+    return self.first
+  end
+  return format_many(self, values, only, owner)
+end
+
+return template
