@@ -1,0 +1,275 @@
+--- Loads Lua text in which `|` joins steps: load, loadfile, dofile, require.
+--
+-- They behave like LuaJIT's own, but are plain Lua functions, so that a module
+-- may run a chain, and wait, while it loads. Our binary puts them in the place
+-- of the globals; a guest in someone else's LuaJIT uses them by name, and
+-- `install_loader` for modules of its own.
+local errors = require "moonpipe.error"
+local native = require "moonpipe.native"
+
+local loader = {}
+
+-- LuaJIT's own, before anybody replaces them.
+local raw = { load = load, require = require, open = io.open, stdin = io.stdin }
+local loaded = package.loaded
+
+local operator
+
+---Sets who makes the P of a text: `operator.new(sites, name)`.
+---@param module table  moonpipe.operator, which is of a later letter
+function loader.set_operator(module)
+  operator = module
+end
+
+-- How LuaJIT calls a chunk in messages: it is asked, since it cuts long names.
+local function display(chunkname)
+  local _, message = raw.load("=", chunkname)
+  return message:match("^(.*):1: ")
+end
+
+-- LuaJIT's messages where they speak of what the author did not write.
+local function explain(message)
+  if type(message) ~= "string" then return message end
+  if message:find("near '|'", 1, true) then
+    return message .. " (one '|' joins steps; 'or' is the logical or)"
+  end
+  return (message:gsub("(has more than 60 upvalues)$", "%1; one that uses '|' may have 59"))
+end
+
+local function is_text_allowed(mode)
+  return type(mode) ~= "string" or mode:find("t", 1, true) ~= nil
+end
+
+local function compile(text, chunkname, mode, env)
+  local sites, name
+  if is_text_allowed(mode) and text:find("|", 1, true) then
+    name = display(chunkname)
+    local translated, result = native.c.f_translate(text, name)
+    if not translated then return nil, result end
+    text, sites = translated, result
+  end
+  local fn, message = raw.load(text, chunkname, mode, env)
+  if not fn then return nil, explain(message) end
+  if not sites then return fn end
+  if not operator then error("moonpipe.operator is not loaded") end
+  return fn(operator.new(sites, name))
+end
+
+-- All that a reader function gives, or nil and what went wrong.
+local function read_all(reader)
+  local pieces = {}
+  while true do
+    local ok, piece = pcall(reader)
+    if not ok then return nil, piece end
+    if piece == nil or piece == "" then return table.concat(pieces) end
+    if type(piece) ~= "string" and type(piece) ~= "number" then
+      return nil, "reader function must return a string"
+    end
+    pieces[#pieces + 1] = piece
+  end
+end
+
+---Like LuaJIT's load, for text that may use `|`.
+---@async
+---@param chunk string|function  the text, or a function that gives its pieces
+---@param chunkname string?      "@file", "=name" or the text itself
+---@param mode string?           "t", "b" or "bt"
+---@param env table?
+---@return function? fn
+---@return string? message
+function loader.load(chunk, chunkname, mode, env)
+  local kind = type(chunk)
+  if kind == "function" then
+    local text, message = read_all(chunk)
+    if not text then return nil, message end
+    return compile(text, chunkname or "=(load)", mode, env)
+  end
+  -- LuaJIT words the complaint about any other type, and knows buffers.
+  if kind ~= "string" then return raw.load(chunk, chunkname, mode, env) end
+  return compile(chunk, chunkname or chunk, mode, env)
+end
+
+local function read_file(path)
+  if path == nil then return raw.stdin:read("*a") end
+  local file, message = raw.open(path, "rb")
+  if not file then return nil, "cannot open " .. message end
+  local text, failure = file:read("*a")
+  file:close()
+  if text then return text end
+  return nil, ("cannot read %s: %s"):format(path, failure)
+end
+
+---Like LuaJIT's loadfile, for text that may use `|`.
+---@param path string?  standard input if not given
+---@param mode string?
+---@param env table?
+---@return function? fn
+---@return string? message
+function loader.loadfile(path, mode, env)
+  local text, message = read_file(path)
+  if not text then return nil, message end
+  return compile(text, path == nil and "=stdin" or "@" .. path, mode, env)
+end
+
+---Like LuaJIT's dofile, for text that may use `|`.
+---@async
+---@param path string?  standard input if not given
+function loader.dofile(path)
+  local fn, message = loader.loadfile(path)
+  if not fn then error(message, 0) end
+  return fn()
+end
+
+-- ---- require -------------------------------------------------------------------
+
+-- The mark that LuaJIT's require leaves in package.loaded while a module loads.
+-- Ours leaves the same, so that either sees a loop begun by the other.
+local function find_mark()
+  local name, mark = "moonpipe.loader.mark", nil
+  package.preload[name] = function() mark = loaded[name] end
+  raw.require(name)
+  package.preload[name], loaded[name] = nil, nil
+  return mark or {}
+end
+
+local LOADING = find_mark()
+
+local function find_loader(name)
+  if type(package.loaders) ~= "table" then
+    error("'package.loaders' must be a table", 3)
+  end
+  local tried = {}
+  for _, search in ipairs(package.loaders) do
+    local found = search(name)
+    if type(found) == "function" then return found end
+    if type(found) == "string" then tried[#tried + 1] = found end
+  end
+  error(("module '%s' not found:%s"):format(name, table.concat(tried)), 3)
+end
+
+---Like LuaJIT's require; a module may wait while it loads.
+---@async
+---@param name string
+---@return any module
+function loader.require(name)
+  if type(name) == "number" then name = tostring(name) end
+  if type(name) ~= "string" then
+    error(("bad argument #1 to 'require' (string expected, got %s)"):format(type(name)), 2)
+  end
+  local module = loaded[name]
+  if module == LOADING then
+    error(("loop or previous error loading module '%s'"):format(name), 2)
+  end
+  if module then return module end
+  local load_module = find_loader(name)
+  loaded[name] = LOADING
+  module = load_module(name)
+  if module ~= nil then
+    loaded[name] = module
+  elseif loaded[name] == LOADING then
+    loaded[name] = true
+  end
+  return loaded[name]
+end
+
+-- An entry of package.loaders: a Lua file along package.path.
+local function search_file(name)
+  local path, tried = package.searchpath(name, package.path)
+  if not path then return tried end
+  local fn, message = loader.loadfile(path)
+  if fn then return fn end
+  error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, message), 0)
+end
+
+local owned = {}
+
+local function search_owned(name)
+  for prefix in pairs(owned) do
+    if name == prefix or name:sub(1, #prefix + 1) == prefix .. "." then
+      return search_file(name)
+    end
+  end
+end
+
+---Makes LuaJIT's own `require` understand `|` in modules that one owns: each
+---name, and all that begins with it and a dot. While such a module loads, a
+---chain cannot yield through LuaJIT's require; it runs the loop instead.
+---@param prefixes string[]
+function loader.install_loader(prefixes)
+  if type(prefixes) ~= "table" or #prefixes == 0 then
+    errors.usage("install_loader takes a list of module names, got " .. errors.shape(prefixes))
+  end
+  for _, prefix in ipairs(prefixes) do
+    if type(prefix) ~= "string" then
+      errors.usage("install_loader takes a list of module names; one is " .. errors.shape(prefix))
+    end
+  end
+  if not next(owned) then table.insert(package.loaders, 2, search_owned) end
+  for _, prefix in ipairs(prefixes) do owned[prefix] = true end
+end
+
+---Makes the globals of this VM understand `|`. For our own binary.
+function loader.install()
+  for _, name in ipairs { "load", "loadfile", "dofile", "require" } do
+    _G[name] = loader[name]
+  end
+  _G.loadstring = loader.load
+  package.loaders[2] = search_file
+end
+
+-- ---- main scripts ---------------------------------------------------------------
+
+-- What the function at [level] could have meant: its locals and upvalues.
+local function names_at(level, names)
+  local at, fn = 1, debug.getinfo(level + 1, "f").func
+  while true do
+    local name = debug.getlocal(level + 1, at)
+    if not name then break end
+    names[#names + 1], at = name, at + 1
+  end
+  at = 1
+  while true do
+    local name = debug.getupvalue(fn, at)
+    if not name then break end
+    names[#names + 1], at = name, at + 1
+  end
+end
+
+-- Called by __index, which the reading function called.
+local function refuse_global(name)
+  local names = {}
+  names_at(3, names)
+  for known in pairs(_G) do
+    if type(known) == "string" then names[#names + 1] = known end
+  end
+  errors.usage(("undefined global '%s'%s"):format(errors.text(name), errors.hint(name, names)))
+end
+
+---An environment over the globals in which reading an undefined name raises. A
+---name that was assigned in it, even nil, is defined; `_G.name` asks quietly.
+---@return table env
+function loader.strict()
+  local assigned = {}
+  return setmetatable({}, {
+    __index = function(_, name)
+      local value = _G[name]
+      if value == nil and not assigned[name] then refuse_global(name) end
+      return value
+    end,
+    __newindex = function(_, name, value)
+      assigned[name] = true
+      _G[name] = value
+    end,
+  })
+end
+
+---Loads a main script: its globals are strict.
+---@param text string
+---@param chunkname string  "@rag.lua", "=stdin"
+---@return function? fn
+---@return string? message
+function loader.main(text, chunkname)
+  return compile(text, chunkname, nil, loader.strict())
+end
+
+return loader
