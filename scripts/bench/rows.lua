@@ -10,12 +10,18 @@ local rows = {}
 -- floor's, and `per`, how many units one turn holds. What a row subtracts (the
 -- cost of a call that has no step) is a pair of its own: `base`.
 
-local function increment(x) return x + 1 end
+-- Functions of their own text, as in a real chain: the compiler cannot take one
+-- for the other.
+local function functions(count)
+  local list = {}
+  for i = 1, count do list[i] = loadstring("return function(x) return x + " .. i .. " end")() end
+  return list
+end
 
-local function lambdas(count)
-  local steps = {}
-  for i = 1, count do steps[i] = mp.RunnableLambda(increment) end
-  return steps
+local function sequence(count)
+  local steps = functions(count)
+  for i = 1, count do steps[i] = mp.RunnableLambda(steps[i]) end
+  return mp.RunnableSequence(unpack(steps))
 end
 
 local function repeat_invoke(chain, input)
@@ -26,37 +32,35 @@ local function repeat_invoke(chain, input)
   end
 end
 
-local function call_each(functions, input)
+local function call_each(list, input)
   return function(n)
     local last
     for _ = 1, n do
       last = input
-      for i = 1, #functions do last = functions[i](last) end
+      for i = 1, #list do last = list[i](last) end
     end
     return last
   end
 end
 
-local function plain_functions(count)
-  local functions = {}
-  for i = 1, count do
-    functions[i] = function(x) return x + i end
-  end
-  return functions
-end
-
 rows.step = {
   unit = "us", goal = 0.2, per = 10, floor_is = "a function called from a list",
-  ours = function() return repeat_invoke(mp.RunnableSequence(unpack(lambdas(12))), 1) end,
-  base = function() return repeat_invoke(mp.RunnableSequence(unpack(lambdas(2))), 1) end,
-  floor = function() return call_each(plain_functions(12), 1) end,
-  floor_base = function() return call_each(plain_functions(2), 1) end,
+  ours = function() return repeat_invoke(sequence(12), 1) end,
+  base = function() return repeat_invoke(sequence(2), 1) end,
+  floor = function() return call_each(functions(12), 1) end,
+  floor_base = function() return call_each(functions(2), 1) end,
 }
 
-local function map_of(count, make)
+local function map_of(steps)
   local branches = {}
-  for i = 1, count do branches["key" .. i] = make() end
+  for i, step in ipairs(steps) do branches["key" .. i] = step end
   return mp.RunnableParallel(branches)
+end
+
+local function passthroughs(count)
+  local steps = {}
+  for i = 1, count do steps[i] = mp.RunnablePassthrough() end
+  return steps
 end
 
 local function loop(x)
@@ -86,15 +90,15 @@ end
 local function map_row(goal, make)
   return {
     unit = "us", goal = goal, per = 10, floor_is = "a coroutine resumed, a slot filled",
-    ours = function() return repeat_invoke(map_of(12, make), 1) end,
-    base = function() return repeat_invoke(map_of(2, make), 1) end,
+    ours = function() return repeat_invoke(map_of(make(12)), 1) end,
+    base = function() return repeat_invoke(map_of(make(2)), 1) end,
     floor = function() return coroutine_slots(12) end,
     floor_base = function() return coroutine_slots(2) end,
   }
 end
 
-rows.map = map_row(0.4, mp.RunnablePassthrough)
-rows.map_user = map_row(0.6, function() return mp.RunnableLambda(increment) end)
+rows.map = map_row(0.4, passthroughs)
+rows.map_user = map_row(0.6, functions)
 
 local function prompt_model_parser()
   local prompt = mp.ChatPromptTemplate.from_template("Tell me a joke about {topic}, please.")
