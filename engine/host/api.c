@@ -129,6 +129,14 @@ static int f_perform(lua_State *L)
     return 2;
 }
 
+/* Message handler: an error that is no string becomes its text. */
+static int f_text_of(lua_State *L)
+{
+    if (!lua_isstring(L, 1) && !luaL_callmeta(L, 1, "__tostring"))
+        lua_pushfstring(L, "error of type %s", luaL_typename(L, 1));
+    return 1;
+}
+
 static int perform(moonpipe_Engine *engine, const Call *call)
 {
     lua_State *L = engine->L;
@@ -136,10 +144,11 @@ static int perform(moonpipe_Engine *engine, const Call *call)
 
     keep_error(engine, NULL);
     lua_settop(L, 0);
+    lua_pushcfunction(L, f_text_of);
     lua_pushcfunction(L, f_perform);
     lua_pushlightuserdata(L, (void *)(uintptr_t)call);
     atomic_store(&engine->running_lua, true);
-    if (lua_pcall(L, 1, 2, 0) == 0) code = (int)lua_tointeger(L, 1);
+    if (lua_pcall(L, 1, 2, 1) == 0) code = (int)lua_tointeger(L, 2);
     atomic_store(&engine->running_lua, false);
     if (code != 0) keep_error(engine, lua_tostring(L, -1));
     lua_settop(L, 0);

@@ -5,6 +5,8 @@ local scheduler = require "moonpipe.scheduler"
 local stream = require "moonpipe.stream"
 local tree = require "moonpipe.tree"
 
+local join = require("moonpipe.task").join
+
 local batch = {}
 
 ---@class moonpipe.Batch  a batch that runs
@@ -91,7 +93,7 @@ local function stop(self, reason)
   for _, task in pairs(self.tasks) do
     if task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
   end
-  for _, task in pairs(self.tasks) do scheduler.join(task) end
+  for _, task in pairs(self.tasks) do join(task) end
 end
 
 local function located(self, task)

@@ -59,19 +59,22 @@ local function check_table(config, key)
   need(value == nil or type(value) == "table", key, value, "a table")
 end
 
+---The keys of a config and [more], sorted.
+---@param more string[]
+---@return string[]
+function context.keys_and(more)
+  local keys = { unpack(KEYS) }
+  for _, key in ipairs(more) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
 ---Checks the keys and types of a config; raises a usage error.
 ---@param config table?
----@param more string[]?  further keys allowed here
 ---@return table config
-function context.check(config, more)
+function context.check(config)
   if getmetatable(config) == mt then return config end
-  local allowed = KEYS
-  if more then
-    allowed = { unpack(KEYS) }
-    for _, key in ipairs(more) do allowed[#allowed + 1] = key end
-    table.sort(allowed)
-  end
-  config = errors.options(config, allowed, "config")
+  config = errors.options(config, KEYS, "config")
   for _, key in ipairs { "tags", "metadata", "configurable", "callbacks" } do
     check_table(config, key)
   end

@@ -170,7 +170,7 @@ end
 ---@param names string[]
 ---@return string?
 function errors.nearest(name, names)
-  local best, best_distance = nil, math.max(1, math.floor(#name / 3)) + 1
+  local best, best_distance = nil, math.max(1, math.floor(#name * 0.4)) + 1
   for _, candidate in ipairs(names) do
     local d = distance(name:lower(), candidate:lower())
     if d < best_distance then best, best_distance = candidate, d end

@@ -6,6 +6,8 @@
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
+local join = require("moonpipe.task").join
+
 local merge = {}
 
 ---@class moonpipe.Merge
@@ -90,7 +92,7 @@ function Merge:stop(reason)
     if task and task.state ~= "ended" then
       branch.stopped = true
       tree.cancel(task, tree.cancelled(reason))
-      scheduler.join(task)
+      join(task)
     end
   end
 end

@@ -188,10 +188,16 @@ function message.try_coerce_list(value, what)
   elseif type(value) ~= "table" then
     return nil, errors.shape(value) .. " is not a list of messages"
   elseif value[1] ~= nil then
-    return all_messages(value) and value or coerce_members(value, what or "message")
+    if all_messages(value) then
+      return value
+    end
+    return coerce_members(value, what or "message")
   elseif value.role ~= nil and value.content ~= nil then
     local one, problem = message.try_coerce(value)
-    return one and { one }, problem
+    if one then
+      return { one }
+    end
+    return nil, problem
   elseif next(value) == nil then
     return value
   end

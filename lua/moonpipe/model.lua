@@ -14,8 +14,8 @@ local runnable = require "moonpipe.runnable"
 local values = require "moonpipe.prompt_value"
 
 ---@class moonpipe.BaseChatModel: moonpipe.Runnable
----@field _generate fun(self, messages: moonpipe.Message[], ctx: moonpipe.Context): moonpipe.AIMessage
----@field _chunks fun(self, messages: moonpipe.Message[], ctx: moonpipe.Context): fun(): any
+---@field _generate fun(self, messages: moonpipe.Message[], ctx): moonpipe.AIMessage
+---@field _chunks fun(self, messages: moonpipe.Message[], ctx): fun(): any
 local BaseChatModel, base = runnable.class("BaseChatModel")
 
 local model = { BaseChatModel = BaseChatModel }

@@ -38,10 +38,8 @@ end
 -- A table as a value is a map of its own; `a.b` is the path of key b in it.
 local function coerce_value(value, key, path, origin)
   path = path and (path .. "." .. key) or tostring(key)
-  local where = origin and origin.keys and origin.keys[key] or origin and origin.where
-  local ok, step = pcall(coerce.step, value, path, where or errors.caller())
-  if not ok then error(step, 0) end
-  return step, where
+  local where = origin and (origin.keys and origin.keys[key] or origin.where)
+  return coerce.step(value, path, where or errors.caller()), where
 end
 
 -- Branches that begin with user code get a copy of a plain table each, where
@@ -240,6 +238,11 @@ local function end_mark(key)
   return mark
 end
 
+-- The chunks of an array carry `n`: they merge by slot, not one behind another.
+local function chunk_of(self, branch, value)
+  return { [branch.key] = value, n = self.array or nil }
+end
+
 -- What the consumer gets when [branch] has ended.
 local function ended_chunk(self, branch, state, ctx)
   local err = branch.err
@@ -247,7 +250,7 @@ local function ended_chunk(self, branch, state, ctx)
   if state.tee and err == state.tee.err then error(err, 0) end
   if ctx.on_error == "collect" then
     state.marks[#state.marks + 1] = end_mark(branch.key)
-    return { [branch.key] = locate(self, branch.index, err) }
+    return chunk_of(self, branch, locate(self, branch.index, err))
   end
   if ctx.on_error == "wait" then
     state.failed = state.failed or locate(self, branch.index, err)
@@ -265,7 +268,7 @@ local function interleave(self, branches, ctx, tee)
     local mark = table.remove(state.marks)
     if mark then return mark end
     local value, branch = take()
-    if value ~= nil then return { [branch.key] = value } end
+    if value ~= nil then return chunk_of(self, branch, value) end
     if branch then return ended_chunk(self, branch, state, ctx) end
     if state.failed then error(state.failed, 0) end
   end

@@ -46,9 +46,9 @@ local function missing_text(self, received)
   if not missing[1] then
     return nil
   end
-  return ("%s misses %s: expected %s, received %s%s; if braces were meant literally write {{%s}}")
+  return ("%s misses %s: expected %s, received %s; if braces were meant literally write {{%s}}%s")
     :format(title(self), list_of_names(missing), list_of_names(self.input_variables),
-      list_of_names(received), errors.hint(missing[1], received), missing[1])
+      list_of_names(received), missing[1], errors.hint(missing[1], received))
 end
 
 -- Raises: some variable has no value in [given].

@@ -78,7 +78,11 @@ function Task:wake()
   if self.job then jobs.cancel(self.job) else unpark(self) end
 end
 
+-- The result of a cancelled task is dropped; where a deadline went by, what
+-- arrived in time counts.
 local function finish(task, ok, value)
+  local cancelled = task.cancelled
+  if ok and cancelled and cancelled.kind == "cancelled" then ok, value = false, cancelled end
   task.state = "ended"
   live = live - 1
   if ok then task.value = value else task.err = errors.wrap(value) end
@@ -182,9 +186,13 @@ end
 
 -- ---- waiting -----------------------------------------------------------------
 
-local function raise_if_cancelled(task)
+local function cancelled(task)
   local scope = task.scope
-  local err = task.cancelled or scope and scope.cancelled
+  return task.cancelled or scope and scope.cancelled
+end
+
+local function raise_if_cancelled(task)
+  local err = cancelled(task)
   if err then error(err, 0) end
 end
 
@@ -226,21 +234,22 @@ function scheduler.park()
 end
 
 ---Waits for the next event of native job [id] and gives its cargo; raises what
----the job failed with.
+---the job failed with. A cancel that comes after the answer is raised at the
+---next await: what arrived in time counts, however late somebody looks.
 ---@async
 ---@return string? cargo
 function scheduler.await(id)
   local task = current
-  local kind, cargo, error_kind
+  local kind, cargo, error_kind, too_late
   jobs.listen(id, function(...)
     kind, cargo, error_kind = ...
-    task.job = nil
+    task.job, too_late = nil, cancelled(task)
     unpark(task)
   end)
   task.job = id
-  if task.cancelled then jobs.cancel(id) end
+  if cancelled(task) then jobs.cancel(id) end
   while task.job do park_raw() end
-  raise_if_cancelled(task)
+  if too_late then error(too_late, 0) end
   jobs.check(kind, cargo, error_kind)
   return cargo
 end
@@ -306,16 +315,6 @@ function scheduler.call(fn, ...)
   pump(has_ended, task)
   if task.err ~= nil then error(task.err, 0) end
   return task.value
-end
-
----Waits until [task] has ended, cancelled or not: cancelling the running task
----cancels its children, so for those the wait is short.
----@async
-function scheduler.join(task)
-  local waiters = task.waiters or {}
-  task.waiters = waiters
-  waiters[#waiters + 1] = current
-  while task.state ~= "ended" do park_raw() end
 end
 
 ---Stops the running task for [seconds]; others run meanwhile.

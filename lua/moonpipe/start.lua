@@ -8,6 +8,7 @@ local scheduler = require "moonpipe.scheduler"
 local start = {}
 
 local CALLBACKS = { "on_done", "on_error", "on_token" }
+local OPTIONS = context.keys_and { "on_done", "on_token" } -- on_error is a key of any config
 
 local function invoke(step, input, ctx)
   return step:_invoke(input, ctx)
@@ -25,15 +26,18 @@ local function told(on_token)
   end
 end
 
+-- `on_error` is a policy of maps where it is a string, and a callback where it is
+-- a function: it has the name that everybody expects of either.
 local function split(options)
   local config, callbacks = {}, {}
   for key, value in pairs(options or {}) do config[key] = value end
   for _, name in ipairs(CALLBACKS) do
     local fn = config[name]
-    if fn ~= nil and type(fn) ~= "function" then
+    if type(fn) == "function" then
+      callbacks[name], config[name] = fn, nil
+    elseif fn ~= nil and name ~= "on_error" then
       errors.usage(("%s takes a function, got %s"):format(name, errors.shape(fn)))
     end
-    callbacks[name], config[name] = fn, nil
   end
   return config, callbacks
 end
@@ -54,8 +58,9 @@ end
 ---@param options table?  a config, and on_token(chunk), on_done(value), on_error(err)
 ---@return moonpipe.Task
 function start.start(step, input, options)
-  context.check(options, CALLBACKS)
+  errors.options(options, OPTIONS, "start")
   local config, callbacks = split(options)
+  context.check(config)
   local fn = callbacks.on_token and told(callbacks.on_token) or invoke
   local plan = { fn = fn, config = config, callbacks = callbacks }
   return scheduler.start(context.current(), body, step, input, plan)

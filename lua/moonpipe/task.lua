@@ -77,6 +77,16 @@ end
 
 local task = {}
 
+---Waits until [child] has ended, cancelled or not: cancelling the running task
+---cancels its children, so for those the wait is short.
+---@async
+function task.join(child)
+  local waiters = child.waiters or {}
+  child.waiters = waiters
+  waiters[#waiters + 1] = scheduler.current()
+  while child.state ~= "ended" do scheduler.park_raw() end
+end
+
 ---Calls fn(a, b, ctx) in a child task that is cancelled with [err] when
 ---[seconds] have gone by; what arrived in time is a success.
 ---@async
@@ -88,7 +98,7 @@ function task.within(seconds, err, ctx, fn, a, b)
       timer = nil
       if kind == jobs.DONE then tree.cancel(child, err) end
     end)
-    scheduler.join(child)
+    task.join(child)
     if timer then jobs.forget(timer) end
   end
   if child.err ~= nil then error(child.err, 0) end

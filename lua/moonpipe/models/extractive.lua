@@ -16,7 +16,10 @@ local NO_CONTEXT = "I don't know: there is no context to answer from."
 local NOT_SAID = "I don't know: the context does not say."
 
 -- The best passage must hold this share of the question; others this share of its score.
-local ENOUGH, WORTH_ADDING = 0.45, 0.6
+local ENOUGH, WORTH_ADDING = 0.45, 0.75
+
+-- A block of code is given whole, up to this many lines.
+local MAX_CODE = 12
 
 ---@class moonpipe.ExtractiveChatModel: moonpipe.BaseChatModel
 ---@field max_sentences integer
@@ -139,6 +142,19 @@ local function choose(entries, max)
   return chosen
 end
 
+-- The lines of code around the one at [index].
+local function code_block(units, index)
+  local chosen, block, first = {}, units[index].block, index
+  while units[first - 1] and units[first - 1].block == block do
+    first = first - 1
+  end
+  while units[first] and units[first].block == block and #chosen < MAX_CODE do
+    chosen[#chosen + 1] = first
+    first = first + 1
+  end
+  return chosen
+end
+
 -- A passage that only announces, or hardly says anything, is given with its neighbour.
 local function with_neighbour(chosen, units, max)
   local index = chosen[1]
@@ -194,6 +210,10 @@ function extractive.answer(question, context, max)
   local entries = ranking.rank(terms, question, units)
   if not entries[1] or entries[1].cover < ENOUGH then
     return NOT_SAID
+  end
+  local best = entries[1]
+  if best.unit.kind == "code" then
+    return compose(units, code_block(units, best.index))
   end
   return compose(units, with_neighbour(choose(entries, max), units, max))
 end

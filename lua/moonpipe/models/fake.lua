@@ -133,7 +133,7 @@ function list_model:_chunks()
   end)
 end
 
--- Messages, each once ------------------------------------------------------------------------------
+-- Messages, each once -----------------------------------------------------------------------------
 
 ---@class moonpipe.GenericFakeChatModel: moonpipe.BaseChatModel
 local GenericFakeChatModel, generic_model = runnable.class("GenericFakeChatModel", {

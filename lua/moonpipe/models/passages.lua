@@ -21,13 +21,13 @@ end
 local CLOSING = "^[%]%)\"'\226\128\157\226\128\153]*"
 local BEGINNING = "^%s+[%u%d\"'%(%[%*_`\128-\255]"
 
--- A single capital is an initial: "J. Smith".
+-- A single capital is an initial: "J. Smith"; a small number is that of an item.
 local function ends_by_point(text, at)
   local word = text:sub(math.max(1, at - 12), at - 1):match("([^%s%(%[\"']+)$")
   if not word then
     return true
   end
-  return not ABBREVIATION[word:lower()] and not word:find("^%u$") and not word:find("^%d+$")
+  return not ABBREVIATION[word:lower()] and not word:find("^%u$") and not word:find("^%d%d?$")
 end
 
 -- The last byte of the sentence that begins at [from].
@@ -68,8 +68,20 @@ local function add(self, text, kind)
   text = trim(text)
   if text ~= "" then
     self.units[#self.units + 1] = {
-      text = text, kind = kind, heading = self.heading, block = self.block,
+      text = text, kind = kind, heading = self.header or self.heading, block = self.block,
     }
+  end
+end
+
+-- Longer ones are cut at their semicolons.
+local LONG = 300
+
+local function add_clauses(self, text, kind)
+  if #text < LONG then
+    return add(self, text, kind)
+  end
+  for clause in text:gsub(";%s", ";\n"):gmatch("[^\n]+") do
+    add(self, clause, kind)
   end
 end
 
@@ -77,7 +89,7 @@ local function add_sentences(self, text, kind)
   local from = 1
   while from <= #text do
     local last = sentence_end(text, from)
-    add(self, text:sub(from, last), kind)
+    add_clauses(self, text:sub(from, last), kind)
     from = last + 1
   end
 end
@@ -106,10 +118,14 @@ function Splitter:begin(line, kind)
   self.open, self.kind = { line }, kind
 end
 
--- Two short lines are two lines of a list without marks; long ones are one paragraph, wrapped.
+-- Two short lines are two lines of a list without marks; long ones are one paragraph, wrapped. What
+-- ends in a colon announces.
 function Splitter:continues(line)
   local before = self.open and self.open[#self.open]
-  return before and not (#before < 45 and self.kind == "prose" and line:find("^[%u%d\"']"))
+  if not before or before:find(":$") then
+    return false
+  end
+  return self.kind == "item" or #before >= 45 or not line:find("^[%u%d\"']")
 end
 
 function Splitter:code(line)
@@ -119,19 +135,26 @@ function Splitter:code(line)
     self.block = self.block + 1
     return true
   elseif self.fenced then
-    add(self, line, "code")
+    if line:find("%S") then
+      self.units[#self.units + 1] = {
+        text = line, kind = "code", heading = self.heading, block = self.block,
+      }
+    end
     return true
   end
   return false
 end
 
+-- The first row of a table heads the others once a line of dashes has followed it.
 function Splitter:row(line)
   if not line:find("^%s*|.*|%s*$") then
+    self.header = nil
     return false
-  end
-  self:close()
-  if line:find("[%w\128-\255]") then
+  elseif line:find("[%w\128-\255]") then
+    self:close()
     add(self, line, "row")
+  elseif self.units[#self.units] and self.units[#self.units].kind == "row" then
+    self.header = (self.heading or "") .. " " .. table.remove(self.units).text
   end
   return true
 end

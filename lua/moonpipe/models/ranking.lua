@@ -1,8 +1,9 @@
 --- Ranks passages by how well they answer a question.
 --
 -- The words of the question that say something are its terms. A term counts the more the fewer
--- passages hold it; terms that stand side by side in both count more; the heading above a passage
--- lends it half of its own terms. Nothing is random: equal scores keep the order of the text.
+-- passages hold it; terms that stand side by side in both count more; a passage borrows, for half
+-- their worth, the terms of the heading above it, and of the sentence before if it begins with a
+-- pronoun. Nothing is random: equal scores keep the order of the text.
 local ranking = {}
 
 local STOP = {}
@@ -13,7 +14,8 @@ for word in ([[a about above after again all also am an and any are as at be bec
   please s same she should so some such t tell than that the their theirs them then there these
   they this those through to too under until up us very was we were what when where which while who
   whom whose why will with would you your yours give explain describe say says mean means know
-  answer question context summary summarize summarise happen happened]]):gmatch("%S+") do
+  answer question context summary summarize summarise happen happened
+  may might must shall take takes took use uses used using]]):gmatch("%S+") do
   STOP[word] = true
 end
 
@@ -194,16 +196,16 @@ local function shape_factor(unit, words)
   return factor
 end
 
-local PAIR_BONUS, HEADING_SHARE, CUE_BONUS = 0.3, 0.5, 1.2
+local PAIR_BONUS, BORROWED, CUE_BONUS = 0.3, 0.5, 1.2
 
 local function score(entry, rarity, total, cue)
-  local sum, under = 0, entry.under
+  local sum = 0
   for term, weight in pairs(entry.found) do
     sum = sum + rarity[term] * weight
   end
-  for term, weight in pairs(under or {}) do
+  for term, weight in pairs(entry.borrowed) do
     if not entry.found[term] then
-      sum = sum + rarity[term] * weight * HEADING_SHARE
+      sum = sum + rarity[term] * weight * BORROWED
     end
   end
   local cover = sum / total
@@ -216,23 +218,44 @@ local function score(entry, rarity, total, cue)
   return sum * (0.5 + 0.5 * math.min(cover, 1)) * shape_factor(entry.unit, entry.words), cover
 end
 
--- Reads all passages: those that hold a term, with what they hold, and how many hold each.
+local PRONOUN = { it = true, its = true, he = true, his = true, she = true, her = true,
+  they = true, their = true, this = true, these = true }
+
+-- What a passage borrows: of its heading, and of the one before where it begins with a pronoun.
+local function borrowed_of(unit, before, under)
+  local first = unit.text:match("^%a+")
+  if not (first and PRONOUN[first:lower()] and before and before.unit.block == unit.block) then
+    return under
+  end
+  local result = {}
+  for _, part in ipairs({ under, before.borrowed, before.found }) do
+    for term, weight in pairs(part) do
+      result[term] = math.max(result[term] or 0, weight)
+    end
+  end
+  return result
+end
+
+local NOTHING = {}
+
+-- Reads all passages: what each holds and borrows, and how many hold each term.
 local function survey(terms, units)
-  local entries, counts, meanings, headings = {}, {}, {}, {}
+  local entries, counts, meanings, headings, before = {}, {}, {}, {}, nil
   for i, unit in ipairs(units) do
     local found, words, pairs_found = read(terms, meanings, unit.text)
     local heading = unit.heading
     if heading and not headings[heading] then
       headings[heading] = read(terms, meanings, heading)
     end
-    local under = heading and headings[heading]
     for term in pairs(found) do
       counts[term] = (counts[term] or 0) + 1
     end
-    if next(found) or under and next(under) then
-      entries[#entries + 1] = {
-        unit = unit, index = i, found = found, words = words, pairs = pairs_found, under = under,
-      }
+    before = {
+      unit = unit, index = i, found = found, words = words, pairs = pairs_found,
+      borrowed = borrowed_of(unit, before, heading and headings[heading] or NOTHING),
+    }
+    if next(found) or next(before.borrowed) then
+      entries[#entries + 1] = before
     end
   end
   return entries, counts

@@ -51,27 +51,38 @@ local function on_interrupt(main)
   end
 end
 
----Runs fn(...) as the main task until it and its children have ended.
----@return integer code
----@return string? text
-function host.run(fn, ...)
-  local arguments, count = { ... }, select("#", ...)
-  local main = scheduler.start(nil, function()
-    local ok, err = xpcall(fn, errors.handler, unpack(arguments, 1, count))
-    if not ok then error(err, 0) end
-  end)
-  local previous = scheduler.on_interrupt
-  scheduler.on_interrupt = on_interrupt(main)
-  scheduler.run_until(main)
-  scheduler.on_interrupt = previous
+-- `error()` without a value is how a program says that it has failed already.
+local function run_main(fn, call)
+  local ok, err = xpcall(fn, function(value)
+    return value ~= nil and errors.handler(value) or nil
+  end, unpack(call, 1, call.n))
+  if ok then return end
+  call.silent = err == nil
+  error(err, 0)
+end
+
+local function outcome(main, call)
   if interrupted or native.c.interrupted() then
     interrupted = false
     return INTERRUPTED, "moonpipe: interrupted"
   end
-  if main.err ~= nil then
-    return code_of(main.err), "moonpipe: " .. text_of(main.err)
-  end
-  return 0
+  if main.err == nil then return 0 end
+  if call.silent then return FAILED end
+  return code_of(main.err), "moonpipe: " .. text_of(main.err)
+end
+
+---Runs fn(...) as the main task until it and its children have ended.
+---@return integer code
+---@return string? text
+function host.run(fn, ...)
+  local call = { n = select("#", ...), ... }
+  local main = scheduler.start(nil, run_main, fn, call)
+  local previous = scheduler.on_interrupt
+  scheduler.on_interrupt = on_interrupt(main)
+  local ok, err = pcall(scheduler.run_until, main)
+  scheduler.on_interrupt = previous
+  if not ok then return FAILED, "moonpipe: " .. errors.text(err) end
+  return outcome(main, call)
 end
 
 -- Makes the language ready in this VM: once, for programs of ours.
@@ -90,7 +101,7 @@ local function set_arg(program, script, arguments)
 end
 
 -- A script as the main one: strict globals, `arg`, `...`.
-local function run_main(text, name, program, script, arguments)
+local function run_text(text, name, program, script, arguments)
   prepare()
   local fn, message = loader.main(text, name)
   if not fn then return FAILED, "moonpipe: " .. message end
@@ -112,12 +123,12 @@ function host.run_file(arguments, path, _, program)
   local text, message = read(path)
   if not text then return USAGE, "moonpipe: " .. message end
   local name = path == "-" and "=stdin" or "@" .. path
-  return run_main(text, name, program or "moonpipe", path, arguments)
+  return run_text(text, name, program or "moonpipe", path, arguments)
 end
 
 ---Runs [text], called [name] in messages.
 function host.run_text(arguments, name, text, program)
-  return run_main(text, "=" .. name, program or "moonpipe", name, arguments)
+  return run_text(text, "=" .. name, program or "moonpipe", name, arguments)
 end
 
 ---Carries out a command line.

@@ -1,0 +1,75 @@
+local errors = require "moonpipe.error"
+local helper = require "spec.helper"
+
+describe("error", function()
+  it("reads as kind, message, path, place and figures", function()
+    local err = errors.new { kind = "rate_limit", message = "slow down", status = 429, attempts = 3,
+      elapsed = 4.06 }
+    err:at("step 2 of 2 ChatOpenAI", "rag.lua:12"):at("map.joke", "rag.lua:14")
+    assert.equal("http 429 rate_limit: slow down (in map key 'joke' > step 2 of 2 ChatOpenAI, " ..
+      "composed at rag.lua:12, attempt 3, 4.1 s)", tostring(err))
+    assert.equal("map.joke > step 2 of 2 ChatOpenAI", err.path)
+    assert.equal("rag.lua:12", err.where)
+  end)
+
+  it("concatenates like a string", function()
+    local err = errors.new { kind = "io", message = "gone" }
+    assert.equal("io: gone!", err .. "!")
+    assert.equal("!io: gone", "!" .. err)
+  end)
+
+  it("refuses a kind that is not on the list", function()
+    helper.raises("unknown error kind 'odd'", errors.new, { kind = "odd", message = "x" })
+  end)
+
+  it("passes an mp.Error through wrap unchanged", function()
+    local err = errors.new { kind = "io", message = "gone" }
+    assert.equal(err, errors.wrap(err))
+    assert.equal(err, errors.handler(err))
+  end)
+
+  it("wraps a table as cause and a string as message", function()
+    local cause = { code = 5 }
+    assert.equal(cause, errors.wrap(cause).cause)
+    local err = errors.wrap("boom")
+    assert.equal("boom", err.message)
+    assert.is_nil(err.cause)
+  end)
+
+  it("survives a __tostring that fails", function()
+    local liar = setmetatable({}, { __tostring = function() error("no") end })
+    assert.equal("a table whose __tostring fails", errors.wrap(liar).message)
+  end)
+
+  it("survives a __tostring that gives no string", function()
+    local liar = setmetatable({}, { __tostring = function() return 5 end })
+    assert.matches("a table whose __tostring fails", errors.wrap(liar).message)
+  end)
+
+  it("blames the nearest line that is not of the library", function()
+    local ok, message = pcall(errors.options, { modle = 1 }, { "model" }, "ChatOpenAI")
+    assert.is_false(ok)
+    assert.matches("error_spec.lua:%d+: unknown option 'modle' of ChatOpenAI; allowed: model; " ..
+      "did you mean 'model'%?$", message)
+  end)
+
+  it("refuses options that are no table", function()
+    helper.raises("X takes a table of options, got a string", errors.options, "a", {}, "X")
+  end)
+
+  it("finds the nearest name, and none where nothing is near", function()
+    assert.equal("temperature", errors.nearest("temprature", { "model", "temperature" }))
+    assert.is_nil(errors.nearest("zzz", { "model", "temperature" }))
+  end)
+
+  it("describes shapes", function()
+    assert.equal("nil", errors.shape(nil))
+    assert.equal("the number 5", errors.shape(5))
+    assert.equal("a string", errors.shape("x"))
+    assert.equal("a function", errors.shape(print))
+    assert.equal("an empty table", errors.shape({}))
+    assert.equal("a list of 2", errors.shape({ 1, 2 }))
+    assert.equal("a table with keys {a, b}", errors.shape({ b = 1, a = 2 }))
+    assert.equal("a HumanMessage", errors.shape(require("moonpipe").HumanMessage "x"))
+  end)
+end)

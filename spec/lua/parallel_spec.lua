@@ -1,0 +1,270 @@
+local helper = require "spec.helper"
+local mp = require "moonpipe"
+local native = require "moonpipe.native"
+
+local now = native.c.now
+
+local function slow(seconds, value)
+  return function()
+    mp.sleep(seconds)
+    return value
+  end
+end
+
+local function failing(seconds, message)
+  return function()
+    mp.sleep(seconds)
+    error(message, 0)
+  end
+end
+
+describe("parallel", function()
+  it("gives each branch's result under its key", function()
+    local out = mp.RunnableParallel({ a = mp.const(1), b = function(x) return x end }):invoke(7)
+    assert.same({ a = 1, b = 7 }, out)
+  end)
+
+  it("runs branches at the same time #concurrency", function()
+    local running, peak = 0, 0
+    local function branch()
+      running = running + 1
+      peak = math.max(peak, running)
+      mp.sleep(0.005)
+      running = running - 1
+    end
+    mp.RunnableParallel({ a = branch, b = branch, c = { d = branch } }):invoke(1)
+    assert.equal(3, peak)
+  end)
+
+  it("gives an array, with n, for an array", function()
+    local out = mp.RunnableParallel({ mp.const("x"), function() return nil end }):invoke(1)
+    assert.same({ "x", n = 2 }, out)
+  end)
+
+  it("leaves the key of a nil result out and keeps false", function()
+    local out = mp.RunnableParallel({ a = function() end, b = mp.const(false) }):invoke(1)
+    assert.same({ b = false }, out)
+  end)
+
+  it("runs an empty map to an empty table, and streams no chunk", function()
+    assert.same({}, mp.RunnableParallel({}):invoke(1))
+    assert.is_nil(mp.RunnableParallel({}):stream(1)())
+  end)
+
+  it("lists integers first, then strings by bytes", function()
+    local map = mp.RunnableParallel { b = mp.const(1), a = mp.const(1), [2] = mp.const(1),
+      [1] = mp.const(1) }
+    assert.equal("{1, 2, a, b}", tostring(map))
+  end)
+
+  it("refuses keys that are neither strings nor positive integers", function()
+    helper.raises("map keys are strings or positive integers, got the number 0",
+      mp.RunnableParallel, { [0] = mp.const(1) })
+    helper.raises("map keys are strings or positive integers, got the boolean true",
+      mp.RunnableParallel, { [true] = mp.const(1) })
+  end)
+
+  it("takes only plain tables", function()
+    helper.raises("RunnableParallel takes a table of steps, got a string", mp.RunnableParallel, "x")
+    helper.raises("RunnableParallel takes a table of steps, got a const", mp.RunnableParallel,
+      mp.const(1))
+  end)
+
+  it("gives each branch of user code its own shallow copy", function()
+    local seen
+    local map = mp.RunnableParallel {
+      a = function(t) t.x = "changed" end,
+      b = function(t) seen = t.x end,
+    }
+    local input = { x = "kept" }
+    map:invoke(input)
+    assert.equal("kept", seen)
+    assert.equal("kept", input.x)
+  end)
+
+  it("copies for user code inside of sequences and nested maps", function()
+    local input = { x = "kept" }
+    local write = function(t) t.x = "changed" end
+    mp.RunnableParallel({ a = mp.pipe(write, mp.const(1)), b = { c = write } }):invoke(input)
+    assert.equal("kept", input.x)
+  end)
+
+  it("shares the input where only one branch is user code", function()
+    local input = { x = 1 }
+    local out = mp.RunnableParallel({ a = function(t) return t end, b = mp.const(1) }):invoke(input)
+    assert.equal(input, out.a)
+  end)
+end)
+
+describe("parallel on_error", function()
+  it("cancels the siblings, joins them and names key and place #concurrency", function()
+    local map = mp.RunnableParallel { joke = failing(0.005, "boom"), poem = slow(10) }
+    local begin = now()
+    local _, err = map:try_invoke(1)
+    assert.is_true(now() - begin < 0.2) -- the goal is 20 ms
+    assert.equal("map.joke", err.path)
+    assert.matches("parallel_spec.lua:%d+", err.where)
+    assert.same({ poem = "cancelled" }, err.siblings)
+  end)
+
+  it("reports the first in time, not in order", function()
+    local map = mp.RunnableParallel { a = failing(0.02, "late"), b = failing(0.001, "early") }
+    local _, err = map:try_invoke(1)
+    assert.equal("early", err.message)
+  end)
+
+  it("does not begin the branches after one that fails at once", function()
+    local begun = false
+    local map = mp.RunnableParallel {
+      a = function() error("no", 0) end,
+      b = function() begun = true end,
+    }
+    local _, err = map:try_invoke(1)
+    assert.is_false(begun)
+    assert.same({ b = "not started" }, err.siblings)
+  end)
+
+  it("'wait' lets all end before it raises #concurrency", function()
+    local ended = false
+    local map = mp.RunnableParallel {
+      a = failing(0.001, "boom"),
+      b = function()
+        mp.sleep(0.01)
+        ended = true
+      end,
+    }
+    local _, err = map:try_invoke(1, { on_error = "wait" })
+    assert.equal("boom", err.message)
+    assert.is_true(ended)
+    assert.same({ b = "done" }, err.siblings)
+  end)
+
+  it("'wait' runs the branches after one that fails at once", function()
+    local ran = false
+    local map = mp.RunnableParallel {
+      a = function() error("no", 0) end,
+      b = function() ran = true end,
+    }
+    local _, err = map:try_invoke(1, { on_error = "wait" })
+    assert.equal("no", err.message)
+    assert.is_true(ran)
+  end)
+
+  it("'collect' leaves an error as the branch's value", function()
+    local map = mp.RunnableParallel {
+      a = failing(0.001, "later"),
+      b = function() error("at once", 0) end,
+      c = mp.const("kept"),
+    }
+    local out = map:invoke(1, { on_error = "collect" })
+    assert.equal("kept", out.c)
+    assert.equal("later", out.a.message)
+    assert.equal("map.b", out.b.path)
+  end)
+
+  it("refuses another policy", function()
+    helper.raises("config on_error takes 'cancel', 'wait' or 'collect', got a string",
+      mp.const(1).invoke, mp.const(1), 1, { on_error = "ignore" })
+  end)
+end)
+
+describe("parallel stream", function()
+  local function letters(text, seconds)
+    return mp.RunnableGenerator(function(_, emit)
+      for letter in text:gmatch(".") do
+        if seconds then mp.sleep(seconds) end
+        emit(letter)
+      end
+    end)
+  end
+
+  local function read(stream)
+    local seen = {}
+    for chunk in stream do
+      local key = mp.finished(chunk)
+      if key then
+        assert.is_nil(next(chunk))
+        seen[#seen + 1] = "end " .. key
+      else
+        seen[#seen + 1] = next(chunk) .. "=" .. select(2, next(chunk))
+      end
+    end
+    return seen
+  end
+
+  it("interleaves branches and marks the end of each", function()
+    local map = mp.RunnableParallel { a = letters("12"), b = letters("3") }
+    assert.same({ "a=1", "b=3", "a=2", "end b", "end a" }, read(map:stream(1)))
+  end)
+
+  it("gives chunks as they arrive #concurrency", function()
+    local map = mp.RunnableParallel { slow = letters("x", 0.02), fast = letters("y", 0.001) }
+    assert.same({ "fast=y", "end fast", "slow=x", "end slow" }, read(map:stream(1)))
+  end)
+
+  it("merges to what invoke gives", function()
+    local map = mp.RunnableParallel { a = letters("12"), b = letters("34") }
+    assert.same({ a = "12", b = "34" }, map:stream(1):collect())
+  end)
+
+  it("feeds one stream to all branches", function()
+    local map = mp.RunnableParallel { a = mp.RunnablePassthrough(), b = string.upper }
+    assert.same({ a = "xy", b = "XY" }, mp.pipe(letters("xy"), map):stream(1):collect())
+  end)
+
+  it("cancels the other branches when one fails #concurrency", function()
+    local stopped = false
+    local map = mp.RunnableParallel {
+      a = mp.pipe(letters("1", 0.002), function() error("boom", 0) end),
+      b = mp.RunnableGenerator(function(_, emit)
+        local ok = pcall(mp.sleep, 10)
+        stopped = not ok
+        emit("never")
+      end),
+    }
+    local ok, err = pcall(read, map:stream(1))
+    assert.is_false(ok)
+    assert.matches("^map.a > step 2 of 2", err.path)
+    assert.is_true(stopped)
+  end)
+
+  it("'wait' raises after the others have ended", function()
+    local map = mp.RunnableParallel { a = function() error("boom", 0) end, b = letters("12", 0.001) }
+    local seen = {}
+    local ok, err = pcall(function()
+      for chunk in map:stream(1, { on_error = "wait" }) do
+        seen[#seen + 1] = chunk.b
+      end
+    end)
+    assert.is_false(ok)
+    assert.equal("map.a", err.path)
+    assert.same({ "1", "2" }, seen)
+  end)
+
+  it("'collect' gives the error as a chunk", function()
+    local map = mp.RunnableParallel { a = function() error("boom", 0) end, b = mp.const(1) }
+    local out = {}
+    for chunk in map:stream(1, { on_error = "collect" }) do
+      for key, value in pairs(chunk) do out[key] = value end
+    end
+    assert.equal("boom", out.a.message)
+    assert.equal(1, out.b)
+  end)
+
+  it("stops its branches when it is closed #concurrency", function()
+    local stopped = false
+    local map = mp.RunnableParallel { a = mp.RunnableGenerator(function(_, emit)
+      emit("1")
+      local ok = pcall(mp.sleep, 10)
+      stopped = not ok
+    end) }
+    local stream = map:stream(1)
+    assert.same({ a = "1" }, stream())
+    stream:close()
+    stream:close()
+    mp.sleep(0.01)
+    assert.is_nil(stream())
+    -- the branch waits for its consumer, so it never began to sleep
+    assert.is_false(stopped)
+  end)
+end)
