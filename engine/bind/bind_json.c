@@ -263,23 +263,24 @@ static int fail(lua_State *L, const Builder *b, const mp_Error *err)
 
 /* --- whole texts --- */
 
-/* json_decode(text[, unique[, partial]])
+/* json_decode(text[, unique[, lenient[, partial]]])
  *   -> value | nil, message, kind, offset, line, column
- * [unique] refuses equal keys; [partial] takes a text that was cut anywhere
- * (nil where nothing is known yet), raw control characters in strings, and
- * text behind the value, which is ignored. */
+ * [unique] refuses equal keys; [lenient] takes raw control characters in
+ * strings and ignores what follows the value; [partial] takes a text that was
+ * cut anywhere, and gives nil where nothing is known yet. */
 static int f_json_decode(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
-    bool unique = lua_toboolean(L, 2), partial = lua_toboolean(L, 3);
+    bool unique = lua_toboolean(L, 2), lenient = lua_toboolean(L, 3);
+    bool partial = lua_toboolean(L, 4);
     mp_Status status;
     mp_Error err;
     Builder *b;
 
     lua_settop(L, 1);
     b = borrow_builder(L);
-    mp_json_reset(&b->json, partial);
+    mp_json_reset(&b->json, lenient);
     b->L = L;
     b->base = 2;
     b->loaded = true;
@@ -381,8 +382,7 @@ static int f_decoder_gc(lua_State *L)
     return 0;
 }
 
-/* json_decoder([unique[, lenient]]) -> decoder; [lenient] takes raw control
- * characters in strings and ignores what follows the value */
+/* json_decoder([unique[, lenient]]) -> decoder, with the two of json_decode */
 static int f_json_decoder(lua_State *L)
 {
     bool unique = lua_toboolean(L, 1), lenient = lua_toboolean(L, 2);
