@@ -9,6 +9,7 @@ local errors = require "moonpipe.error"
 local lambda = require "moonpipe.lambda"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
+local threads = require "moonpipe.threads"
 
 ---@class moonpipe.RunnableGenerator: moonpipe.Runnable
 local RunnableGenerator, methods = runnable.class("RunnableGenerator")
@@ -48,6 +49,10 @@ local function pull(owner, ctx, ...)
   task.ctx = saved
   if first == EMIT then return value end
   owner.done = true
+  if coroutine.status(owner.co) ~= "dead" then
+    errors.raise("lua", ("%s: a generator yielded %s; use emit(value)"):format(
+      threads.place(owner.co), errors.shape(first)))
+  end
   if not alive then error(errors.wrap(first), 0) end
   if not first then error(value, 0) end
 end

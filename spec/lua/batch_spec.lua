@@ -1,0 +1,166 @@
+local helper = require "spec.helper"
+local mp = require "moonpipe"
+
+local function worker()
+  return mp.RunnableLambda(function(x)
+    if x == "bad" then error("bad item", 0) end
+    mp.sleep(x / 1000)
+    return x * 10
+  end)
+end
+
+describe("batch", function()
+  it("gives results by index, whatever ends first #concurrency", function()
+    assert.same({ 300, 10, 200, n = 3 }, worker():batch { 30, 1, 20 })
+  end)
+
+  it("has no barrier between steps #concurrency", function()
+    local order = {}
+    local function note(name)
+      return function(x)
+        mp.sleep(x / 1000)
+        order[#order + 1] = name .. x
+        return x
+      end
+    end
+    mp.pipe(note "a", note "b"):batch { 30, 1 }
+    assert.same({ "a1", "b1", "a30", "b30" }, order)
+  end)
+
+  it("gives nothing for nothing", function()
+    assert.same({ n = 0 }, worker():batch {})
+  end)
+
+  it("raises the first failure, naming the item, and cancels the rest", function()
+    local begun = 0
+    local step = mp.RunnableLambda(function(x)
+      begun = begun + 1
+      if x == 2 then error("no", 0) end
+      mp.sleep(10)
+    end)
+    local ok, err = pcall(step.batch, step, { 1, 2, 3 })
+    assert.is_false(ok)
+    assert.equal("batch[2]", err.path)
+    assert.equal(2, begun)
+  end)
+
+  it("leaves errors in their slots with return_exceptions", function()
+    local out = worker():batch({ 1, "bad", 2 }, { return_exceptions = true })
+    assert.equal(10, out[1])
+    assert.equal("bad item", out[2].message)
+    assert.equal("batch[2]", out[2].path)
+    assert.equal(20, out[3])
+  end)
+
+  it("counts inputs that are nil", function()
+    local out = mp.RunnableLambda(function(x) return x == nil end):batch { 1, nil, 3, n = 3 }
+    assert.same({ false, true, false, n = 3 }, out)
+  end)
+
+  it("takes a config for each input", function()
+    local step = mp.RunnableLambda(function(_, config) return config.tags[1] end)
+    assert.same({ "a", "b", n = 2 }, step:batch({ 1, 2 }, { { tags = { "a" } }, { tags = { "b" } } }))
+    helper.raises("batch got 2 configs for 1 inputs", step.batch, step, { 1 }, { {}, {} })
+  end)
+
+  it("gives each item the timeout", function()
+    local out = worker():batch({ 1, 10000 }, { timeout = 0.05, return_exceptions = true })
+    assert.equal(10, out[1])
+    assert.equal("timeout_total", out[2].kind)
+  end)
+
+  it("tells its progress", function()
+    local seen = {}
+    worker():batch({ 1, 2 }, { on_progress = function(ended, all) seen[#seen + 1] = ended .. "/" .. all end })
+    assert.same({ "1/2", "2/2" }, seen)
+  end)
+
+  it("refuses inputs that are no list", function()
+    local step = worker()
+    helper.raises("batch takes a list of inputs, got a string", step.batch, step, "abc")
+  end)
+end)
+
+describe("batch_as_completed", function()
+  it("gives records in the order in which they end #concurrency", function()
+    local order = {}
+    for i, record in worker():batch_as_completed { 30, 1, "bad" } do
+      order[#order + 1] = i .. ":" .. tostring(record.ok) .. ":" .. tostring(record.value)
+      assert.equal(i, record.index)
+      if not record.ok then assert.equal("batch[3]", record.error.path) end
+    end
+    assert.same({ "3:false:nil", "2:true:10", "1:true:300" }, order)
+  end)
+
+  it("ends its work when its task ends #concurrency", function()
+    local stopped = 0
+    local step = mp.RunnableLambda(function(x)
+      if x == 1 then return x end
+      local ok = pcall(mp.sleep, 10)
+      if not ok then stopped = stopped + 1 end
+    end)
+    mp.RunnableLambda(function()
+      for _ in step:batch_as_completed { 1, 2, 3 } do break end
+    end):start(1):wait(5)
+    assert.equal(2, stopped)
+  end)
+end)
+
+describe("stream", function()
+  local function counter()
+    return mp.RunnableGenerator(function(_, emit)
+      for i = 1, 3 do emit(tostring(i)) end
+    end)
+  end
+
+  it("iterates, and is closed at its end", function()
+    local stream, seen = counter():stream(1), {}
+    for c in stream do seen[#seen + 1] = c end
+    assert.same({ "1", "2", "3" }, seen)
+    assert.equal("stream (closed)", tostring(stream))
+    assert.is_nil(stream())
+  end)
+
+  it("gives the rest merged", function()
+    local stream = counter():stream(1)
+    stream()
+    assert.equal("23", stream:collect())
+  end)
+
+  it("is closed when each is left by an error", function()
+    local stream = counter():stream(1)
+    helper.raises("enough", stream.each, stream, function() error("enough", 0) end)
+    assert.is_nil(stream())
+  end)
+
+  it("is cancelled when its task ends #concurrency", function()
+    local stopped = false
+    local map = mp.RunnableParallel { a = mp.const(1), b = function()
+      stopped = not pcall(mp.sleep, 10)
+    end }
+    mp.RunnableLambda(function() map:stream(1)() end):start(1):wait(5)
+    assert.is_true(stopped)
+  end)
+
+  it("is cancelled when nobody holds it any more #concurrency", function()
+    local stopped = false
+    local map = mp.RunnableParallel { a = mp.const(1), b = function()
+      stopped = not pcall(mp.sleep, 10)
+    end }
+    do
+      local stream = map:stream(1)
+      stream()
+    end
+    for _ = 1, 100 do
+      if stopped then break end
+      collectgarbage()
+      mp.sleep(0.001)
+    end
+    assert.is_true(stopped)
+  end)
+
+  it("transforms only what gives chunks", function()
+    helper.raises("transform takes a function that gives chunks, got a string", counter().transform,
+      counter(), "x")
+  end)
+end)
