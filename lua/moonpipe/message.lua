@@ -1,7 +1,6 @@
 --- Messages: their classes, and what people write in their place.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
-local toolcall = require "moonpipe.toolcall"
 local values = require "moonpipe.prompt_value"
 local words = require "moonpipe.message_class"
 
@@ -260,7 +259,7 @@ function message.to_message(value)
   local result = converted(value, class.whole)
   local pieces = rawget(result, "tool_call_chunks")
   if pieces then
-    local calls, invalid = toolcall.parse(pieces, false)
+    local calls, invalid = require("moonpipe.toolcall").parse(pieces, false)
     result.tool_calls, result.invalid_tool_calls = calls, invalid[1] and invalid or nil
   end
   result.tool_call_chunks, result.chunk_position = nil, nil

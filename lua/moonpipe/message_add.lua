@@ -2,7 +2,6 @@
 --
 -- Text appends, content blocks and tool calls grow by their index, metadata: the last wins.
 local chunk = require "moonpipe.chunk"
-local toolcall = require "moonpipe.toolcall"
 
 -- These name a block; they do not grow with its pieces.
 local FIXED = { type = true, index = true, id = true }
@@ -95,7 +94,9 @@ local ADD = {
   usage_metadata = chunk.merge_last,
   response_metadata = chunk.merge_last,
   additional_kwargs = chunk.merge_last,
-  tool_call_chunks = function(a, b) return a and toolcall.merge(a, b) or b end,
+  tool_call_chunks = function(a, b)
+    return a and require("moonpipe.toolcall").merge(a, b) or b
+  end,
 }
 
 --- A new table with the fields of both; neither is written to.

@@ -5,7 +5,6 @@
 local add_fields = require "moonpipe.message_add"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
-local toolcall = require "moonpipe.toolcall"
 
 ---@class moonpipe.Message
 ---@field type string  system, human, ai, tool or chat
@@ -25,6 +24,11 @@ local toolcall = require "moonpipe.toolcall"
 ---@operator add(moonpipe.AIMessageChunk): moonpipe.AIMessageChunk
 
 local words = {}
+
+-- Loaded at the first tool call: a script without any starts faster.
+local function toolcall()
+  return require "moonpipe.toolcall"
+end
 
 local ARRAY = getmetatable(json.array({}))
 
@@ -135,7 +139,7 @@ local function complete(class, fields)
   end
   if fields.tool_calls then
     local invalid
-    fields.tool_calls, invalid = toolcall.normalise(fields.tool_calls)
+    fields.tool_calls, invalid = toolcall().normalise(fields.tool_calls)
     if invalid[1] and not fields.invalid_tool_calls then
       fields.invalid_tool_calls = invalid
     end
@@ -246,7 +250,7 @@ end
 -- The calls of a stream's pieces grow while it runs, so they are read from them each time.
 local function read_ai_chunk(self, key, proto)
   if CALLS[key] then
-    local calls, invalid = toolcall.parse(rawget(self, "tool_call_chunks") or {}, true)
+    local calls, invalid = toolcall().parse(rawget(self, "tool_call_chunks") or {}, true)
     return key == "tool_calls" and calls or invalid
   end
   return proto[key]

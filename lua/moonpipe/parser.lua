@@ -1,5 +1,4 @@
 --- Output parsers: from what a model says to text, data or a list.
-local answer = require "moonpipe.answer"
 local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
 local runnable = require "moonpipe.runnable"
@@ -9,6 +8,9 @@ local words = require "moonpipe.message_class"
 local parser = {}
 
 local class_of = words.class_of
+
+-- Loaded by the first parser of JSON.
+local answer
 
 -- Common to all -----------------------------------------------------------------------------------
 
@@ -96,6 +98,12 @@ end
 
 ---@class moonpipe.JsonOutputParser: moonpipe.Runnable
 local json_parser = define("JsonOutputParser", "Return a JSON object.")
+
+function parser.JsonOutputParser.new(opts)
+  errors.options(opts, {}, "JsonOutputParser")
+  answer = require "moonpipe.answer"
+  return runnable.instance(parser.JsonOutputParser, {})
+end
 
 function json_parser:_invoke(input)
   return answer.decode(text_of(self, input))

@@ -63,16 +63,26 @@ function base:_missing(given)
   errors.raise("input", missing_text(self, received) or title(self) .. " misses a value")
 end
 
+-- A list may be the value of the one variable.
+local function all_integers(names)
+  for _, name in ipairs(names) do
+    if not name:find("^%d+$") then
+      return false
+    end
+  end
+  return names[1] ~= nil
+end
+
 --- Says at composition which variables the step before will not give.
 ---@param keys any[]
 ---@return string? problem
 function base:_check_keys(keys)
-  if type(keys[1]) == "number" and #self.input_variables == 1 then
-    return nil
-  end
   local names = {}
   for i, key in ipairs(keys) do
     names[i] = tostring(key)
+  end
+  if #self.input_variables == 1 and all_integers(names) then
+    return nil
   end
   return missing_text(self, names)
 end
