@@ -11,6 +11,7 @@
 #include "baked.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,24 +36,47 @@ int mp_bind_open(lua_State *L)
     return 1;
 }
 
-/* [-0, +1] Loads the source from [directory], in which moonpipe/ stands. */
+/* [-0, +1] The name in messages is `moonpipe:runnable.lua`: a user's own file
+ * of the same name is never taken for ours. */
+static const char *push_name(lua_State *L, const mp_Baked *baked)
+{
+    return lua_pushfstring(L, "=moonpipe:%s", baked->path + strlen(PREFIX));
+}
+
+typedef struct Disk {
+    FILE *file;
+    char piece[4096];
+} Disk;
+
+static const char *read_piece(lua_State *L, void *disk_, size_t *len)
+{
+    Disk *disk = disk_;
+
+    (void)L;
+    *len = fread(disk->piece, 1, sizeof disk->piece, disk->file);
+    return disk->piece;
+}
+
+/* [-0, +2] Loads the source from [directory], in which moonpipe/ stands. */
 static int load_from_disk(lua_State *L, const char *directory,
                           const mp_Baked *baked)
 {
     const char *path =
         lua_pushfstring(L, "%s/%s", directory, baked->path + strlen("lua/"));
+    Disk disk = {.file = fopen(path, "rb")};
+    int failed;
 
-    return luaL_loadfile(L, path);
+    if (!disk.file) return luaL_error(L, "cannot open %s", path);
+    failed = lua_load(L, read_piece, &disk, push_name(L, baked));
+    fclose(disk.file);
+    return failed;
 }
 
-/* [-0, +1] The name in messages is `moonpipe:runnable.lua`: a user's own file
- * of the same name is never taken for ours. */
+/* [-0, +2] */
 static int load_baked(lua_State *L, const mp_Baked *baked)
 {
-    const char *name =
-        lua_pushfstring(L, "=moonpipe:%s", baked->path + strlen(PREFIX));
-
-    return luaL_loadbuffer(L, (const char *)baked->text, baked->len, name);
+    return luaL_loadbuffer(L, (const char *)baked->text, baked->len,
+                           push_name(L, baked));
 }
 
 /* The loader that `require` finds in package.preload. */
