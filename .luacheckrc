@@ -1,6 +1,7 @@
 std = "luajit"
 max_line_length = 100
 self = false
+exclude_files = { "build*", "spec/fuzz/corpus", "spec/pipe" }
 ignore = { "212/_.*" } -- unused _arguments
 -- An expected message stands on one line, so that a search finds it.
 files["spec"] = { std = "+busted", max_line_length = 120 }
