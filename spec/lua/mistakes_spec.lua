@@ -84,7 +84,7 @@ return {
   it("of an option that is not there", function()
     says("rag.lua:4: unknown option 'responces' of FakeListChatModel; allowed: " ..
       "error_on_chunk_number, responses, sleep; did you mean 'responses'?",
-      "return mp.FakeListChatModel { responces = {} }")
+      "local _ = mp.FakeListChatModel { responces = {} }")
   end)
 
   it("of a name that mp does not have", function()
