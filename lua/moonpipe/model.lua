@@ -26,7 +26,7 @@ local ADVICE = "%s is not a model input; put a prompt between"
 
 -- A prompt's value, a string, a message or a list of what message.coerce takes.
 local function messages_of(input)
-  if getmetatable(input) == CHAT_VALUE then
+  if getmetatable(input) == CHAT_VALUE and input[1] ~= nil then
     return input
   end
   local list, problem = message.try_coerce_list(input)

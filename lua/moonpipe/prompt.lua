@@ -66,7 +66,7 @@ local function new_string_prompt(text, partials, stated)
   end
   local compiled, problem = template.compile(text)
   if not compiled then
-    errors.usage("bad template at " .. problem)
+    errors.usage(problem)
   end
   local names = {}
   for _, name in ipairs(compiled.variables) do
@@ -191,8 +191,7 @@ local function check_list(list)
   if type(list) ~= "table" or getmetatable(list) then
     errors.usage(("from_messages takes a list of messages, got %s"):format(errors.shape(list)))
   end
-  local element = type(list[2]) == "string" and #list == 2 and elements.is_role(list[1])
-  if element then
+  if type(list[2]) == "string" and #list == 2 and elements.is_role(list[1]) then
     errors.usage(('{"%s", …} is one message, not a list of messages; write { {"%s", …} }'):format(
       list[1], list[1]))
   end

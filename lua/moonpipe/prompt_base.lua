@@ -32,23 +32,29 @@ local function title(self)
   return ('%s "%s"'):format(self.class_name, text)
 end
 
--- The one text for a missing variable, at composition and at a call. nil: nothing is missing.
-local function missing_text(self, received)
-  local have, missing = {}, {}
-  for _, key in ipairs(received) do
-    have[key] = true
+local function without(names, others)
+  local known, rest = {}, {}
+  for _, name in ipairs(others) do
+    known[name] = true
   end
-  for _, name in ipairs(self.input_variables) do
-    if not have[name] then
-      missing[#missing + 1] = name
+  for _, name in ipairs(names) do
+    if not known[name] then
+      rest[#rest + 1] = name
     end
   end
+  return rest
+end
+
+-- The one text for a missing variable, at composition and at a call. nil: nothing is missing.
+local function missing_text(self, received)
+  local expected = self.input_variables
+  local missing = without(expected, received)
   if not missing[1] then
     return nil
   end
   return ("%s misses %s: expected %s, received %s; if braces were meant literally write {{%s}}%s")
-    :format(title(self), list_of_names(missing), list_of_names(self.input_variables),
-      list_of_names(received), missing[1], errors.hint(missing[1], received))
+    :format(title(self), list_of_names(missing), list_of_names(expected), list_of_names(received),
+      missing[1], errors.hint(missing[1], without(received, expected)))
 end
 
 -- Raises: some variable has no value in [given].

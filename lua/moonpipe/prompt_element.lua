@@ -98,7 +98,7 @@ local function new_element(class, content)
   end
   local compiled, problem = template.compile(content)
   if not compiled then
-    return nil, "bad template at " .. problem
+    return nil, problem
   end
   element.template, element.variables, element.fill = compiled, compiled.variables, fill_text
   return element

@@ -190,7 +190,7 @@ function template.compile(text)
   local literals, names, at = cut(text)
   if not literals then
     local line, column = position(text, at)
-    return nil, ("line %d, column %d: %s%s"):format(line, column, names, HINT)
+    return nil, ("bad template at line %d, column %d: %s%s"):format(line, column, names, HINT)
   end
   return setmetatable({
     source = text, literals = literals, names = names, count = #names,

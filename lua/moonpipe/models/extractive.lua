@@ -37,8 +37,8 @@ function ExtractiveChatModel.new(opts)
   opts = errors.options(opts, { "max_sentences" }, "ExtractiveChatModel")
   local max = opts.max_sentences or 3
   if type(max) ~= "number" or max < 1 or max % 1 ~= 0 then
-    errors.usage(("max_sentences of ExtractiveChatModel is %s; it must be a positive integer"):format(
-      errors.shape(max)))
+    errors.usage("max_sentences of ExtractiveChatModel is " .. errors.shape(max)
+      .. "; it must be a positive integer")
   end
   return runnable.instance(ExtractiveChatModel, { max_sentences = max })
 end
@@ -75,7 +75,7 @@ local function cut_question(text)
     if label:lower():find("answer") then
       break
     elseif label:lower():find("^context") then
-      rest = line:match(":(.*)$") .. "\n" .. text:sub(after)
+      rest = line:match(":%s*(.*)$") .. "\n" .. text:sub(after)
       break
     end
     question[#question + 1] = line
@@ -122,7 +122,7 @@ end
 
 -- Chunks of a text that overlap bring the same sentence twice.
 local function new_text(seen, unit)
-  local key = unit.text:lower():gsub("%W+", " ")
+  local key = unit.text:lower():gsub("[%s%p]+", " "):gsub(" $", "")
   if seen[key] then
     return false
   end

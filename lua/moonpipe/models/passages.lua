@@ -12,8 +12,8 @@ local passages = {}
 
 -- A full stop behind these does not end a sentence.
 local ABBREVIATION = {}
-for word in ([[mr mrs ms dr prof sr jr st vs e.g i.e cf fig eq no vol pp p approx dept inc ltd co corp
-  u.s u.k jan feb mar apr jun jul aug sep sept oct nov dec ca bzw z.b d.h]]):gmatch("%S+") do
+for word in ([[mr mrs ms dr prof sr jr st vs e.g i.e cf fig eq no vol pp p approx dept inc ltd co
+  corp u.s u.k jan feb mar apr jun jul aug sep sept oct nov dec ca bzw z.b d.h]]):gmatch("%S+") do
   ABBREVIATION[word] = true
 end
 

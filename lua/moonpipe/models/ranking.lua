@@ -155,12 +155,11 @@ end
 
 -- Rarity of each term among the passages; a name that none has counts in full, another word half.
 local function rarities(terms, counts, total)
-  local rarity, missing = {}, {}
+  local rarity = {}
   for term = 1, terms.count do
     local n = counts[term] or 0
     rarity[term] = math.log(1 + (total - n + 0.5) / (n + 0.5))
     if n == 0 then
-      missing[term] = true
       rarity[term] = math.log(2 + total) * (terms.named[term] and 1.5 or 0.5)
     end
   end
@@ -221,14 +220,14 @@ end
 local PRONOUN = { it = true, its = true, he = true, his = true, she = true, her = true,
   they = true, their = true, this = true, these = true }
 
--- What a passage borrows: of its heading, and of the one before where it begins with a pronoun.
+-- What a passage borrows: of its heading, and of those before where it begins with a pronoun.
 local function borrowed_of(unit, before, under)
   local first = unit.text:match("^%a+")
   if not (first and PRONOUN[first:lower()] and before and before.unit.block == unit.block) then
     return under
   end
   local result = {}
-  for _, part in ipairs({ under, before.borrowed, before.found }) do
+  for _, part in ipairs({ under, before.topic }) do
     for term, weight in pairs(part) do
       result[term] = math.max(result[term] or 0, weight)
     end
@@ -250,11 +249,14 @@ local function survey(terms, units)
     for term in pairs(found) do
       counts[term] = (counts[term] or 0) + 1
     end
+    local borrowed = borrowed_of(unit, before, heading and headings[heading] or NOTHING)
+    local topic = next(found) and found or before and before.unit.block == unit.block
+      and before.topic or NOTHING
     before = {
       unit = unit, index = i, found = found, words = words, pairs = pairs_found,
-      borrowed = borrowed_of(unit, before, heading and headings[heading] or NOTHING),
+      borrowed = borrowed, topic = topic,
     }
-    if next(found) or next(before.borrowed) then
+    if next(found) or next(borrowed) then
       entries[#entries + 1] = before
     end
   end
