@@ -14,6 +14,8 @@ local raw = { load = load, require = require, open = io.open, stdin = io.stdin }
 local loaded = package.loaded
 
 local operator
+-- The Ps of all texts: no names of the author's.
+local operators = setmetatable({}, { __mode = "k" })
 
 ---Sets who makes the P of a text: `operator.new(sites, name)`.
 ---@param module table  moonpipe.operator, which is of a later letter
@@ -52,7 +54,9 @@ local function compile(text, chunkname, mode, env)
   if not fn then return nil, explain(message) end
   if not sites then return fn end
   if not operator then error("moonpipe.operator is not loaded") end
-  return fn(operator.new(sites, name))
+  local p = operator.new(sites, name)
+  operators[p] = true
+  return fn(p)
 end
 
 -- All that a reader function gives, or nil and what went wrong.
@@ -221,7 +225,7 @@ end
 
 -- What the function at [level] could have meant: its locals and upvalues.
 local function names_at(level, names)
-  local at, fn = 1, debug.getinfo(level + 1, "f").func
+  local fn, at = debug.getinfo(level + 1, "f").func, 1
   while true do
     local name = debug.getlocal(level + 1, at)
     if not name then break end
@@ -229,9 +233,10 @@ local function names_at(level, names)
   end
   at = 1
   while true do
-    local name = debug.getupvalue(fn, at)
+    local name, value = debug.getupvalue(fn, at)
     if not name then break end
-    names[#names + 1], at = name, at + 1
+    if not operators[value] then names[#names + 1] = name end
+    at = at + 1
   end
 end
 
