@@ -195,7 +195,7 @@ local function shape_factor(unit, words)
   return factor
 end
 
-local PAIR_BONUS, BORROWED, CUE_BONUS = 0.3, 0.5, 1.2
+local PAIR_BONUS, BORROWED, CUE_BONUS = 0.3, 0.5, 1.4
 
 local function score(entry, rarity, total, cue)
   local sum = 0
