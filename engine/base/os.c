@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -63,4 +64,20 @@ bool mp_os_wait(int fd, int64_t timeout_us)
 void mp_os_close(int fd)
 {
     if (fd >= 0) close(fd);
+}
+
+/* Kernels before 5.11 and some tools do not know epoll_pwait2: there, whole
+ * milliseconds, never early. */
+int mp_os_epoll_wait(int epoll, struct epoll_event *events, int max,
+                     int64_t timeout_us)
+{
+    struct timespec limit = {.tv_sec = timeout_us / 1000000,
+                             .tv_nsec = timeout_us % 1000000 * 1000};
+    int64_t ms = timeout_us < 0 ? -1 : (timeout_us + 999) / 1000;
+    int count =
+        epoll_pwait2(epoll, events, max, timeout_us < 0 ? NULL : &limit, NULL);
+
+    if (count < 0 && errno == ENOSYS)
+        count = epoll_wait(epoll, events, max, ms > 60000 ? 60000 : (int)ms);
+    return count < 0 ? 0 : count;
 }

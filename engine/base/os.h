@@ -26,6 +26,12 @@ bool mp_os_wait(int fd, int64_t timeout_us);
 
 void mp_os_close(int fd);
 
+/* epoll_wait with microseconds; negative waits for ever. Interrupted or
+ * failed: 0. */
+struct epoll_event;
+int mp_os_epoll_wait(int epoll, struct epoll_event *events, int max,
+                     int64_t timeout_us);
+
 /* Grows by one in every forked child: what an older count made (threads,
  * descriptors shared with the parent) is not ours. */
 unsigned mp_os_generation(void);

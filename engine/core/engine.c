@@ -30,10 +30,10 @@ struct mp_Engine {
     atomic_bool interrupt;
 };
 
-/* --- the table of live jobs ------------------------------------------------
- */
+/* --- the table of live jobs --- */
+* /
 
-static mp_Job **bucket_of(mp_Engine *engine, uint64_t id)
+    static mp_Job **bucket_of(mp_Engine *engine, uint64_t id)
 {
     return &engine->buckets[id & (engine->bucket_count - 1)];
 }
@@ -114,13 +114,14 @@ static mp_Status table_room(mp_Engine *engine)
     return MP_OK;
 }
 
-/* --- fork --------------------------------------------------------------------
- */
+/* --- fork --- */
+* /
 
-/* In a forked child: the parent's thread is not here and will never answer.
- * Its inbox and waker are the parent's too, so both are made anew. Limit: if
- * no descriptor is left, the child's engine never wakes from a wait. */
-static void start_anew(mp_Engine *engine)
+    /* In a forked child: the parent's thread is not here and will never answer.
+     * Its inbox and waker are the parent's too, so both are made anew. Limit:
+     * if no descriptor is left, the child's engine never wakes from a wait. */
+    static void
+    start_anew(mp_Engine *engine)
 {
     mp_Job *job = table_empty(engine);
     mp_Job *next;
@@ -136,7 +137,8 @@ static void start_anew(mp_Engine *engine)
         job->end.bytes.len = 0;
         mp_err_set(&job->err, MP_KIND_CLOSED,
                    "the process forked while the call was in flight");
-        mp_job_answer(job, MP_EVENT_FAILED);
+        atomic_store(&job->state, 0); /* no message is on its way here */
+        mp_job_end(job, MP_EVENT_FAILED);
     }
 }
 
@@ -145,8 +147,7 @@ static void notice_fork(mp_Engine *engine)
     if (engine->generation != mp_os_generation()) start_anew(engine);
 }
 
-/* --- the doors
- * ----------------------------------------------------------------- */
+/* --- the doors --- */
 
 mp_Status mp_engine_new(mp_Engine **out, mp_Error *err)
 {
@@ -195,6 +196,11 @@ void mp_engine_cancel(mp_Engine *engine, uint64_t id)
     job = table_find(engine, id);
     if (job && mp_job_cancels(job))
         mp_io_send(engine->io, &job->cancel_message);
+}
+
+void mp_engine_resume(mp_Engine *engine, mp_Job *job)
+{
+    if (mp_job_resumes(job)) mp_io_send(engine->io, &job->resume_message);
 }
 
 mp_Event *mp_engine_next(mp_Engine *engine)

@@ -12,17 +12,27 @@
 #include "clock.h"
 #include "os.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #define FIRST_TIMERS 64
+#define SOURCES_MAX  128 /* the multi handles of http, and a few more */
+#define ENDS_MAX     4
+#define BATCH        256 /* descriptors that one epoll_wait tells of */
 
 struct mp_Io {
     pthread_t thread;
     mp_Queue inbox;
     atomic_bool stopping;
+    int epoll;
+    mp_IoSource *sources[SOURCES_MAX];
+    unsigned source_count;
+    void (*ends[ENDS_MAX])(void);
+    unsigned end_count;
     mp_IoTimer **heap; /* binary, the earliest first */
     size_t timers;
     size_t cap;
@@ -37,7 +47,7 @@ static mp_Io *shared;
 /* The loop that this thread runs: timers need no handle to find it. */
 static _Thread_local mp_Io *mine;
 
-/* --- timers: a binary heap, 1 + index kept in each timer ------------------ */
+/* --- timers: a binary heap, 1 + index kept in each timer --- */
 
 static void put(mp_Io *io, size_t index, mp_IoTimer *timer)
 {
@@ -119,10 +129,10 @@ static void fire_due(mp_Io *io)
     }
 }
 
-/* --- the loop ---------------------------------------------------------------
- */
+/* --- the loop --- */
+* /
 
-static void read_inbox(mp_Io *io)
+    static void read_inbox(mp_Io *io)
 {
     mp_Node *node = mp_queue_drain(&io->inbox);
 
@@ -134,16 +144,42 @@ static void read_inbox(mp_Io *io)
     }
 }
 
-static void sleep_until_due(mp_Io *io)
+/* The waker of the inbox belongs to source 0, which is nobody. */
+static uint64_t key_of(unsigned source, int fd)
 {
-    int64_t wait_us = -1;
+    return (uint64_t)source << 32 | (unsigned)fd;
+}
 
-    if (!mp_queue_arm(&io->inbox)) return;
-    if (io->timers > 0) {
-        wait_us = io->heap[0]->at_us - mp_clock_us();
-        if (wait_us < 0) wait_us = 0;
-    }
-    if (mp_os_wait(io->inbox.waker, wait_us)) mp_os_calm(io->inbox.waker);
+static void dispatch(mp_Io *io, const struct epoll_event *event)
+{
+    unsigned source = (unsigned)(event->data.u64 >> 32);
+    int fd = (int)(event->data.u64 & 0xffffffff);
+
+    if (source == 0)
+        mp_os_calm(fd);
+    else
+        io->sources[source - 1]->ready(io->sources[source - 1], fd,
+                                       event->events);
+}
+
+/* Microseconds until the first timer; 0 if the inbox has something. */
+static int64_t time_to_sleep(mp_Io *io)
+{
+    int64_t wait_us;
+
+    if (!mp_queue_arm(&io->inbox)) return 0;
+    if (io->timers == 0) return -1;
+    wait_us = io->heap[0]->at_us - mp_clock_us();
+    return wait_us > 0 ? wait_us : 0;
+}
+
+static void poll_once(mp_Io *io)
+{
+    struct epoll_event events[BATCH];
+    int count = mp_os_epoll_wait(io->epoll, events, BATCH, time_to_sleep(io));
+
+    for (int i = 0; i < count; i++)
+        dispatch(io, &events[i]);
 }
 
 static void *run(void *arg)
@@ -152,15 +188,46 @@ static void *run(void *arg)
 
     mine = io;
     while (!atomic_load(&io->stopping)) {
-        sleep_until_due(io);
+        poll_once(io);
         read_inbox(io);
         fire_due(io);
     }
+    while (io->end_count > 0)
+        io->ends[--io->end_count]();
     return NULL;
 }
 
-/* --- its life
- * ----------------------------------------------------------------- */
+void mp_io_at_end(void (*fn)(void))
+{
+    if (mine->end_count < ENDS_MAX) mine->ends[mine->end_count++] = fn;
+}
+
+mp_Status mp_io_source_add(mp_IoSource *source)
+{
+    if (mine->source_count == SOURCES_MAX) return -MP_KIND_LIMIT;
+    mine->sources[mine->source_count++] = source;
+    source->index = mine->source_count;
+    return MP_OK;
+}
+
+int mp_io_watch(mp_IoSource *source, int fd, unsigned events, bool anew)
+{
+    struct epoll_event event = {.events = events,
+                                .data.u64 = key_of(source->index, fd)};
+    int first = anew ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int second = anew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+    /* a descriptor that was closed and opened again has lost its watch */
+    if (epoll_ctl(mine->epoll, first, fd, &event) == 0) return 0;
+    return epoll_ctl(mine->epoll, second, fd, &event) == 0 ? 0 : errno;
+}
+
+void mp_io_unwatch(int fd)
+{
+    epoll_ctl(mine->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* --- its life --- */
 
 static void forget_parent(void)
 {
@@ -191,9 +258,22 @@ static mp_Status start_thread(mp_Io *io, mp_Error *err)
 
 static void discard(mp_Io *io)
 {
+    mp_os_close(io->epoll);
     mp_queue_term(&io->inbox);
     mp_alloc_free(io->heap);
     mp_alloc_free(io);
+}
+
+static mp_Status open_epoll(mp_Io *io, mp_Error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data.u64 = key_of(0, io->inbox.waker)};
+
+    io->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (io->epoll < 0) return mp_err_os(err, errno, "cannot make an epoll");
+    if (epoll_ctl(io->epoll, EPOLL_CTL_ADD, io->inbox.waker, &event) == 0)
+        return MP_OK;
+    return mp_err_os(err, errno, "cannot watch the inbox");
 }
 
 static mp_Status make(mp_Io **out, mp_Error *err)
@@ -202,7 +282,9 @@ static mp_Status make(mp_Io **out, mp_Error *err)
     mp_Status status;
 
     if (!io) return mp_err_memory(err);
+    io->epoll = -1;
     status = mp_queue_init(&io->inbox, err);
+    if (status == MP_OK) status = open_epoll(io, err);
     if (status == MP_OK) status = start_thread(io, err);
     if (status != MP_OK) {
         discard(io);

@@ -2,9 +2,9 @@
  * io.h: the one I/O thread of the process.
  *
  * All engines share it; each holds a reference, the first starts the thread
- * and the last joins it. It sleeps in one epoll over its inbox, and holds a
- * heap of timers. Jobs reach it as messages; what runs here runs on its
- * thread alone and takes no lock.
+ * and the last joins it. It sleeps in one epoll over its inbox and the sockets
+ * of its sources, and holds a heap of timers. Jobs reach it as messages; what
+ * runs here runs on its thread alone and takes no lock.
  *
  * Threads: mp_io_acquire, mp_io_release, mp_io_send from any; the timer
  * functions only on the I/O thread.
@@ -22,6 +22,12 @@ typedef struct mp_IoTimer {
     void (*fire)(struct mp_IoTimer *timer);
 } mp_IoTimer;
 
+/* Who wants to know of descriptors: a few per process, never removed. */
+typedef struct mp_IoSource {
+    void (*ready)(struct mp_IoSource *source, int fd, unsigned events);
+    unsigned index; /* io.c's */
+} mp_IoSource;
+
 /* Gives the process's I/O thread and starts it if need be. `memory` or `fds`
  * where the system has no thread or descriptor left. */
 mp_Status mp_io_acquire(mp_Io **io, mp_Error *err);
@@ -38,5 +44,20 @@ mp_Status mp_io_timer_set(mp_IoTimer *timer, int64_t at_us);
 
 /* Clears [timer]; fine if it is not set. */
 void mp_io_timer_clear(mp_IoTimer *timer);
+
+/* Makes [source] known; it must stay alive until the thread ends. `limit` when
+ * there are too many. */
+mp_Status mp_io_source_add(mp_IoSource *source);
+
+/* Watches [fd] for [events] (of epoll) in the name of [source], from now on or
+ * anew. The errno of a failure, or 0. */
+int mp_io_watch(mp_IoSource *source, int fd, unsigned events, bool anew);
+
+/* Stops watching; fine if the descriptor is closed already. */
+void mp_io_unwatch(int fd);
+
+/* Calls [fn] once, when the I/O thread ends, on that thread: the place to free
+ * what its jobs shared. */
+void mp_io_at_end(void (*fn)(void));
 
 #endif

@@ -6,43 +6,80 @@
 
 #include <string.h>
 
-enum { RUNNING, ENDED, CANCELLING };
+enum { RUNNING, RESUMING, ENDED, CANCELLING };
 
 void mp_job_init(mp_Job *job, const mp_JobClass *cls)
 {
     memset(job, 0, sizeof *job);
     job->cls = cls;
-    job->end.job = job;
+    job->end.job = job->end.from = job;
     job->start_message.job = job;
     job->start_message.act = cls->start;
     job->cancel_message.job = job;
     job->cancel_message.act = cls->cancel;
+    job->resume_message.job = job;
+    job->resume_message.act = cls->resume;
     mp_buf_init(&job->end.bytes, 0);
+    mp_buf_init(&job->end.head, 0);
     atomic_init(&job->state, RUNNING);
 }
 
-static bool leave_running(mp_Job *job, int state)
+static bool change(mp_Job *job, int from, int to)
 {
-    int expected = RUNNING;
-
-    return atomic_compare_exchange_strong(&job->state, &expected, state);
+    return atomic_compare_exchange_strong(&job->state, &from, to);
 }
 
 bool mp_job_cancels(mp_Job *job)
 {
-    return leave_running(job, CANCELLING);
+    return change(job, RUNNING, CANCELLING) ||
+           change(job, RESUMING, CANCELLING);
 }
 
-bool mp_job_ends(mp_Job *job)
+bool mp_job_resumes(mp_Job *job)
 {
-    return leave_running(job, ENDED);
+    return change(job, RUNNING, RESUMING);
 }
 
-void mp_job_answer(mp_Job *job, mp_EventKind kind)
+static void answer(mp_Job *job, mp_EventKind kind)
 {
     job->end.kind = kind;
     job->end.at_us = mp_clock_us();
     mp_queue_push(job->answers, &job->end.node);
+}
+
+void mp_job_end(mp_Job *job, mp_EventKind outcome)
+{
+    job->outcome = outcome;
+    job->deferred = true; /* before the change: then the job may be gone */
+    if (change(job, RUNNING, ENDED)) answer(job, outcome);
+}
+
+bool mp_job_resumed(mp_Job *job)
+{
+    if (!change(job, RESUMING, RUNNING)) return false;
+    if (!job->deferred) return true;
+    mp_job_end(job, job->outcome);
+    return false;
+}
+
+void mp_job_cancelled(mp_Job *job)
+{
+    answer(job, MP_EVENT_CANCELLED);
+}
+
+mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes)
+{
+    mp_Event *event = mp_alloc_zero(1, sizeof *event);
+
+    if (!event) return -MP_KIND_MEMORY;
+    event->from = job;
+    event->id = job->end.id;
+    event->kind = MP_EVENT_CHUNK;
+    event->at_us = mp_clock_us();
+    event->bytes = *bytes;
+    mp_buf_init(bytes, bytes->max);
+    mp_queue_push(job->answers, &event->node);
+    return MP_OK;
 }
 
 void mp_job_free_event(mp_Event *event)

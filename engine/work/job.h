@@ -6,11 +6,16 @@
  * answer needs no memory that could fail at the end, and every job answers
  * exactly once.
  *
- * The race between "it ended" and "cancel it" is one atomic word:
+ * The races between "it has ended", "cancel it" and "go on reading" are one
+ * atomic word. Messages reach a worker in the order in which they were sent;
+ * while one is on its way the job may not be answered, for the engine frees it
+ * with its answer:
  *
- *     RUNNING --worker: mp_job_ends--> ENDED        (cancel comes too late)
- *     RUNNING --engine: mp_job_cancels--> CANCELLING (the worker must answer
- *                                         when it sees the cancel message)
+ *     RUNNING  --worker: mp_job_end-->     ENDED       answered
+ *     RUNNING  --engine: mp_job_resumes--> RESUMING    a message is on its way
+ *     RESUMING --worker: mp_job_resumed--> RUNNING     it has come
+ *     RUNNING, RESUMING --engine: mp_job_cancels--> CANCELLING
+ *                                answered when the cancel message has come
  *
  * Threads: one owner at a time; only `state` is shared.
  */
@@ -21,6 +26,7 @@
 #include "queue.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum mp_EventKind {
@@ -32,22 +38,28 @@ typedef enum mp_EventKind {
 
 typedef struct mp_Job mp_Job;
 
-/* What comes up. `bytes` is the cargo, `err` points into the job. */
+/* What comes up. `bytes` is the cargo, `head` a preface to it (the status and
+ * headers of an answer). */
 typedef struct mp_Event {
     mp_Node node;
-    mp_Job *job; /* the job itself where this is its terminal event */
+    mp_Job *job;  /* the job itself where this is its terminal event */
+    mp_Job *from; /* the job, which outlives its chunks' way up */
     uint64_t id;
     mp_EventKind kind;
     int64_t at_us; /* when it happened: deadlines are judged by this */
     mp_Buf bytes;
+    mp_Buf head;
 } mp_Event;
 
 typedef struct mp_JobClass {
     const char *name;
-    /* On the worker: begin. Must lead to mp_job_answer some time. */
+    /* On the worker: begin. Must lead to mp_job_end some time. */
     void (*start)(mp_Job *job);
-    /* On the worker: the cancel message came. Must lead to mp_job_answer. */
+    /* On the worker: the cancel message came. Must let go of the worker and
+     * end with mp_job_cancelled. */
     void (*cancel)(mp_Job *job);
+    /* On the worker: the reader has room again. NULL where nothing pauses. */
+    void (*resume)(mp_Job *job);
     /* On any thread: frees the job and all it holds. */
     void (*free)(mp_Job *job);
 } mp_JobClass;
@@ -64,9 +76,13 @@ struct mp_Job {
     const mp_JobClass *cls;
     mp_Queue *answers;   /* borrowed from the engine, which outlives its jobs */
     mp_Job *bucket_next; /* the engine's table of live jobs */
+    void *reader;        /* the binding's, on the engine's thread */
     mp_JobMessage start_message;
     mp_JobMessage cancel_message;
+    mp_JobMessage resume_message;
     atomic_int state;
+    mp_EventKind outcome; /* what it ended as while a message was on its way */
+    bool deferred;        /* ... and that it did */
     mp_Error err;
 };
 
@@ -77,12 +93,22 @@ void mp_job_init(mp_Job *job, const mp_JobClass *cls);
  * if the job has ended or is being cancelled. */
 bool mp_job_cancels(mp_Job *job);
 
-/* On the worker, once: claims the end. False if a cancel came first; then the
- * job must do nothing more until its `cancel` is called. */
-bool mp_job_ends(mp_Job *job);
+/* On the engine's thread: true if the resume message must now be sent. */
+bool mp_job_resumes(mp_Job *job);
 
-/* On the worker: moves the job up as its terminal event. */
-void mp_job_answer(mp_Job *job, mp_EventKind kind);
+/* On the worker, at most once and last of all: the job is answered, or will be
+ * when a message that is on its way has come. It may be gone on return. */
+void mp_job_end(mp_Job *job, mp_EventKind outcome);
+
+/* On the worker, in `resume`, first of all: false if the job has ended or is
+ * being cancelled; it may be gone then. */
+bool mp_job_resumed(mp_Job *job);
+
+/* On the worker, last of all in `cancel`: answers. */
+void mp_job_cancelled(mp_Job *job);
+
+/* On the worker: moves [bytes] up as a chunk; leaves them empty. `memory`. */
+mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes);
 
 /* Frees an event: with its job where it is the terminal one. */
 void mp_job_free_event(mp_Event *event);

@@ -16,7 +16,7 @@ static void fire(mp_IoTimer *timer)
 {
     TimerJob *self = (TimerJob *)((char *)timer - offsetof(TimerJob, timer));
 
-    if (mp_job_ends(&self->job)) mp_job_answer(&self->job, MP_EVENT_DONE);
+    mp_job_end(&self->job, MP_EVENT_DONE);
 }
 
 static void start(mp_Job *job)
@@ -25,13 +25,13 @@ static void start(mp_Job *job)
 
     if (mp_io_timer_set(&self->timer, self->at_us) == MP_OK) return;
     mp_err_memory(&job->err);
-    if (mp_job_ends(job)) mp_job_answer(job, MP_EVENT_FAILED);
+    mp_job_end(job, MP_EVENT_FAILED);
 }
 
 static void cancel(mp_Job *job)
 {
     mp_io_timer_clear(&((TimerJob *)job)->timer);
-    mp_job_answer(job, MP_EVENT_CANCELLED);
+    mp_job_cancelled(job);
 }
 
 static void free_job(mp_Job *job)
@@ -39,7 +39,7 @@ static void free_job(mp_Job *job)
     mp_alloc_free(job);
 }
 
-static const mp_JobClass timer_class = {"timer", start, cancel, free_job};
+static const mp_JobClass timer_class = {"timer", start, cancel, NULL, free_job};
 
 mp_Job *mp_timer_new(int64_t at_us)
 {
