@@ -31,9 +31,8 @@ struct mp_Engine {
 };
 
 /* --- the table of live jobs --- */
-* /
 
-    static mp_Job **bucket_of(mp_Engine *engine, uint64_t id)
+static mp_Job **bucket_of(mp_Engine *engine, uint64_t id)
 {
     return &engine->buckets[id & (engine->bucket_count - 1)];
 }
@@ -115,13 +114,11 @@ static mp_Status table_room(mp_Engine *engine)
 }
 
 /* --- fork --- */
-* /
 
-    /* In a forked child: the parent's thread is not here and will never answer.
-     * Its inbox and waker are the parent's too, so both are made anew. Limit:
-     * if no descriptor is left, the child's engine never wakes from a wait. */
-    static void
-    start_anew(mp_Engine *engine)
+/* In a forked child: the parent's thread is not here and will never answer.
+ * Its inbox and waker are the parent's too, so both are made anew. Limit:
+ * if no descriptor is left, the child's engine never wakes from a wait. */
+static void start_anew(mp_Engine *engine)
 {
     mp_Job *job = table_empty(engine);
     mp_Job *next;

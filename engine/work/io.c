@@ -130,9 +130,8 @@ static void fire_due(mp_Io *io)
 }
 
 /* --- the loop --- */
-* /
 
-    static void read_inbox(mp_Io *io)
+static void read_inbox(mp_Io *io)
 {
     mp_Node *node = mp_queue_drain(&io->inbox);
 

@@ -146,16 +146,15 @@ static mp_Status end_event(mp_Sse *sse, mp_Buf *out)
 {
     mp_Status status = MP_OK;
 
-    if (sse->size > 0) {
-        sse->made++;
-        if (sse->stage == IN_OUT)
-            close_record(sse, out);
-        else
-            status = mp_sse_write(out, sse->name.data, sse->name.len,
-                                  sse->data.data, sse->data.len);
-        sse->stage = NONE;
-    }
-    drop_record(sse, out);
+    if (sse->size == 0)
+        drop_record(sse, out);
+    else if (sse->stage == IN_OUT)
+        close_record(sse, out);
+    else
+        status = mp_sse_write(out, sse->name.data, sse->name.len,
+                              sse->data.data, sse->data.len);
+    if (status == MP_OK && sse->size > 0) sse->made++;
+    sse->stage = NONE;
     sse->size = 0;
     empty(&sse->name);
     empty(&sse->data);

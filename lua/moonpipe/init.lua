@@ -28,7 +28,8 @@ local MODULES = {
   parser = "StrOutputParser JsonOutputParser CommaSeparatedListOutputParser",
   passthrough = "RunnablePassthrough",
   pick = "RunnablePick itemgetter const",
-  prompt = "PromptTemplate ChatPromptTemplate MessagesPlaceholder",
+  prompt = [[PromptTemplate ChatPromptTemplate MessagesPlaceholder SystemMessagePromptTemplate
+    HumanMessagePromptTemplate AIMessagePromptTemplate]],
   scheduler = "sleep update",
   sequence = "RunnableSequence",
 }
