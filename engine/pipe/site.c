@@ -23,9 +23,10 @@ static bool buf_ok(mp_Parse *p)
 static void put(mp_Buf *buf, const char *bytes, uint32_t len)
 {
     for (uint32_t i = 0; i < len; i++) {
-        bool blank = bytes[i] == '\n' || bytes[i] == '\r' || bytes[i] == '\t';
+        char c = bytes[i];
 
-        mp_buf_char(buf, blank ? ' ' : bytes[i]);
+        if (c == '\n' || c == '\r' || c == '\t') c = ' ';
+        mp_buf_char(buf, c);
     }
 }
 
