@@ -1,4 +1,4 @@
--- luacheck: ignore 113
+-- luacheck: ignore 221
 --: exit 1
 local mp = require "moonpipe"
 local prompt = mp.ChatPromptTemplate.from_template "{x}"
