@@ -55,11 +55,12 @@ local function settings(env)
     out[#out + 1] = value and name .. "=" .. quote(tostring(value)) or "-u " .. name
   end
   table.sort(out)
-  return "env " .. table.concat(out, " ") .. " "
+  return "timeout -s KILL 60 env " .. table.concat(out, " ") .. " "
 end
 
 --- Runs a program and returns its stdout, its stderr and its exit code
---- (128 + n after signal n). `env` names variables to set, false unsets one.
+--- (128 + n after signal n; after a minute it is killed). `env` names variables
+--- to set, false unsets one.
 ---@param command string[]  the program and its arguments
 ---@param stdin? string  the bytes it reads; nothing by default
 ---@param env? table<string, string|number|false>
