@@ -11,7 +11,8 @@ local batch = {}
 
 ---@class moonpipe.Batch  a batch that runs
 ---@field tasks moonpipe.Task[]
----@field ended_list moonpipe.Task[]  in the order in which they ended
+---@field order moonpipe.Task[]  in the order in which they ended
+---@field ctx moonpipe.Context   what all items share: one limiter
 local Batch = {}
 Batch.__index = Batch
 
@@ -59,6 +60,7 @@ local function prepare(inputs, config)
     inputs = inputs,
     config = config,
     n = n,
+    ctx = context.derive(context.current(), { max_concurrency = first.max_concurrency }),
     tasks = {},
     order = {},
     index = {},
@@ -70,7 +72,7 @@ end
 
 local function start_item(self, step, i)
   local config = config_of(self.config, i)
-  local ctx = context.derive(context.current(), config)
+  local ctx = context.derive(self.ctx, config)
   local fn = run_item
   if config and config.timeout then
     fn = function(item, input) return item:invoke(input, config) end

@@ -15,6 +15,7 @@ local scheduler = require "moonpipe.scheduler"
 ---@field on_error "cancel"|"wait"|"collect"
 ---@field recursion_limit integer
 ---@field max_concurrency integer?
+---@field limiter moonpipe.Limiter?  of the whole run
 ---@field deadline number?     absolute, in seconds of the monotonic clock
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
 ---@field outer moonpipe.Context?  the context without kwargs, for user code
@@ -118,6 +119,12 @@ local function joined(base, more)
   return out
 end
 
+-- One limiter for a run; loaded at the first limit.
+local function limiter_of(parent, config)
+  if not config.max_concurrency then return parent.limiter end
+  return require("moonpipe.limiter").new(config.max_concurrency, parent.limiter)
+end
+
 -- The nearer of two deadlines.
 local function deadline_of(parent, config)
   local mine = config.timeout and native.c.now() + config.timeout
@@ -140,6 +147,7 @@ function context.derive(parent, config)
     on_error = config.on_error or parent.on_error,
     recursion_limit = config.recursion_limit or parent.recursion_limit,
     max_concurrency = config.max_concurrency or parent.max_concurrency,
+    limiter = limiter_of(parent, config),
     deadline = deadline_of(parent, config),
     run_name = config.run_name,
     run_id = config.run_id,
