@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static unsigned generation;
@@ -80,4 +81,13 @@ int mp_os_epoll_wait(int epoll, struct epoll_event *events, int max,
     if (count < 0 && errno == ENOSYS)
         count = epoll_wait(epoll, events, max, ms > 60000 ? 60000 : (int)ms);
     return count < 0 ? 0 : count;
+}
+
+unsigned mp_os_descriptors(unsigned margin)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+    if (limit.rlim_cur > 1u << 20) return 1u << 20;
+    return limit.rlim_cur > margin ? (unsigned)limit.rlim_cur - margin : 1;
 }

@@ -32,6 +32,9 @@ struct epoll_event;
 int mp_os_epoll_wait(int epoll, struct epoll_event *events, int max,
                      int64_t timeout_us);
 
+/* Descriptors that the process may open, less [margin]; at least 1. */
+unsigned mp_os_descriptors(unsigned margin);
+
 /* Grows by one in every forked child: what an older count made (threads,
  * descriptors shared with the parent) is not ours. */
 unsigned mp_os_generation(void);

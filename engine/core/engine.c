@@ -195,9 +195,19 @@ void mp_engine_cancel(mp_Engine *engine, uint64_t id)
         mp_io_send(engine->io, &job->cancel_message);
 }
 
-void mp_engine_resume(mp_Engine *engine, mp_Job *job)
+static void resume(mp_Engine *engine, mp_Job *job)
 {
     if (mp_job_resumes(job)) mp_io_send(engine->io, &job->resume_message);
+}
+
+void mp_engine_was_read(mp_Engine *engine, mp_Job *job, size_t len)
+{
+    if (mp_job_was_read(job, len)) resume(engine, job);
+}
+
+void mp_engine_set_window(mp_Engine *engine, mp_Job *job, size_t window)
+{
+    if (mp_job_set_window(job, window)) resume(engine, job);
 }
 
 mp_Event *mp_engine_next(mp_Engine *engine)

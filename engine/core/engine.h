@@ -43,8 +43,12 @@ mp_Status mp_engine_submit(mp_Engine *engine, mp_Job *job, uint64_t *id,
  * that has ended: nothing happens. */
 void mp_engine_cancel(mp_Engine *engine, uint64_t id);
 
-/* Tells a live job, which pauses, that its reader has room again. */
-void mp_engine_resume(mp_Engine *engine, mp_Job *job);
+/* Tells a live job that [len] bytes of its chunks were read: one that pauses
+ * goes on when it has room again. */
+void mp_engine_was_read(mp_Engine *engine, mp_Job *job, size_t len);
+
+/* How many bytes a live job may be ahead of its reader. */
+void mp_engine_set_window(mp_Engine *engine, mp_Job *job, size_t window);
 
 /* Returns the oldest event, owned (free with mp_job_free_event), or NULL. */
 mp_Event *mp_engine_next(mp_Engine *engine);

@@ -21,6 +21,7 @@ void mp_job_init(mp_Job *job, const mp_JobClass *cls)
     job->resume_message.act = cls->resume;
     mp_buf_init(&job->end.bytes, 0);
     mp_buf_init(&job->end.head, 0);
+    atomic_init(&job->window, MP_JOB_WINDOW);
     atomic_init(&job->state, RUNNING);
 }
 
@@ -67,7 +68,7 @@ void mp_job_cancelled(mp_Job *job)
     answer(job, MP_EVENT_CANCELLED);
 }
 
-mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes)
+mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes, mp_Buf *head)
 {
     mp_Event *event = mp_alloc_zero(1, sizeof *event);
 
@@ -78,8 +79,47 @@ mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes)
     event->at_us = mp_clock_us();
     event->bytes = *bytes;
     mp_buf_init(bytes, bytes->max);
+    if (head) {
+        event->head = *head;
+        mp_buf_init(head, head->max);
+    }
+    atomic_fetch_add(&job->unread, event->bytes.len);
     mp_queue_push(job->answers, &event->node);
     return MP_OK;
+}
+
+static bool is_behind(mp_Job *job)
+{
+    return atomic_load(&job->unread) > atomic_load(&job->window);
+}
+
+/* The reader may catch up between the two looks: it does not see `full` then,
+ * so this side must. */
+bool mp_job_is_full(mp_Job *job)
+{
+    if (!is_behind(job)) return false;
+    atomic_store(&job->full, true);
+    if (is_behind(job)) return true;
+    atomic_store(&job->full, false);
+    return false;
+}
+
+static bool has_room(mp_Job *job)
+{
+    return atomic_load(&job->unread) <= atomic_load(&job->window) / 2 &&
+           atomic_exchange(&job->full, false);
+}
+
+bool mp_job_was_read(mp_Job *job, size_t len)
+{
+    atomic_fetch_sub(&job->unread, len);
+    return has_room(job);
+}
+
+bool mp_job_set_window(mp_Job *job, size_t window)
+{
+    atomic_store(&job->window, window);
+    return has_room(job);
 }
 
 void mp_job_free_event(mp_Event *event)
@@ -90,5 +130,6 @@ void mp_job_free_event(mp_Event *event)
         return;
     }
     mp_buf_term(&event->bytes);
+    mp_buf_term(&event->head);
     mp_alloc_free(event);
 }

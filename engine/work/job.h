@@ -29,6 +29,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a job may be ahead of its reader, unless told otherwise. */
+#define MP_JOB_WINDOW ((size_t)1 << 20)
+
 typedef enum mp_EventKind {
     MP_EVENT_CHUNK,
     MP_EVENT_DONE,
@@ -80,6 +83,9 @@ struct mp_Job {
     mp_JobMessage start_message;
     mp_JobMessage cancel_message;
     mp_JobMessage resume_message;
+    atomic_size_t unread; /* bytes of chunks on their way or not yet read */
+    atomic_size_t window; /* ... and how many of them may be */
+    atomic_bool full;     /* the worker pauses */
     atomic_int state;
     mp_EventKind outcome; /* what it ended as while a message was on its way */
     bool deferred;        /* ... and that it did */
@@ -107,8 +113,21 @@ bool mp_job_resumed(mp_Job *job);
 /* On the worker, last of all in `cancel`: answers. */
 void mp_job_cancelled(mp_Job *job);
 
-/* On the worker: moves [bytes] up as a chunk; leaves them empty. `memory`. */
-mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes);
+/* On the worker: moves [bytes], and [head] (or NULL), up as a chunk; leaves
+ * them empty. `memory`; then they stay. */
+mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes, mp_Buf *head);
+
+/* On the worker, after a chunk: true if the reader is so far behind that the
+ * job must pause now; then `resume` is called. */
+bool mp_job_is_full(mp_Job *job);
+
+/* On the engine's thread: [len] bytes of chunks were read. True if the job
+ * pauses and has room again. */
+bool mp_job_was_read(mp_Job *job, size_t len);
+
+/* On the engine's thread: how far behind the reader may be, in bytes. True as
+ * in mp_job_was_read. */
+bool mp_job_set_window(mp_Job *job, size_t window);
 
 /* Frees an event: with its job where it is the terminal one. */
 void mp_job_free_event(mp_Event *event);

@@ -1,0 +1,300 @@
+/*
+ * http.c: the life of one attempt, on the I/O thread.
+ *
+ *     start -> own gate -> descriptor gate -> launch -> on_done or fail -> end
+ *
+ * A failure of ours inside a callback of curl (too large, no memory) is noted
+ * in `err` and ends the transfer by the callback's return value; curl calls
+ * on_done then, which sees it. Outside of callbacks `fail` ends it at once.
+ */
+#include "http.h"
+
+#include "alloc.h"
+#include "clock.h"
+#include "gate.h"
+#include "http_error.h"
+#include "http_job.h"
+#include "os.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+#define FD_MARGIN 32 /* descriptors left to the rest of the process */
+
+static mp_HttpJob *of(mp_Job *job)
+{
+    return (mp_HttpJob *)job;
+}
+
+/* --- the end --- */
+
+static void stop_transfer(mp_HttpJob *self)
+{
+    mp_io_timer_clear(&self->timer);
+    if (self->shard) mp_http_io_remove(self->shard, self->easy);
+    if (self->easy) mp_http_io_give(self->easy);
+    self->shard = NULL;
+    self->easy = NULL;
+    mp_gate_leave(&self->wide);
+    mp_gate_leave(&self->own);
+}
+
+/* Last of all: the job may be gone on return. */
+static void end(mp_HttpJob *self, mp_EventKind kind)
+{
+    stop_transfer(self);
+    mp_job_end(&self->job, kind);
+}
+
+static void free_job(mp_Job *job)
+{
+    mp_HttpJob *self = of(job);
+
+    mp_sse_term(&self->sse);
+    mp_buf_term(&job->end.bytes);
+    mp_buf_term(&job->end.head);
+    mp_alloc_free(self);
+}
+
+/* --- timers --- */
+
+static int64_t earliest(const mp_HttpJob *self)
+{
+    int64_t at = self->total_at;
+
+    if (self->first_byte_at < at) at = self->first_byte_at;
+    if (self->idle_at < at) at = self->idle_at;
+    return at;
+}
+
+static int64_t after(int64_t us)
+{
+    return us > 0 ? mp_clock_us() + us : MP_CLOCK_NEVER;
+}
+
+static mp_Status arm(mp_HttpJob *self)
+{
+    int64_t at = earliest(self);
+
+    if (at == MP_CLOCK_NEVER) return MP_OK;
+    return mp_io_timer_set(&self->timer, at);
+}
+
+static void time_out(mp_HttpJob *self, mp_Kind kind, int64_t us,
+                     const char *what)
+{
+    mp_err_set(&self->job.err, kind, "no %s within %g s", what,
+               (double)us / 1e6);
+    end(self, MP_EVENT_FAILED);
+}
+
+/* The idle time moves on with each record, the timer does not: it looks. */
+void mp_http_on_time(mp_IoTimer *timer)
+{
+    mp_HttpJob *self =
+        (mp_HttpJob *)((char *)timer - offsetof(mp_HttpJob, timer));
+    int64_t now = mp_clock_us();
+
+    if (self->total_at <= now) {
+        time_out(self, MP_KIND_TIMEOUT_TOTAL, self->call.total_us, "answer");
+    } else if (self->first_byte_at <= now) {
+        time_out(self, MP_KIND_TIMEOUT_FIRST_BYTE, self->call.first_byte_us,
+                 "first byte");
+    } else if (self->idle_at <= now) {
+        time_out(self, MP_KIND_TIMEOUT_IDLE, self->call.idle_us, "more data");
+    } else if (arm(self) != MP_OK) {
+        mp_err_memory(&self->job.err);
+        end(self, MP_EVENT_FAILED);
+    }
+}
+
+/* A timer set for later than [at] would come too late. */
+static void sooner(mp_HttpJob *self, int64_t at)
+{
+    if (self->timer.place && self->timer.at_us <= at) return;
+    mp_io_timer_clear(&self->timer);
+    arm(self);
+}
+
+void mp_http_note_data(mp_HttpJob *self)
+{
+    self->idle_at = after(self->call.idle_us);
+    if (self->idle_at != MP_CLOCK_NEVER) sooner(self, self->idle_at);
+}
+
+/* --- the transfer --- */
+
+static void set_call_options(mp_HttpJob *self)
+{
+    const mp_Curl *curl = mp_http_curl(NULL);
+    const mp_HttpCall *call = &self->call;
+    CURL *easy = self->easy;
+    bool whole = call->framing == MP_HTTP_WHOLE;
+
+    curl->easy_setopt(easy, CURLOPT_URL, call->url);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                      (curl_off_t)call->body_len);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, call->body);
+    if (!call->body) curl->easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+    curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
+    curl->easy_setopt(easy, CURLOPT_HTTPHEADER, self->headers);
+    curl->easy_setopt(easy, CURLOPT_PROXY, call->proxy);
+    curl->easy_setopt(easy, CURLOPT_CAINFO,
+                      call->ca_file ? call->ca_file : mp_http_ca_file());
+    curl->easy_setopt(easy, CURLOPT_IPRESOLVE,
+                      call->ip == 4   ? (long)CURL_IPRESOLVE_V4
+                      : call->ip == 6 ? (long)CURL_IPRESOLVE_V6
+                                      : (long)CURL_IPRESOLVE_WHATEVER);
+    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                      (long)((call->connect_us + 999) / 1000));
+    /* a compressed stream would come late, in blocks */
+    curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, whole ? "" : NULL);
+}
+
+static void set_callbacks(mp_HttpJob *self)
+{
+    const mp_Curl *curl = mp_http_curl(NULL);
+    CURL *easy = self->easy;
+
+    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, mp_http_on_body);
+    curl->easy_setopt(easy, CURLOPT_WRITEDATA, self);
+    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, mp_http_on_header);
+    curl->easy_setopt(easy, CURLOPT_HEADERDATA, self);
+    curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, self->curl_text);
+    curl->easy_setopt(easy, CURLOPT_PRIVATE, self);
+}
+
+static bool is_tls(const mp_HttpJob *self)
+{
+    return strncasecmp(self->call.url, "https:", 6) == 0;
+}
+
+static void launch(mp_HttpJob *self)
+{
+    self->easy = mp_http_io_take();
+    if (self->easy) {
+        set_call_options(self);
+        set_callbacks(self);
+        self->shard = mp_http_io_add(self->easy, self->origin, is_tls(self));
+    }
+    self->first_byte_at = after(self->call.first_byte_us);
+    self->total_at = after(self->call.total_us);
+    self->idle_at = MP_CLOCK_NEVER;
+    if (self->shard && arm(self) == MP_OK) return;
+    mp_err_memory(&self->job.err);
+    end(self, MP_EVENT_FAILED);
+}
+
+/* Ran out of descriptors: waits, as if it had not begun, until others end. */
+static void begin_again(mp_HttpJob *self)
+{
+    mp_Gate *gate = self->wide.gate;
+
+    mp_io_timer_clear(&self->timer);
+    mp_http_io_give(self->easy);
+    self->easy = NULL;
+    mp_gate_leave(&self->wide);
+    mp_gate_hold(gate, mp_clock_us() + 50000);
+    if (mp_gate_enter(gate, &self->wide)) launch(self);
+}
+
+static void learn_version(mp_HttpJob *self)
+{
+    long version = 0;
+
+    if (!is_tls(self)) return;
+    mp_http_curl(NULL)->easy_getinfo(self->easy, CURLINFO_HTTP_VERSION,
+                                     &version);
+    if (version == CURL_HTTP_VERSION_1_1) mp_http_io_plain(self->origin);
+}
+
+static void on_done(CURL *easy, CURLcode result)
+{
+    mp_HttpJob *self;
+    const mp_Curl *curl = mp_http_curl(NULL);
+
+    curl->easy_getinfo(easy, CURLINFO_PRIVATE, &self);
+    self->shard = NULL; /* removed already */
+    if (result == CURLE_OK && self->streaming &&
+        mp_http_feed(self, NULL, 0) != MP_OK)
+        result = CURLE_WRITE_ERROR;
+    if (result == CURLE_OK) {
+        learn_version(self);
+        end(self, MP_EVENT_DONE);
+        return;
+    }
+    if (self->job.err.kind == MP_KIND_NONE)
+        mp_http_error(easy, result, self->curl_text, &self->job.err);
+    if (self->job.err.kind == MP_KIND_FDS && !self->body_begun) {
+        self->job.err.kind = MP_KIND_NONE;
+        begin_again(self);
+        return;
+    }
+    end(self, MP_EVENT_FAILED);
+}
+
+/* --- the job --- */
+
+void mp_http_enter_wide(mp_GateEntry *entry)
+{
+    mp_HttpJob *self =
+        (mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, wide));
+
+    launch(self);
+}
+
+void mp_http_enter_own(mp_GateEntry *entry)
+{
+    mp_HttpJob *self =
+        (mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, own));
+    mp_Gate *wide = mp_gate_get("", mp_os_descriptors(FD_MARGIN));
+
+    if (!wide) {
+        mp_err_memory(&self->job.err);
+        end(self, MP_EVENT_FAILED);
+        return;
+    }
+    if (mp_gate_enter(wide, &self->wide)) launch(self);
+}
+
+static void start(mp_Job *job)
+{
+    mp_HttpJob *self = of(job);
+    const mp_Curl *curl = mp_http_curl(&job->err);
+    mp_Gate *gate = NULL;
+
+    if (!curl || mp_http_io_open(curl, on_done, &job->err) != MP_OK) {
+        mp_job_end(job, MP_EVENT_FAILED);
+        return;
+    }
+    if (!self->call.gate) {
+        mp_http_enter_own(&self->own);
+        return;
+    }
+    gate = mp_gate_get(self->call.gate, self->call.gate_slots);
+    if (!gate) {
+        mp_err_memory(&job->err);
+        mp_job_end(job, MP_EVENT_FAILED);
+        return;
+    }
+    if (mp_gate_enter(gate, &self->own)) mp_http_enter_own(&self->own);
+}
+
+static void cancel(mp_Job *job)
+{
+    stop_transfer(of(job));
+    mp_job_cancelled(job);
+}
+
+static void resume(mp_Job *job)
+{
+    mp_HttpJob *self = of(job);
+
+    if (!mp_job_resumed(job) || !self->paused) return;
+    self->paused = false;
+    mp_http_note_data(self);
+    mp_http_curl(NULL)->easy_pause(self->easy, CURLPAUSE_CONT);
+}
+
+const mp_JobClass mp_http_class = {"http", start, cancel, resume, free_job};

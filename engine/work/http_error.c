@@ -1,0 +1,90 @@
+/* http_error.c: see http_error.h. */
+#include "http_error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    CURLcode code;
+    mp_Kind kind;
+} kinds[] = {
+    {CURLE_COULDNT_RESOLVE_HOST, MP_KIND_DNS},
+    {CURLE_COULDNT_RESOLVE_PROXY, MP_KIND_DNS},
+    {CURLE_COULDNT_CONNECT, MP_KIND_CONNECT},
+    {CURLE_PROXY, MP_KIND_CONNECT},
+    {CURLE_INTERFACE_FAILED, MP_KIND_CONNECT},
+    /* the connect timeout is the only one that curl keeps for us */
+    {CURLE_OPERATION_TIMEDOUT, MP_KIND_TIMEOUT_CONNECT},
+    {CURLE_SSL_CONNECT_ERROR, MP_KIND_TLS},
+    {CURLE_SSL_ENGINE_NOTFOUND, MP_KIND_TLS},
+    {CURLE_SSL_ENGINE_SETFAILED, MP_KIND_TLS},
+    {CURLE_SSL_ENGINE_INITFAILED, MP_KIND_TLS},
+    {CURLE_SSL_CERTPROBLEM, MP_KIND_TLS},
+    {CURLE_SSL_CIPHER, MP_KIND_TLS},
+    {CURLE_PEER_FAILED_VERIFICATION, MP_KIND_TLS},
+    {CURLE_USE_SSL_FAILED, MP_KIND_TLS},
+    {CURLE_SSL_CACERT_BADFILE, MP_KIND_TLS},
+    {CURLE_SSL_SHUTDOWN_FAILED, MP_KIND_TLS},
+    {CURLE_SSL_ISSUER_ERROR, MP_KIND_TLS},
+    {CURLE_SSL_PINNEDPUBKEYNOTMATCH, MP_KIND_TLS},
+    {CURLE_SSL_INVALIDCERTSTATUS, MP_KIND_TLS},
+    {CURLE_SSL_CLIENTCERT, MP_KIND_TLS},
+    {CURLE_SEND_ERROR, MP_KIND_RESET},
+    {CURLE_RECV_ERROR, MP_KIND_RESET},
+    {CURLE_GOT_NOTHING, MP_KIND_RESET},
+    {CURLE_HTTP2, MP_KIND_RESET},
+    {CURLE_HTTP2_STREAM, MP_KIND_RESET},
+    {CURLE_PARTIAL_FILE, MP_KIND_TRUNCATED},
+    {CURLE_WEIRD_SERVER_REPLY, MP_KIND_PROTOCOL},
+    {CURLE_BAD_CONTENT_ENCODING, MP_KIND_PROTOCOL},
+    {CURLE_HTTP_POST_ERROR, MP_KIND_PROTOCOL},
+    {CURLE_URL_MALFORMAT, MP_KIND_CONFIG},
+    {CURLE_UNSUPPORTED_PROTOCOL, MP_KIND_CONFIG},
+    {CURLE_OUT_OF_MEMORY, MP_KIND_MEMORY},
+};
+
+static mp_Kind kind_of(CURLcode result)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].code == result) return kinds[i].kind;
+    return MP_KIND_PROTOCOL;
+}
+
+/* Without descriptors curl says that it could not connect. */
+static mp_Kind corrected(mp_Kind kind, long os_errno)
+{
+    if (os_errno == EMFILE || os_errno == ENFILE) return MP_KIND_FDS;
+    if (kind == MP_KIND_TRUNCATED && os_errno == ECONNRESET)
+        return MP_KIND_RESET;
+    return kind;
+}
+
+void mp_http_error(CURL *easy, CURLcode result, const char *text, mp_Error *err)
+{
+    const mp_Curl *curl = mp_http_curl(NULL);
+    long os_errno = 0;
+
+    curl->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
+    if (!text[0]) text = curl->easy_strerror(result);
+    mp_err_set(err, corrected(kind_of(result), os_errno), "%s", text);
+    err->os_errno = (int)os_errno;
+}
+
+/* FNV-1a up to the path. */
+uint64_t mp_http_origin(const char *url)
+{
+    const char *host = strstr(url, "://");
+    size_t len = host ? (size_t)(host + 3 - url) : 0;
+    uint64_t hash = 14695981039346656037u;
+
+    len += strcspn(url + len, "/?#");
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)url[i]) * 1099511628211u;
+    return hash ? hash : 1;
+}
+
+const char *mp_http_ca_file(void)
+{
+    return getenv("SSL_CERT_FILE");
+}

@@ -1,0 +1,272 @@
+/* http_io.c: see http_io.h. */
+#include "http_io.h"
+
+#include "alloc.h"
+#include "clock.h"
+#include "io.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define SHARDS     64
+#define FULL       48  /* transfers of a shard before the next one is used */
+#define CACHED     128 /* connections that a shard keeps */
+#define SPARE_MAX  256 /* easy handles kept; one costs 5.6 kB */
+#define PLAIN_SIZE 256 /* origins known to speak HTTP/1.1 over TLS */
+
+struct mp_HttpShard {
+    mp_IoSource source; /* first: ready gets a pointer to it */
+    CURLM *multi;
+    mp_IoTimer timer;
+    int active;
+};
+
+typedef struct Pool {
+    const mp_Curl *curl;
+    mp_HttpDone done;
+    CURLSH *share;
+    mp_HttpShard *shards[SHARDS];
+    CURL *spare[SPARE_MAX];
+    int spares;
+    uint64_t plain[PLAIN_SIZE];
+} Pool;
+
+static _Thread_local Pool *pool;
+
+/* --- what curl asks of a loop --- */
+
+static void read_ends(mp_HttpShard *shard)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = pool->curl->multi_info_read(shard->multi, &left))) {
+        CURL *easy = message->easy_handle;
+        CURLcode result = message->data.result; /* gone after the removal */
+
+        if (message->msg != CURLMSG_DONE) continue;
+        mp_http_io_remove(shard, easy);
+        pool->done(easy, result);
+    }
+}
+
+static void act(mp_HttpShard *shard, curl_socket_t fd, int events)
+{
+    int running;
+
+    pool->curl->multi_socket_action(shard->multi, fd, events, &running);
+    if (running < shard->active) read_ends(shard);
+}
+
+static void on_ready(mp_IoSource *source, int fd, unsigned events)
+{
+    int what = 0;
+
+    if (events & EPOLLIN) what |= CURL_CSELECT_IN;
+    if (events & EPOLLOUT) what |= CURL_CSELECT_OUT;
+    if (events & (EPOLLERR | EPOLLHUP)) what |= CURL_CSELECT_ERR;
+    act((mp_HttpShard *)source, fd, what);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *shard_,
+                     void *known)
+{
+    mp_HttpShard *shard = shard_;
+    unsigned events = (what & CURL_POLL_IN ? EPOLLIN : 0u) |
+                      (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        mp_io_unwatch(fd);
+        return 0;
+    }
+    mp_io_watch(&shard->source, fd, events, known != NULL);
+    if (!known) pool->curl->multi_assign(shard->multi, fd, shard);
+    return 0;
+}
+
+static void on_time(mp_IoTimer *timer)
+{
+    mp_HttpShard *shard =
+        (mp_HttpShard *)((char *)timer - offsetof(mp_HttpShard, timer));
+
+    act(shard, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Zero must not call back into curl at once: the heap does at its next turn. */
+static int on_timer(CURLM *multi, long ms, void *shard_)
+{
+    mp_HttpShard *shard = shard_;
+
+    (void)multi;
+    mp_io_timer_clear(&shard->timer);
+    if (ms < 0) return 0;
+    return mp_io_timer_set(&shard->timer, mp_clock_us() + (int64_t)ms * 1000) ==
+                   MP_OK
+               ? 0
+               : -1;
+}
+
+/* --- shards --- */
+
+static void free_shard(mp_HttpShard *shard)
+{
+    if (!shard) return;
+    if (shard->multi) pool->curl->multi_cleanup(shard->multi);
+    mp_io_timer_clear(&shard->timer);
+    mp_alloc_free(shard);
+}
+
+static mp_HttpShard *make_shard(void)
+{
+    mp_HttpShard *shard = mp_alloc_zero(1, sizeof *shard);
+    const mp_Curl *curl = pool->curl;
+
+    if (!shard) return NULL;
+    shard->source.ready = on_ready;
+    shard->timer.fire = on_time;
+    shard->multi = curl->multi_init();
+    if (!shard->multi || mp_io_source_add(&shard->source) != MP_OK) {
+        free_shard(shard);
+        return NULL;
+    }
+    curl->multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl->multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
+    curl->multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl->multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
+    curl->multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)CACHED);
+    return shard;
+}
+
+static mp_HttpShard *shard_at(unsigned index)
+{
+    if (!pool->shards[index]) pool->shards[index] = make_shard();
+    return pool->shards[index];
+}
+
+static unsigned least_busy(void)
+{
+    unsigned best = 0;
+
+    for (unsigned i = 1; i < SHARDS; i++)
+        if (pool->shards[i]->active < pool->shards[best]->active) best = i;
+    return best;
+}
+
+static unsigned first_with_room(void)
+{
+    for (unsigned i = 0; i < SHARDS; i++)
+        if (!pool->shards[i] || pool->shards[i]->active < FULL) return i;
+    return least_busy();
+}
+
+static bool is_plain(uint64_t origin)
+{
+    return pool->plain[origin % PLAIN_SIZE] == origin;
+}
+
+void mp_http_io_plain(uint64_t origin)
+{
+    pool->plain[origin % PLAIN_SIZE] = origin;
+}
+
+mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls)
+{
+    bool together = tls && !is_plain(origin);
+    mp_HttpShard *shard =
+        shard_at(together ? (unsigned)(origin % SHARDS) : first_with_room());
+
+    if (!shard) return NULL;
+    if (pool->curl->multi_add_handle(shard->multi, easy) != CURLM_OK)
+        return NULL;
+    shard->active++;
+    return shard;
+}
+
+void mp_http_io_remove(mp_HttpShard *shard, CURL *easy)
+{
+    pool->curl->multi_remove_handle(shard->multi, easy);
+    shard->active--;
+}
+
+/* --- easy handles --- */
+
+static void set_shared_options(CURL *easy)
+{
+    const mp_Curl *curl = pool->curl;
+
+    curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl->easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    /* a handle that still resolves a name is not waited for */
+    curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+    curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl->easy_setopt(easy, CURLOPT_SHARE, pool->share);
+    curl->easy_setopt(easy, CURLOPT_USERAGENT, "moonpipe/" MOONPIPE_VERSION);
+}
+
+CURL *mp_http_io_take(void)
+{
+    CURL *easy;
+
+    if (pool->spares > 0) return pool->spare[--pool->spares];
+    easy = pool->curl->easy_init();
+    if (easy) set_shared_options(easy);
+    return easy;
+}
+
+void mp_http_io_give(CURL *easy)
+{
+    if (pool->spares < SPARE_MAX)
+        pool->spare[pool->spares++] = easy;
+    else
+        pool->curl->easy_cleanup(easy);
+}
+
+/* --- the life of it all --- */
+
+static void close_all(void)
+{
+    while (pool->spares > 0)
+        pool->curl->easy_cleanup(pool->spare[--pool->spares]);
+    for (unsigned i = 0; i < SHARDS; i++)
+        free_shard(pool->shards[i]);
+    if (pool->share) pool->curl->share_cleanup(pool->share);
+    mp_alloc_free(pool);
+    pool = NULL;
+}
+
+/* One thread uses it all, so the share needs no locks. */
+static CURLSH *make_share(const mp_Curl *curl)
+{
+    CURLSH *share = curl->share_init();
+
+    if (!share) return NULL;
+    curl->share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl->share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    return share;
+}
+
+mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err)
+{
+    CURLSH *share;
+
+    if (pool) return MP_OK;
+    share = make_share(curl);
+    if (!share) return mp_err_memory(err);
+    pool = mp_alloc_zero(1, sizeof *pool);
+    if (!pool) {
+        curl->share_cleanup(share);
+        return mp_err_memory(err);
+    }
+    pool->curl = curl;
+    pool->done = done;
+    pool->share = share;
+    mp_io_at_end(close_all);
+    return MP_OK;
+}

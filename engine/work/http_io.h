@@ -1,0 +1,47 @@
+/*
+ * http_io.h: many curl multi handles under one epoll.
+ *
+ * libcurl slows with the width of one multi handle (20 us a call at 64
+ * connections, 83-95 at 5,000), so transfers are spread over shards: the first
+ * that is not full takes the next one, so that few calls find their connections
+ * again and many stay cheap. An origin that may speak HTTP/2 stays on one
+ * shard, where its calls can share a connection.
+ *
+ * Threads: the I/O thread.
+ */
+#ifndef MP_HTTP_IO_H
+#define MP_HTTP_IO_H
+
+#include "err.h"
+#include "http_curl.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct mp_HttpShard mp_HttpShard;
+
+/* Called when a transfer has ended by itself; it has been removed already. */
+typedef void (*mp_HttpDone)(CURL *easy, CURLcode result);
+
+/* Makes the I/O thread ready for HTTP; [done] hears of ends. Cheap when it is
+ * ready already. */
+mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err);
+
+/* Gives an easy handle with the options that all calls share, perhaps used
+ * before, or NULL without memory. */
+CURL *mp_http_io_take(void);
+
+/* Takes back a handle that is in no shard. */
+void mp_http_io_give(CURL *easy);
+
+/* Starts the transfer of [easy] to the origin of hash [origin]; NULL without
+ * memory. */
+mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls);
+
+/* Stops it: a transfer that has not ended loses its connection. */
+void mp_http_io_remove(mp_HttpShard *shard, CURL *easy);
+
+/* Says that the TLS origin of that hash does not speak HTTP/2. */
+void mp_http_io_plain(uint64_t origin);
+
+#endif

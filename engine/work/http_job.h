@@ -1,0 +1,58 @@
+/*
+ * http_job.h: what the three files of an HTTP job share: http.c (its life),
+ * http_body.c (what curl brings), http_make.c (how it is made).
+ *
+ * Threads: the I/O thread, but for mp_http_new and the class's free.
+ */
+#ifndef MP_HTTP_JOB_H
+#define MP_HTTP_JOB_H
+
+#include "gate.h"
+#include "http.h"
+#include "http_io.h"
+#include "io.h"
+#include "sse.h"
+
+/* A head that is longer is no head of a model's server. */
+#define MP_HTTP_HEAD_MAX ((size_t)64 << 10)
+
+typedef struct mp_HttpJob {
+    mp_Job job;
+    mp_HttpCall call; /* its strings stand behind the struct */
+    struct curl_slist *headers;
+    mp_GateEntry own;    /* in the gate of the call, if it has one */
+    mp_GateEntry wide;   /* in the gate of all descriptors */
+    mp_HttpShard *shard; /* while the transfer runs */
+    CURL *easy;
+    mp_IoTimer timer;
+    int64_t first_byte_at; /* absolute; MP_CLOCK_NEVER: not now */
+    int64_t idle_at;
+    int64_t total_at;
+    uint64_t origin;
+    mp_Sse sse;
+    bool streaming; /* the body goes through sse */
+    bool body_begun;
+    bool head_sent;
+    bool paused;
+    char curl_text[CURL_ERROR_SIZE];
+} mp_HttpJob;
+
+extern const mp_JobClass mp_http_class;
+
+/* A record has come, or a byte of a whole answer: the idle time begins anew. */
+void mp_http_note_data(mp_HttpJob *self);
+
+/* Cuts [len] bytes of a stream into records and moves them up; NULL says that
+ * no more come. The failure stands in job.err too. */
+mp_Status mp_http_feed(mp_HttpJob *self, const char *bytes, size_t len);
+
+/* The callbacks of curl. */
+size_t mp_http_on_body(char *bytes, size_t one, size_t len, void *self);
+size_t mp_http_on_header(char *line, size_t one, size_t len, void *self);
+
+/* The two gates that a job goes through, in http.c. */
+void mp_http_enter_own(mp_GateEntry *entry);
+void mp_http_enter_wide(mp_GateEntry *entry);
+void mp_http_on_time(mp_IoTimer *timer);
+
+#endif
