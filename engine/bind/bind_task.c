@@ -37,11 +37,12 @@ static int f_thread_resume(lua_State *L)
     return 2;
 }
 
-/* thread_yieldable() -> true where a yield of the caller can work: on a
- * coroutine with no C call in between */
+/* thread_yieldable() -> the running thread where a yield of the caller can
+ * work: on a coroutine with no C call in between; else nothing */
 static int f_thread_yieldable(lua_State *L)
 {
-    lua_pushboolean(L, lua_isyieldable(L));
+    if (!lua_isyieldable(L)) return 0;
+    lua_pushthread(L);
     return 1;
 }
 
