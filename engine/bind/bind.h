@@ -26,12 +26,24 @@ int mp_bind_open(lua_State *L);
  * while the VM closes. */
 struct mp_Engine *mp_bind_engine(lua_State *L);
 
+/* [-0, +1 or 3] Moves [job] (NULL: no memory) down; gives its id, or nil,
+ * message, kind. Returns how many it pushed. */
+struct mp_Job;
+int mp_bind_submit(lua_State *L, struct mp_Job *job);
+
 /* [-0, +0] Each adds its functions to the table at the top of the stack. */
+void mp_bind_http(lua_State *L);
 void mp_bind_json(lua_State *L);
 void mp_bind_load(lua_State *L);
 void mp_bind_task(lua_State *L);
 void mp_bind_job(lua_State *L);
 void mp_bind_sys(lua_State *L);
+void mp_bind_secrets(lua_State *L);
+
+/* [-0, +0] The bytes of the secret at [index], with what stands before the key
+ * in a header; borrowed while it is on the stack. NULL where it is none. Only
+ * for who sends it to its origin. */
+const char *mp_bind_secret(lua_State *L, int index, size_t *len);
 
 /* [-0, +3] Pushes nil, message, kind; returns 3 for `return`. */
 int mp_bind_fail(lua_State *L, const mp_Error *err);

@@ -7,6 +7,7 @@
  */
 #include "bind.h"
 
+#include "bind_inbox.h"
 #include "clock.h"
 #include "engine.h"
 #include "job.h"
@@ -45,13 +46,12 @@ mp_Engine *mp_bind_engine(lua_State *L)
     return holder ? holder->engine : NULL;
 }
 
-/* [-0, +3] Moves [job] down; gives its id, or nil, message, kind. */
-static int submit(lua_State *L, mp_Job *job)
+int mp_bind_submit(lua_State *L, mp_Job *job)
 {
     mp_Error err;
     uint64_t id;
 
-    if (mp_engine_submit(engine_of(L), job, &id, &err) != MP_OK)
+    if (mp_engine_submit(mp_bind_engine(L), job, &id, &err) != MP_OK)
         return mp_bind_fail(L, &err);
     lua_pushnumber(L, (lua_Number)id);
     return 1;
@@ -60,7 +60,8 @@ static int submit(lua_State *L, mp_Job *job)
 /* timer(seconds) -> id: done that many seconds from now */
 static int f_timer(lua_State *L)
 {
-    return submit(L, mp_timer_new(mp_clock_after(luaL_checknumber(L, 1))));
+    return mp_bind_submit(L,
+                          mp_timer_new(mp_clock_after(luaL_checknumber(L, 1))));
 }
 
 /* cancel(id): its terminal event still comes */
@@ -70,12 +71,10 @@ static int f_cancel(lua_State *L)
     return 0;
 }
 
-static void push_cargo(lua_State *L, const mp_Event *event)
+static void push_buf(lua_State *L, const mp_Buf *buf)
 {
-    if (event->kind == MP_EVENT_FAILED)
-        lua_pushstring(L, event->job->err.message);
-    else if (event->bytes.data)
-        lua_pushlstring(L, event->bytes.data, event->bytes.len);
+    if (buf->len > 0)
+        lua_pushlstring(L, buf->data, buf->len);
     else
         lua_pushnil(L);
 }
@@ -88,24 +87,44 @@ static void free_boxed(mp_Event **box)
     *box = NULL;
 }
 
-/* next_event() -> nil | id, kind, bytes or message, kind of error
- * kind: 0 chunk, 1 done, 2 failed, 3 cancelled */
+/* [-0, +5] */
+static int push_terminal(lua_State *L, mp_Event *event)
+{
+    mp_bind_inbox_end(event->job);
+    lua_pushnumber(L, (lua_Number)event->id);
+    lua_pushinteger(L, event->kind);
+    if (event->kind == MP_EVENT_FAILED) {
+        lua_pushstring(L, event->job->err.message);
+        lua_pushstring(L, mp_err_name(event->job->err.kind));
+    } else {
+        push_buf(L, &event->bytes);
+        lua_pushnil(L);
+    }
+    push_buf(L, &event->head);
+    return 5;
+}
+
+/* next_event() -> nil | id, kind, bytes or message, kind of error, head
+ * kind: 0 chunk, 1 done, 2 failed, 3 cancelled. Of chunks only the first that
+ * its reader has not seen is told: the inbox has them. */
 static int f_next_event(lua_State *L)
 {
     mp_Event **box = lua_touserdata(L, lua_upvalueindex(2));
+    int count = 0;
 
     free_boxed(box);
-    *box = mp_engine_next(engine_of(L));
-    if (!*box) return 0;
-    lua_pushnumber(L, (lua_Number)(*box)->id);
-    lua_pushinteger(L, (*box)->kind);
-    push_cargo(L, *box);
-    if ((*box)->kind == MP_EVENT_FAILED)
-        lua_pushstring(L, mp_err_name((*box)->job->err.kind));
-    else
-        lua_pushnil(L);
-    free_boxed(box);
-    return 4;
+    while (count == 0 && (*box = mp_engine_next(engine_of(L)))) {
+        if ((*box)->job) {
+            count = push_terminal(L, *box);
+            free_boxed(box);
+        } else if (mp_bind_inbox_keep(box)) {
+            lua_pushnumber(L, (lua_Number)(*box)->id);
+            lua_pushinteger(L, MP_EVENT_CHUNK);
+            *box = NULL;
+            count = 2;
+        }
+    }
+    return count;
 }
 
 /* wait(seconds or nil) -> true if there is an event. Blocks. */

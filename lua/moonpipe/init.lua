@@ -31,6 +31,7 @@ local MODULES = {
   prompt = [[PromptTemplate ChatPromptTemplate MessagesPlaceholder SystemMessagePromptTemplate
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
   scheduler = "sleep update",
+  secret = "getpass secret=of",
   sequence = "RunnableSequence",
 }
 
@@ -62,6 +63,7 @@ setmetatable(mp, {
     if not home then
       errors.usage(("mp has no '%s'%s"):format(errors.text(name), errors.hint(name, names)))
     end
+    if home.module == "moonpipe.loader" then require "moonpipe.operator" end -- it sets itself
     local module = require(home.module)
     local value = module
     if home.field ~= "" then value = module[home.field] end

@@ -32,7 +32,7 @@ function jobs.timer(seconds, fn)
   return id
 end
 
----Calls answer(kind, cargo, error_kind) in the loop for each event of job [id].
+---Calls answer(kind, cargo, error_kind, head) in the loop for each event of job [id].
 function jobs.listen(id, answer)
   waiting[id] = answer
 end
@@ -50,12 +50,12 @@ end
 
 ---Delivers all events that are there.
 function jobs.drain()
-  local id, kind, cargo, error_kind = next_event()
+  local id, kind, cargo, error_kind, head = next_event()
   while id do
     local answer = waiting[id]
     if kind ~= CHUNK then waiting[id] = nil end
-    if answer then answer(kind, cargo, error_kind) end
-    id, kind, cargo, error_kind = next_event()
+    if answer then answer(kind, cargo, error_kind, head) end
+    id, kind, cargo, error_kind, head = next_event()
   end
 end
 

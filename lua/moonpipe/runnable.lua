@@ -99,7 +99,7 @@ end
 function runnable.is(value)
   if type(value) ~= "table" then return false end
   local mt = getmetatable(value)
-  return mt ~= nil and mt.runnable == true
+  return type(mt) == "table" and mt.runnable == true
 end
 
 ---@return boolean

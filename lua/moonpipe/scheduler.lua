@@ -233,16 +233,17 @@ function scheduler.park()
   raise_if_cancelled(current)
 end
 
----Waits for the next event of native job [id] and gives its cargo; raises what
----the job failed with. A cancel that comes after the answer is raised at the
----next await: what arrived in time counts, however late somebody looks.
+---Waits for the terminal event of native job [id] and gives its cargo and head;
+---raises what the job failed with. A cancel that comes after the answer is raised
+---at the next await: what arrived in time counts, however late somebody looks.
 ---@async
 ---@return string? cargo
+---@return string? head
 function scheduler.await(id)
   local task = current
-  local kind, cargo, error_kind, too_late
+  local kind, cargo, error_kind, head, too_late
   jobs.listen(id, function(...)
-    kind, cargo, error_kind = ...
+    kind, cargo, error_kind, head = ...
     task.job, too_late = nil, cancelled(task)
     unpark(task)
   end)
@@ -251,7 +252,16 @@ function scheduler.await(id)
   while task.job do park_raw() end
   if too_late then error(too_late, 0) end
   jobs.check(kind, cargo, error_kind)
-  return cargo
+  return cargo, head
+end
+
+---Parks [task], the running one, until an event of its job has come; raises if it
+---is cancelled.
+---@async
+function scheduler.await_job(task)
+  if cancelled(task) then jobs.cancel(task.job) end
+  while task.job do park_raw() end
+  raise_if_cancelled(task)
 end
 
 -- ---- making tasks ------------------------------------------------------------

@@ -78,6 +78,29 @@ function tree.close(scope)
   if not scope.first then tree.unlink(scope) end
 end
 
+local function cancel_job(node)
+  if not node.done then node.cancel_job(node.id) end
+end
+
+---A node for a native job that nobody may be waiting for: cancelling it asks the
+---job to end, and its parent ends after it has.
+---@param parent moonpipe.Node
+---@param id integer
+---@param cancel fun(id: integer)
+---@return moonpipe.Node
+function tree.job_node(parent, id, cancel)
+  local node = { parent = parent, id = id, cancel_job = cancel, wake = cancel_job, state = "job" }
+  tree.link(node)
+  if parent.cancelled then tree.cancel(node, parent.cancelled) end
+  return node
+end
+
+---Says that a job has been answered: its node leaves the tree.
+function tree.finished(node)
+  node.done = true
+  tree.unlink(node)
+end
+
 local abandoned -- scopes whose stream was collected, linked by next_abandoned
 
 ---Notes that nobody holds the stream of [scope] any more. For finalizers, which
@@ -96,12 +119,19 @@ function tree.sweep()
   end
 end
 
----Closes the scopes right below [node] and, with [err], cancels its tasks.
+---Closes the scopes and ends the jobs right below [node] and, with [err], cancels
+---its tasks.
 function tree.wind_up(node, err)
   local child = node.first
   while child do
     local after = child.next
-    if not child.state then tree.close(child) elseif err then tree.cancel(child, err) end
+    if child.state == "job" then
+      cancel_job(child)
+    elseif not child.state then
+      tree.close(child)
+    elseif err then
+      tree.cancel(child, err)
+    end
     child = after
   end
 end

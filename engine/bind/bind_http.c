@@ -1,0 +1,191 @@
+/*
+ * bind_http.c: calls and gates, seen from Lua.
+ *
+ * A request is one table; its strings are borrowed while mp_http_new copies
+ * them, and the table keeps them alive.
+ */
+#include "bind.h"
+
+#include "bind_inbox.h"
+#include "clock.h"
+#include "gate.h"
+#include "http.h"
+
+#include <string.h>
+
+#define HEADERS_MAX 64
+#define HEADER_LEN  8192 /* one header of a request, name and value */
+
+/* [-0, +1] Pushes field [name] of the request at 1 and gives its text or NULL;
+ * it stays on the stack, so that it stays alive. */
+static const char *text_field(lua_State *L, const char *name, size_t *len)
+{
+    lua_getfield(L, 1, name);
+    if (lua_isnil(L, -1)) return NULL;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "request field '%s' is no string", name);
+    return lua_tolstring(L, -1, len);
+}
+
+static double number_field(lua_State *L, const char *name)
+{
+    double value;
+
+    lua_getfield(L, 1, name);
+    value = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static int64_t time_field(lua_State *L, const char *name)
+{
+    double seconds = number_field(L, name);
+
+    return seconds > 0 ? (int64_t)(seconds * 1e6 + 0.5) : 0;
+}
+
+static mp_HttpFraming framing_field(lua_State *L)
+{
+    const char *stream = text_field(L, "stream", NULL);
+    mp_HttpFraming framing = MP_HTTP_WHOLE;
+
+    if (stream && strcmp(stream, "sse") == 0) framing = MP_HTTP_SSE;
+    if (stream && strcmp(stream, "ndjson") == 0) framing = MP_HTTP_NDJSON;
+    if (stream && framing == MP_HTTP_WHOLE)
+        luaL_error(L, "unknown framing '%s'", stream);
+    lua_pop(L, 1);
+    return framing;
+}
+
+/* A value may be a secret: its bytes go into the header and nowhere else. */
+static const char *header_value(lua_State *L, int index, size_t *len)
+{
+    if (lua_isuserdata(L, index)) return mp_bind_secret(L, index, len);
+    return lua_tolstring(L, index, len);
+}
+
+/* Scratch for "Name: value", wiped after use. */
+typedef struct Headers {
+    const char *list[HEADERS_MAX + 1];
+    mp_Buf text;
+    size_t offsets[HEADERS_MAX];
+    int count;
+} Headers;
+
+static mp_Status add_header(lua_State *L, Headers *headers)
+{
+    size_t name_len = 0, value_len = 0;
+    const char *name, *value;
+
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    name = lua_tolstring(L, -2, &name_len);
+    value = header_value(L, -1, &value_len);
+    headers->offsets[headers->count++] = headers->text.len;
+    mp_buf_append(&headers->text, name ? name : "", name_len);
+    mp_buf_append(&headers->text, ": ", 2);
+    mp_buf_append(&headers->text, value ? value : "", value_len);
+    lua_pop(L, 2);
+    return mp_buf_append(&headers->text, "", 1);
+}
+
+/* [-0, +0] Reads headers = { { name, value }, ... }. Raises nothing: the text
+ * is freed by the caller. */
+static void read_headers(lua_State *L, Headers *headers)
+{
+    lua_getfield(L, 1, "headers");
+    if (lua_istable(L, -1)) {
+        for (int i = 1; i <= HEADERS_MAX; i++) {
+            lua_rawgeti(L, -1, i);
+            if (lua_istable(L, -1)) add_header(L, headers);
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+    for (int i = 0; i < headers->count && headers->text.data; i++)
+        headers->list[i] = headers->text.data + headers->offsets[i];
+}
+
+static void wipe(Headers *headers)
+{
+    if (headers->text.data)
+        explicit_bzero(headers->text.data, headers->text.cap);
+    mp_buf_term(&headers->text);
+}
+
+/* [-0, +6] Fills all but the headers. */
+static void read_call(lua_State *L, mp_HttpCall *call)
+{
+    memset(call, 0, sizeof *call);
+    call->framing = framing_field(L);
+    call->connect_us = time_field(L, "connect");
+    call->first_byte_us = time_field(L, "first_byte");
+    call->idle_us = time_field(L, "idle");
+    call->total_us = time_field(L, "total");
+    call->gate_slots = (unsigned)number_field(L, "slots");
+    call->body_max = (size_t)number_field(L, "max_body");
+    call->ip = (int)number_field(L, "ip");
+    call->url = text_field(L, "url", NULL);
+    call->method = text_field(L, "method", NULL);
+    call->body = text_field(L, "body", &call->body_len);
+    call->gate = text_field(L, "gate", NULL);
+    call->proxy = text_field(L, "proxy", NULL);
+    call->ca_file = text_field(L, "ca_file", NULL);
+    if (!call->url) luaL_error(L, "a request needs a url");
+}
+
+/* The job of the request at 1; NULL without memory. */
+static mp_Job *make_job(lua_State *L, mp_HttpCall *call)
+{
+    Headers headers = {.count = 0};
+    mp_Job *job = NULL;
+
+    mp_buf_init(&headers.text, HEADERS_MAX * HEADER_LEN);
+    read_headers(L, &headers);
+    call->headers = headers.list;
+    if (headers.text.status == MP_OK) job = mp_http_new(call);
+    wipe(&headers);
+    return job;
+}
+
+/* http(request) -> id, inbox or nil | nil, message, kind */
+static int f_http(lua_State *L)
+{
+    mp_HttpCall call;
+    mp_Job *job;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    luaL_checkstack(L, 20, "http");
+    mp_bind_inbox_new(L); /* before the job: it may raise */
+    read_call(L, &call);
+    job = make_job(L, &call);
+    if (mp_bind_submit(L, job) != 1) return 3;
+    if (call.framing == MP_HTTP_WHOLE) return 1;
+    mp_bind_inbox_attach(L, 2, job);
+    lua_pushvalue(L, 2);
+    return 2;
+}
+
+/* gate(name, slots or nil, seconds or nil) -> id */
+static int f_gate(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    long slots = lua_isnoneornil(L, 2) ? -1 : (long)luaL_checkinteger(L, 2);
+    double seconds = luaL_optnumber(L, 3, 0);
+
+    return mp_bind_submit(
+        L, mp_gate_job(name, slots, seconds > 0 ? mp_clock_after(seconds) : 0));
+}
+
+static const luaL_Reg functions[] = {
+    {"http", f_http},
+    {"gate", f_gate},
+    {NULL, NULL},
+};
+
+void mp_bind_http(lua_State *L)
+{
+    mp_bind_inbox(L);
+    luaL_register(L, NULL, functions);
+}

@@ -1,0 +1,153 @@
+/* bind_inbox.c: see bind_inbox.h. */
+#include "bind_inbox.h"
+
+#include "engine.h"
+#include "sse.h"
+
+#define INBOX "moonpipe.inbox"
+
+typedef struct Inbox {
+    mp_Job *job; /* NULL once it has been answered */
+    mp_Event *first;
+    mp_Event *last;
+    size_t offset; /* in the first chunk */
+} Inbox;
+
+static void free_first(Inbox *inbox)
+{
+    mp_Event *event = inbox->first;
+
+    inbox->first = (mp_Event *)event->node.next;
+    if (!inbox->first) inbox->last = NULL;
+    inbox->offset = 0;
+    mp_job_free_event(event);
+}
+
+void mp_bind_inbox_new(lua_State *L)
+{
+    Inbox *inbox = lua_newuserdata(L, sizeof *inbox);
+
+    inbox->job = NULL;
+    inbox->first = inbox->last = NULL;
+    inbox->offset = 0;
+    luaL_getmetatable(L, INBOX);
+    lua_setmetatable(L, -2);
+}
+
+void mp_bind_inbox_attach(lua_State *L, int index, mp_Job *job)
+{
+    Inbox *inbox = luaL_checkudata(L, index, INBOX);
+
+    inbox->job = job;
+    job->reader = inbox;
+}
+
+bool mp_bind_inbox_keep(mp_Event **box)
+{
+    mp_Event *event = *box;
+    Inbox *inbox = event->from->reader;
+    bool was_empty;
+
+    if (!inbox) {
+        mp_job_free_event(event);
+        *box = NULL;
+        return false;
+    }
+    was_empty = inbox->first == NULL;
+    event->node.next = NULL;
+    if (inbox->last)
+        inbox->last->node.next = &event->node;
+    else
+        inbox->first = event;
+    inbox->last = event;
+    if (!was_empty) *box = NULL;
+    return was_empty;
+}
+
+void mp_bind_inbox_end(mp_Job *job)
+{
+    Inbox *inbox = job->reader;
+
+    if (inbox) inbox->job = NULL;
+}
+
+/* The reader is done with the first chunk; its job may send more. */
+static void finish_first(lua_State *L, Inbox *inbox)
+{
+    mp_Engine *engine = mp_bind_engine(L);
+
+    if (inbox->job && engine)
+        mp_engine_was_read(engine, inbox->job, inbox->first->bytes.len);
+    free_first(inbox);
+}
+
+/* inbox:read() -> data, name | nil: nothing there now */
+static int f_read(lua_State *L)
+{
+    Inbox *inbox = luaL_checkudata(L, 1, INBOX);
+    const char *name, *data;
+    size_t name_len, data_len;
+
+    while (inbox->first) {
+        const mp_Buf *bytes = &inbox->first->bytes;
+
+        if (mp_sse_read(bytes->data, bytes->len, &inbox->offset, &name,
+                        &name_len, &data, &data_len)) {
+            lua_pushlstring(L, data, data_len);
+            lua_pushlstring(L, name, name_len);
+            return 2;
+        }
+        finish_first(L, inbox);
+    }
+    return 0;
+}
+
+/* inbox:head() -> status and headers, or nil: once, before the first read */
+static int f_head(lua_State *L)
+{
+    Inbox *inbox = luaL_checkudata(L, 1, INBOX);
+    const mp_Buf *head = inbox->first ? &inbox->first->head : NULL;
+
+    if (!head || head->len == 0) return 0;
+    lua_pushlstring(L, head->data, head->len);
+    return 1;
+}
+
+/* inbox:window(bytes): how far the job may be ahead of its reader */
+static int f_window(lua_State *L)
+{
+    Inbox *inbox = luaL_checkudata(L, 1, INBOX);
+    size_t window = (size_t)luaL_checknumber(L, 2);
+
+    if (inbox->job) mp_engine_set_window(mp_bind_engine(L), inbox->job, window);
+    return 0;
+}
+
+/* While the VM closes the engine may be gone, and its jobs with it. */
+static int f_gc(lua_State *L)
+{
+    Inbox *inbox = luaL_checkudata(L, 1, INBOX);
+
+    if (inbox->job && mp_bind_engine(L)) inbox->job->reader = NULL;
+    while (inbox->first)
+        free_first(inbox);
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"read", f_read},
+    {"head", f_head},
+    {"window", f_window},
+    {NULL, NULL},
+};
+
+void mp_bind_inbox(lua_State *L)
+{
+    luaL_newmetatable(L, INBOX);
+    lua_pushcfunction(L, f_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}

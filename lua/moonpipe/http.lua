@@ -1,0 +1,190 @@
+--- One attempt of an HTTP call, seen from a task: whole, or as a stream.
+--
+-- Raises what the transport failed with (dns connect tls timeout_* reset
+-- truncated protocol too_large fds memory cancelled); a status is no failure
+-- here, the provider knows what it means. A stream's transfer is a node in the
+-- tree: it ends with the stream, the task or the call that opened it, and the
+-- connection is closed then.
+local errors = require "moonpipe.error"
+local jobs = require "moonpipe.jobs"
+local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
+local tree = require "moonpipe.tree"
+
+local c = native.c
+local now = c.now
+
+local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into memory
+
+---@class moonpipe.HttpRequest
+---@field url string
+---@field method string?      default: POST with a body, else GET
+---@field headers table[]?    { name, value or secret }
+---@field body string?
+---@field stream "sse"|"ndjson"|nil
+---@field gate string?        name of the gate it waits in
+---@field slots integer?      of that gate, where it does not exist yet
+---@field timeouts { connect: number?, first_byte: number?, idle: number?, total_at: number? }?
+---@field proxy string?
+---@field ca_file string?
+---@field max_body integer?   bytes
+---@field ip 4|6|nil          only that family
+
+---@class moonpipe.HttpResponse
+---@field status integer
+---@field body string
+---@field header fun(name: string): string?  by lower-case name
+
+local http = {}
+
+local NO_TIMEOUTS = {}
+
+-- A total time that has gone by already is no attempt at all.
+local function total_of(timeouts)
+  local at = timeouts.total_at
+  if not at then return nil end
+  local left = at - now()
+  if left <= 0 then errors.raise("timeout_total", "no time is left for another attempt") end
+  return left
+end
+
+local function submit(request, stream)
+  local timeouts = request.timeouts or NO_TIMEOUTS
+  local id, inbox, kind = c.http {
+    url = request.url,
+    method = request.method,
+    headers = request.headers,
+    body = request.body,
+    stream = stream,
+    gate = request.gate,
+    slots = request.slots,
+    connect = timeouts.connect,
+    first_byte = timeouts.first_byte,
+    idle = timeouts.idle,
+    total = total_of(timeouts),
+    proxy = request.proxy,
+    ca_file = request.ca_file,
+    max_body = request.max_body,
+    ip = request.ip,
+  }
+  if not id then errors.raise(kind, inbox) end
+  return id, inbox
+end
+
+local function header_reader(head)
+  return function(name)
+    local _, at = head:find("\n" .. name .. ": ", 1, true)
+    return at and head:match("^[^\n]*", at + 1) or nil
+  end
+end
+
+---Sends a request and waits for the whole answer.
+---@async
+---@param request moonpipe.HttpRequest
+---@return moonpipe.HttpResponse
+function http.send(request)
+  local body, head = scheduler.await((submit(request)))
+  head = head or "000\n"
+  return { status = tonumber(head:sub(1, 3)), body = body or "", header = header_reader(head) }
+end
+
+-- ---- streams -------------------------------------------------------------------
+
+---@class moonpipe.HttpReader
+---@field status integer
+---@field header fun(name: string): string?
+---@field body string?  the whole answer, where the server sent no stream
+---@field id integer
+---@field node moonpipe.Node  its place in the tree
+local Reader = {}
+local reader_mt = { __name = "moonpipe.HttpReader", __index = Reader }
+
+local function learn_head(self, head)
+  self.status, self.header = tonumber(head:sub(1, 3)), header_reader(head)
+end
+
+-- What the loop calls for each event of the job.
+local function on_event(self, inbox)
+  return function(kind, cargo, error_kind, head)
+    if kind ~= jobs.CHUNK then
+      self.ended, self.kind, self.cargo, self.error_kind = true, kind, cargo, error_kind
+      if kind == jobs.DONE and cargo then self.body = cargo end
+      tree.finished(self.node)
+    end
+    head = head or not self.status and inbox:head()
+    if head and not self.status then learn_head(self, head) end
+    local task = self.task
+    if task then
+      self.task, task.job = nil, nil
+      scheduler.unpark(task)
+    end
+  end
+end
+
+-- Parks the running task until the next event; a cancel of it cancels the job.
+local function wait_for_event(self)
+  local task = scheduler.current()
+  self.task, task.job = task, self.id
+  scheduler.await_job(task)
+end
+
+local function raise_end(self)
+  if self.raised then return nil end
+  self.raised = true
+  jobs.check(self.kind, self.cargo, self.error_kind)
+end
+
+---Sends a request whose answer is a stream and waits for its head. An answer that
+---is no stream (an error status, JSON, HTML) is in `body` when it is complete.
+---@async
+---@param request moonpipe.HttpRequest
+---@return moonpipe.HttpReader
+function http.open(request)
+  local id, inbox = submit(request, request.stream or "sse")
+  local self = setmetatable({ id = id, inbox = inbox }, reader_mt)
+  self.node = tree.job_node(scheduler.current().scope or scheduler.current(), id, jobs.cancel)
+  jobs.listen(id, on_event(self, inbox))
+  while not self.status and not self.ended do wait_for_event(self) end
+  if not self.status then
+    raise_end(self)
+    errors.raise("protocol", "the answer has no status")
+  end
+  if self.ended then jobs.check(self.kind, self.cargo, self.error_kind) end
+  return self
+end
+
+---The next record, or nil at the clean end of the body; raises what the transfer
+---failed with, after all records that came before.
+---@async
+---@return string? data
+---@return string? name  of a server-sent event, "" for none
+function Reader:read()
+  while true do
+    local data, name = self.inbox:read()
+    if data then return data, name end
+    if self.ended then return raise_end(self) end
+    wait_for_event(self)
+  end
+end
+
+---Lets the transfer go on into memory, whether somebody reads or not.
+function Reader:drain()
+  self.inbox:window(DRAIN_MAX)
+end
+
+---Ends the transfer. Idempotent.
+function Reader:close()
+  if not self.ended then jobs.cancel(self.id) end
+end
+
+-- ---- gates ---------------------------------------------------------------------
+
+---Sets the gate of [name]: `slots` at once (0: no limit), or nothing starts in it
+---for `not_before` seconds.
+---@param name string
+---@param limits { slots: integer?, not_before: number? }
+function http.gate(name, limits)
+  jobs.submit(c.gate, name, limits.slots, limits.not_before)
+end
+
+return http
