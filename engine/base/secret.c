@@ -49,7 +49,8 @@ static mp_Status check(const char *key, size_t len, size_t prefix,
 
     if (len == 0) return mp_err_set(err, MP_KIND_CONFIG, "the key is empty");
     if (len + prefix > MP_SECRET_MAX)
-        return mp_err_set(err, MP_KIND_CONFIG, "the key has %zu bytes", len);
+        return mp_err_set(err, MP_KIND_CONFIG,
+                          "the key has %zu bytes, too many for any", len);
     for (i = 0; i < len; i++)
         if (key[i] < '!' || key[i] > '~')
             return mp_err_set(err, MP_KIND_CONFIG,
@@ -240,6 +241,7 @@ mp_Status mp_secret_ask(mp_Secret **secret, const char *prompt, mp_Error *err)
     if (status == MP_OK) {
         say(&terminal, prompt);
         status = read_line(&terminal, line->bytes, MP_SECRET_MAX, err);
+        if (status == -MP_KIND_CANCELLED) say(&terminal, "\n");
         close_terminal(&terminal);
     }
     if (status == MP_OK)
