@@ -19,7 +19,6 @@
 #define MP_EMBED_H
 
 #include "floats.h"
-#include "job.h"
 #include "json.h"
 
 typedef struct mp_Usage {
@@ -27,20 +26,27 @@ typedef struct mp_Usage {
     int64_t total_tokens;
 } mp_Usage;
 
+/* What is known of the row with this index, and of the row that came at this
+ * place: two tables in one. */
+typedef struct mp_EmbedSlot {
+    bool taken;   /* a row with this index has come */
+    size_t index; /* of the row at this place */
+} mp_EmbedSlot;
+
 typedef struct mp_Embed {
     mp_Json json;
     size_t expected;     /* texts that were sent */
+    mp_EmbedSlot *slots; /* as many; NULL before `data` */
     mp_Buf values;       /* the rows as they came */
-    size_t *order;       /* index -> 1 + place of its row in `values` */
     size_t rows;         /* that have come */
-    size_t dim;          /* of the first row */
+    size_t dim;          /* of the first one; 0 before it */
     mp_Usage usage;
-    uint8_t place;       /* which container is open */
-    uint8_t key;         /* the last one read in it */
-    int skipping;        /* containers open inside one that is read over */
-    bool has_data;
-    bool has_vector;     /* of the open item */
-    bool has_index;
+    uint8_t place;    /* which container is open */
+    uint8_t key;      /* the last one read in it */
+    int skipping;     /* containers open in what is read over */
+    size_t row_start; /* where the open row begins in `values` */
+    bool has_row;     /* the open item has its embedding */
+    bool has_index;   /* and this its index */
     size_t index;
 } mp_Embed;
 
