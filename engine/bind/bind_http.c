@@ -1,8 +1,8 @@
 /*
  * bind_http.c: calls and gates, seen from Lua.
  *
- * A request is one table; its strings are borrowed while mp_http_new copies
- * them, and the table keeps them alive.
+ * A plan is made of one table, whose strings are borrowed while
+ * mp_http_plan_new copies them; the table keeps them alive.
  */
 #include "bind.h"
 
@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#define PLAN        "moonpipe.plan"
 #define HEADERS_MAX 64
 #define HEADER_LEN  8192 /* one header of a request, name and value */
 
@@ -42,19 +43,6 @@ static int64_t time_field(lua_State *L, const char *name)
     double seconds = number_field(L, name);
 
     return seconds > 0 ? (int64_t)(seconds * 1e6 + 0.5) : 0;
-}
-
-static mp_HttpFraming framing_field(lua_State *L)
-{
-    const char *stream = text_field(L, "stream", NULL);
-    mp_HttpFraming framing = MP_HTTP_WHOLE;
-
-    if (stream && strcmp(stream, "sse") == 0) framing = MP_HTTP_SSE;
-    if (stream && strcmp(stream, "ndjson") == 0) framing = MP_HTTP_NDJSON;
-    if (stream && framing == MP_HTTP_WHOLE)
-        luaL_error(L, "unknown framing '%s'", stream);
-    lua_pop(L, 1);
-    return framing;
 }
 
 /* A value may be a secret: its bytes go into the header and nowhere else. */
@@ -113,57 +101,97 @@ static void wipe(Headers *headers)
     mp_buf_term(&headers->text);
 }
 
-/* [-0, +6] Fills all but the headers. */
-static void read_call(lua_State *L, mp_HttpCall *call)
+/* [-0, +5] Fills all but the headers. */
+static void read_spec(lua_State *L, mp_HttpSpec *spec)
 {
-    memset(call, 0, sizeof *call);
-    call->framing = framing_field(L);
-    call->connect_us = time_field(L, "connect");
-    call->first_byte_us = time_field(L, "first_byte");
-    call->idle_us = time_field(L, "idle");
-    call->total_us = time_field(L, "total");
-    call->gate_slots = (unsigned)number_field(L, "slots");
-    call->body_max = (size_t)number_field(L, "max_body");
-    call->ip = (int)number_field(L, "ip");
-    call->url = text_field(L, "url", NULL);
-    call->method = text_field(L, "method", NULL);
-    call->body = text_field(L, "body", &call->body_len);
-    call->gate = text_field(L, "gate", NULL);
-    call->proxy = text_field(L, "proxy", NULL);
-    call->ca_file = text_field(L, "ca_file", NULL);
-    if (!call->url) luaL_error(L, "a request needs a url");
+    memset(spec, 0, sizeof *spec);
+    spec->connect_us = time_field(L, "connect");
+    spec->first_byte_us = time_field(L, "first_byte");
+    spec->idle_us = time_field(L, "idle");
+    spec->gate_slots = (unsigned)number_field(L, "slots");
+    spec->body_max = (size_t)number_field(L, "max_body");
+    spec->ip = (int)number_field(L, "ip");
+    spec->url = text_field(L, "url", NULL);
+    spec->method = text_field(L, "method", NULL);
+    spec->gate = text_field(L, "gate", NULL);
+    spec->proxy = text_field(L, "proxy", NULL);
+    spec->ca_file = text_field(L, "ca_file", NULL);
+    if (!spec->url) luaL_error(L, "a request needs a url");
 }
 
-/* The job of the request at 1; NULL without memory. */
-static mp_Job *make_job(lua_State *L, mp_HttpCall *call)
+/* The plan of the request at 1; NULL without memory. */
+static mp_HttpPlan *make_plan(lua_State *L, mp_HttpSpec *spec)
 {
     Headers headers = {.count = 0};
-    mp_Job *job = NULL;
+    mp_HttpPlan *plan = NULL;
 
     mp_buf_init(&headers.text, HEADERS_MAX * HEADER_LEN);
     read_headers(L, &headers);
-    call->headers = headers.list;
-    if (headers.text.status == MP_OK) job = mp_http_new(call);
+    spec->headers = headers.list;
+    if (headers.text.status == MP_OK) plan = mp_http_plan_new(spec);
     wipe(&headers);
-    return job;
+    return plan;
 }
 
-/* http(request) -> id, inbox or nil | nil, message, kind */
-static int f_http(lua_State *L)
+/* http_plan(request) -> plan | nil, message, kind */
+static int f_http_plan(lua_State *L)
 {
-    mp_HttpCall call;
-    mp_Job *job;
+    mp_HttpPlan **box;
+    mp_HttpSpec spec;
+    mp_Error err;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    luaL_checkstack(L, 20, "http");
-    mp_bind_inbox_new(L); /* before the job: it may raise */
-    read_call(L, &call);
-    job = make_job(L, &call);
-    if (mp_bind_submit(L, job) != 1) return 3;
-    if (call.framing == MP_HTTP_WHOLE) return 1;
-    mp_bind_inbox_attach(L, 2, job);
+    luaL_checkstack(L, 20, "http_plan");
+    box = lua_newuserdata(L, sizeof *box); /* before the plan: it may raise */
+    *box = NULL;
+    luaL_getmetatable(L, PLAN);
+    lua_setmetatable(L, -2);
+    read_spec(L, &spec);
+    *box = make_plan(L, &spec);
+    if (!*box) {
+        mp_err_memory(&err);
+        return mp_bind_fail(L, &err);
+    }
     lua_pushvalue(L, 2);
+    return 1;
+}
+
+static int f_free_plan(lua_State *L)
+{
+    mp_HttpPlan **box = luaL_checkudata(L, 1, PLAN);
+
+    mp_http_plan_free(*box);
+    *box = NULL;
+    return 0;
+}
+
+static mp_HttpFraming framing_at(lua_State *L, int index)
+{
+    static const char *const names[] = {"", "sse", "ndjson", NULL};
+
+    return (mp_HttpFraming)luaL_checkoption(L, index, "", names);
+}
+
+/* http(plan, body or nil, framing or nil, seconds or nil)
+ *     -> id, inbox or nil | nil, message, kind */
+static int f_http(lua_State *L)
+{
+    mp_HttpPlan **box = luaL_checkudata(L, 1, PLAN);
+    size_t len = 0;
+    const char *body = luaL_optlstring(L, 2, NULL, &len);
+    mp_HttpFraming framing = framing_at(L, 3);
+    double seconds = luaL_optnumber(L, 4, 0);
+    mp_Job *job;
+
+    lua_settop(L, 4);
+    if (framing != MP_HTTP_WHOLE) mp_bind_inbox_new(L);
+    job = mp_http_new(*box, body, len, framing,
+                      seconds > 0 ? (int64_t)(seconds * 1e6 + 0.5) : 0);
+    if (mp_bind_submit(L, job) != 1) return 3;
+    if (framing == MP_HTTP_WHOLE) return 1;
+    mp_bind_inbox_attach(L, 5, job);
+    lua_pushvalue(L, 5);
     return 2;
 }
 
@@ -179,6 +207,7 @@ static int f_gate(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
+    {"http_plan", f_http_plan},
     {"http", f_http},
     {"gate", f_gate},
     {NULL, NULL},
@@ -187,5 +216,9 @@ static const luaL_Reg functions[] = {
 void mp_bind_http(lua_State *L)
 {
     mp_bind_inbox(L);
+    luaL_newmetatable(L, PLAN);
+    lua_pushcfunction(L, f_free_plan);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
     luaL_register(L, NULL, functions);
 }

@@ -27,13 +27,19 @@ static mp_HttpJob *of(mp_Job *job)
     return (mp_HttpJob *)job;
 }
 
+/* Names the options that a handle has: those of a plan and a framing. */
+static uint64_t tag_of(const mp_HttpJob *self)
+{
+    return self->plan->serial * 4 + (uint64_t)self->framing;
+}
+
 /* --- the end --- */
 
 static void stop_transfer(mp_HttpJob *self)
 {
     mp_io_timer_clear(&self->timer);
     if (self->shard) mp_http_io_remove(self->shard, self->easy);
-    if (self->easy) mp_http_io_give(self->easy);
+    if (self->easy) mp_http_io_give(self->easy, tag_of(self));
     self->shard = NULL;
     self->easy = NULL;
     mp_gate_leave(&self->wide);
@@ -52,6 +58,7 @@ static void free_job(mp_Job *job)
     mp_HttpJob *self = of(job);
 
     mp_sse_term(&self->sse);
+    mp_http_plan_free(self->plan);
     mp_buf_term(&job->end.bytes);
     mp_buf_term(&job->end.head);
     mp_alloc_free(self);
@@ -97,12 +104,13 @@ void mp_http_on_time(mp_IoTimer *timer)
     int64_t now = mp_clock_us();
 
     if (self->total_at <= now) {
-        time_out(self, MP_KIND_TIMEOUT_TOTAL, self->call.total_us, "answer");
+        time_out(self, MP_KIND_TIMEOUT_TOTAL, self->total_us, "answer");
     } else if (self->first_byte_at <= now) {
-        time_out(self, MP_KIND_TIMEOUT_FIRST_BYTE, self->call.first_byte_us,
-                 "first byte");
+        time_out(self, MP_KIND_TIMEOUT_FIRST_BYTE,
+                 self->plan->spec.first_byte_us, "first byte");
     } else if (self->idle_at <= now) {
-        time_out(self, MP_KIND_TIMEOUT_IDLE, self->call.idle_us, "more data");
+        time_out(self, MP_KIND_TIMEOUT_IDLE, self->plan->spec.idle_us,
+                 "more data");
     } else if (arm(self) != MP_OK) {
         mp_err_memory(&self->job.err);
         end(self, MP_EVENT_FAILED);
@@ -119,67 +127,71 @@ static void sooner(mp_HttpJob *self, int64_t at)
 
 void mp_http_note_data(mp_HttpJob *self)
 {
-    self->idle_at = after(self->call.idle_us);
+    self->idle_at = after(self->plan->spec.idle_us);
     if (self->idle_at != MP_CLOCK_NEVER) sooner(self, self->idle_at);
 }
 
 /* --- the transfer --- */
 
+/* What is the same for each call of one plan and framing: a handle that had the
+ * same before keeps it. */
+static void set_plan_options(mp_HttpJob *self)
+{
+    const mp_Curl *curl = mp_http_curl(NULL);
+    const mp_HttpSpec *spec = &self->plan->spec;
+    CURL *easy = self->easy;
+    bool whole = self->framing == MP_HTTP_WHOLE;
+
+    curl->easy_setopt(easy, CURLOPT_URL, spec->url);
+    curl->easy_setopt(easy, CURLOPT_HTTPHEADER, self->plan->headers);
+    curl->easy_setopt(easy, CURLOPT_PROXY, spec->proxy);
+    curl->easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
+    curl->easy_setopt(easy, CURLOPT_IPRESOLVE,
+                      spec->ip == 4   ? (long)CURL_IPRESOLVE_V4
+                      : spec->ip == 6 ? (long)CURL_IPRESOLVE_V6
+                                      : (long)CURL_IPRESOLVE_WHATEVER);
+    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                      (long)((spec->connect_us + 999) / 1000));
+    /* a compressed stream would come late, in blocks */
+    curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, whole ? "" : NULL);
+    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, mp_http_on_body);
+    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, mp_http_on_header);
+}
+
 static void set_call_options(mp_HttpJob *self)
 {
     const mp_Curl *curl = mp_http_curl(NULL);
-    const mp_HttpCall *call = &self->call;
-    CURL *easy = self->easy;
-    bool whole = call->framing == MP_HTTP_WHOLE;
-
-    curl->easy_setopt(easy, CURLOPT_URL, call->url);
-    curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                      (curl_off_t)call->body_len);
-    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, call->body);
-    if (!call->body) curl->easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-    curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
-    curl->easy_setopt(easy, CURLOPT_HTTPHEADER, self->headers);
-    curl->easy_setopt(easy, CURLOPT_PROXY, call->proxy);
-    curl->easy_setopt(easy, CURLOPT_CAINFO,
-                      call->ca_file ? call->ca_file : mp_http_ca_file());
-    curl->easy_setopt(easy, CURLOPT_IPRESOLVE,
-                      call->ip == 4   ? (long)CURL_IPRESOLVE_V4
-                      : call->ip == 6 ? (long)CURL_IPRESOLVE_V6
-                                      : (long)CURL_IPRESOLVE_WHATEVER);
-    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                      (long)((call->connect_us + 999) / 1000));
-    /* a compressed stream would come late, in blocks */
-    curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, whole ? "" : NULL);
-}
-
-static void set_callbacks(mp_HttpJob *self)
-{
-    const mp_Curl *curl = mp_http_curl(NULL);
     CURL *easy = self->easy;
 
-    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, mp_http_on_body);
+    if (self->body) {
+        curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                          (curl_off_t)self->body_len);
+        curl->easy_setopt(easy, CURLOPT_POSTFIELDS, self->body);
+    } else {
+        curl->easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+    }
+    curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, self->plan->spec.method);
     curl->easy_setopt(easy, CURLOPT_WRITEDATA, self);
-    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, mp_http_on_header);
     curl->easy_setopt(easy, CURLOPT_HEADERDATA, self);
     curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, self->curl_text);
     curl->easy_setopt(easy, CURLOPT_PRIVATE, self);
 }
 
-static bool is_tls(const mp_HttpJob *self)
-{
-    return strncasecmp(self->call.url, "https:", 6) == 0;
-}
-
 static void launch(mp_HttpJob *self)
 {
-    self->easy = mp_http_io_take();
+    bool had_options;
+
+    self->easy = mp_http_io_take(tag_of(self), &had_options);
     if (self->easy) {
+        if (!had_options) set_plan_options(self);
         set_call_options(self);
-        set_callbacks(self);
-        self->shard = mp_http_io_add(self->easy, self->origin, is_tls(self));
+        self->shard =
+            mp_http_io_add(self->easy, self->plan->origin, self->plan->tls);
     }
-    self->first_byte_at = after(self->call.first_byte_us);
-    self->total_at = after(self->call.total_us);
+    self->first_byte_at = self->framing == MP_HTTP_WHOLE
+                              ? MP_CLOCK_NEVER
+                              : after(self->plan->spec.first_byte_us);
+    self->total_at = after(self->total_us);
     self->idle_at = MP_CLOCK_NEVER;
     if (self->shard && arm(self) == MP_OK) return;
     mp_err_memory(&self->job.err);
@@ -192,7 +204,7 @@ static void begin_again(mp_HttpJob *self)
     mp_Gate *gate = self->wide.gate;
 
     mp_io_timer_clear(&self->timer);
-    mp_http_io_give(self->easy);
+    mp_http_io_give(self->easy, tag_of(self));
     self->easy = NULL;
     mp_gate_leave(&self->wide);
     mp_gate_hold(gate, mp_clock_us() + 50000);
@@ -203,10 +215,10 @@ static void learn_version(mp_HttpJob *self)
 {
     long version = 0;
 
-    if (!is_tls(self)) return;
+    if (!self->plan->tls) return;
     mp_http_curl(NULL)->easy_getinfo(self->easy, CURLINFO_HTTP_VERSION,
                                      &version);
-    if (version == CURL_HTTP_VERSION_1_1) mp_http_io_plain(self->origin);
+    if (version == CURL_HTTP_VERSION_1_1) mp_http_io_plain(self->plan->origin);
 }
 
 static void on_done(CURL *easy, CURLcode result)
@@ -244,12 +256,15 @@ void mp_http_enter_wide(mp_GateEntry *entry)
     launch(self);
 }
 
+/* The gate of all descriptors of the process. */
+static _Thread_local mp_Gate *wide;
+
 void mp_http_enter_own(mp_GateEntry *entry)
 {
     mp_HttpJob *self =
         (mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, own));
-    mp_Gate *wide = mp_gate_get("", mp_os_descriptors(FD_MARGIN));
 
+    if (!wide) wide = mp_gate_get("", mp_os_descriptors(FD_MARGIN));
     if (!wide) {
         mp_err_memory(&self->job.err);
         end(self, MP_EVENT_FAILED);
@@ -268,11 +283,11 @@ static void start(mp_Job *job)
         mp_job_end(job, MP_EVENT_FAILED);
         return;
     }
-    if (!self->call.gate) {
+    if (!self->plan->spec.gate) {
         mp_http_enter_own(&self->own);
         return;
     }
-    gate = mp_gate_get(self->call.gate, self->call.gate_slots);
+    gate = mp_gate_get(self->plan->spec.gate, self->plan->spec.gate_slots);
     if (!gate) {
         mp_err_memory(&job->err);
         mp_job_end(job, MP_EVENT_FAILED);

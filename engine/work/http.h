@@ -27,27 +27,36 @@ typedef enum mp_HttpFraming {
     MP_HTTP_NDJSON
 } mp_HttpFraming;
 
-/* What a call is made of; all borrowed, copied by mp_http_new. */
-typedef struct mp_HttpCall {
+/* What all calls of one model have in common; all borrowed, copied by
+ * mp_http_plan_new. */
+typedef struct mp_HttpSpec {
     const char *url;
     const char *method;         /* NULL: POST with a body, else GET */
     const char *const *headers; /* "Name: value", NULL ends */
-    const char *body;           /* NULL: none */
-    size_t body_len;
-    const char *gate;    /* NULL: none */
+    const char *gate;           /* NULL: none */
     unsigned gate_slots; /* of a gate that does not exist yet; 0: no limit */
     const char *proxy;   /* NULL: as the environment says; "": none */
-    const char *ca_file; /* NULL: the system's */
+    const char *ca_file; /* NULL: SSL_CERT_FILE, else the system's */
     int ip;              /* 4 or 6: only that; 0: whichever answers */
-    mp_HttpFraming framing;
-    int64_t connect_us; /* each 0: no limit */
+    int64_t connect_us;  /* each 0: no limit */
     int64_t first_byte_us;
     int64_t idle_us;
-    int64_t total_us;
     size_t body_max; /* decoded bytes; 0: MP_BUF_MAX */
-} mp_HttpCall;
+} mp_HttpSpec;
 
-/* Returns the job, owned, or NULL without memory. */
-mp_Job *mp_http_new(const mp_HttpCall *call);
+/* A spec made ready once for many calls: counted, because a job may outlive
+ * who made it. Its memory is wiped before it is freed: headers hold keys. */
+typedef struct mp_HttpPlan mp_HttpPlan;
+
+/* Returns a plan with one reference, or NULL without memory. */
+mp_HttpPlan *mp_http_plan_new(const mp_HttpSpec *spec);
+
+/* Gives one reference back; NULL is fine. From any thread. */
+void mp_http_plan_free(mp_HttpPlan *plan);
+
+/* Returns the job, owned, or NULL without memory. It has a reference of its
+ * own to [plan] and copies [body] (NULL: none). [total_us] 0: no limit. */
+mp_Job *mp_http_new(mp_HttpPlan *plan, const char *body, size_t body_len,
+                    mp_HttpFraming framing, int64_t total_us);
 
 #endif

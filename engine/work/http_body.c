@@ -40,11 +40,10 @@ static bool type_is(const mp_HttpJob *self, const char *word)
  * benefit of the doubt. */
 static bool is_stream(const mp_HttpJob *self)
 {
-    if (self->call.framing == MP_HTTP_WHOLE) return false;
+    if (self->framing == MP_HTTP_WHOLE) return false;
     if (self->job.end.head.data[0] != '2') return false;
     if (type_is(self, "html")) return false;
-    if (self->call.framing == MP_HTTP_NDJSON)
-        return !type_is(self, "event-stream");
+    if (self->framing == MP_HTTP_NDJSON) return !type_is(self, "event-stream");
     return !type_is(self, "json");
 }
 
@@ -137,6 +136,7 @@ size_t mp_http_on_header(char *line, size_t one, size_t len, void *self_)
     (void)one;
     if (len > 5 && strncmp(line, "HTTP/", 5) == 0) {
         mp_buf_clear(head);
+        mp_buf_reserve(head, MP_HTTP_HEAD_FIRST);
         if (space && len - (size_t)(space - line) > 4)
             mp_buf_append(head, space + 1, 3);
         mp_buf_char(head, '\n');

@@ -27,7 +27,10 @@ typedef struct Pool {
     mp_HttpDone done;
     CURLSH *share;
     mp_HttpShard *shards[SHARDS];
-    CURL *spare[SPARE_MAX];
+    struct {
+        CURL *easy;
+        uint64_t tag; /* of the options that it has */
+    } spare[SPARE_MAX];
     int spares;
     uint64_t plain[PLAIN_SIZE];
 } Pool;
@@ -210,22 +213,39 @@ static void set_shared_options(CURL *easy)
     curl->easy_setopt(easy, CURLOPT_USERAGENT, "moonpipe/" MOONPIPE_VERSION);
 }
 
-CURL *mp_http_io_take(void)
+/* The last few are looked at: calls of one model come one after another. */
+static int find_spare(uint64_t tag)
+{
+    for (int i = pool->spares - 1; i >= 0 && i >= pool->spares - 8; i--)
+        if (pool->spare[i].tag == tag) return i;
+    return pool->spares - 1;
+}
+
+CURL *mp_http_io_take(uint64_t tag, bool *had_options)
 {
     CURL *easy;
+    int i = find_spare(tag);
 
-    if (pool->spares > 0) return pool->spare[--pool->spares];
-    easy = pool->curl->easy_init();
-    if (easy) set_shared_options(easy);
+    *had_options = false;
+    if (i < 0) {
+        easy = pool->curl->easy_init();
+        if (easy) set_shared_options(easy);
+        return easy;
+    }
+    easy = pool->spare[i].easy;
+    *had_options = pool->spare[i].tag == tag;
+    pool->spare[i] = pool->spare[--pool->spares];
     return easy;
 }
 
-void mp_http_io_give(CURL *easy)
+void mp_http_io_give(CURL *easy, uint64_t tag)
 {
-    if (pool->spares < SPARE_MAX)
-        pool->spare[pool->spares++] = easy;
-    else
+    if (pool->spares == SPARE_MAX) {
         pool->curl->easy_cleanup(easy);
+        return;
+    }
+    pool->spare[pool->spares].easy = easy;
+    pool->spare[pool->spares++].tag = tag;
 }
 
 /* --- the life of it all --- */
@@ -233,7 +253,7 @@ void mp_http_io_give(CURL *easy)
 static void close_all(void)
 {
     while (pool->spares > 0)
-        pool->curl->easy_cleanup(pool->spare[--pool->spares]);
+        pool->curl->easy_cleanup(pool->spare[--pool->spares].easy);
     for (unsigned i = 0; i < SHARDS; i++)
         free_shard(pool->shards[i]);
     if (pool->share) pool->curl->share_cleanup(pool->share);

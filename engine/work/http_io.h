@@ -27,12 +27,13 @@ typedef void (*mp_HttpDone)(CURL *easy, CURLcode result);
  * ready already. */
 mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err);
 
-/* Gives an easy handle with the options that all calls share, perhaps used
- * before, or NULL without memory. */
-CURL *mp_http_io_take(void);
+/* Gives an easy handle with the options that all calls share, or NULL without
+ * memory. [had_options]: it was given back with the same [tag], and has still
+ * the options that went with it. */
+CURL *mp_http_io_take(uint64_t tag, bool *had_options);
 
 /* Takes back a handle that is in no shard. */
-void mp_http_io_give(CURL *easy);
+void mp_http_io_give(CURL *easy, uint64_t tag);
 
 /* Starts the transfer of [easy] to the origin of hash [origin]; NULL without
  * memory. */

@@ -13,13 +13,27 @@
 #include "io.h"
 #include "sse.h"
 
-/* A head that is longer is no head of a model's server. */
-#define MP_HTTP_HEAD_MAX ((size_t)64 << 10)
+/* A longer head is none of a model's server; most fit in the first piece. */
+#define MP_HTTP_HEAD_MAX   ((size_t)64 << 10)
+#define MP_HTTP_HEAD_FIRST ((size_t)500)
+
+struct mp_HttpPlan {
+    atomic_int references;
+    size_t size; /* with the strings behind it */
+    uint64_t serial;
+    uint64_t origin;
+    bool tls;
+    struct curl_slist *headers;
+    mp_HttpSpec spec; /* its strings stand behind the struct */
+};
 
 typedef struct mp_HttpJob {
     mp_Job job;
-    mp_HttpCall call; /* its strings stand behind the struct */
-    struct curl_slist *headers;
+    mp_HttpPlan *plan;
+    const char *body; /* behind the struct, or NULL */
+    size_t body_len;
+    mp_HttpFraming framing;
+    int64_t total_us;
     mp_GateEntry own;    /* in the gate of the call, if it has one */
     mp_GateEntry wide;   /* in the gate of all descriptors */
     mp_HttpShard *shard; /* while the transfer runs */
@@ -28,7 +42,6 @@ typedef struct mp_HttpJob {
     int64_t first_byte_at; /* absolute; MP_CLOCK_NEVER: not now */
     int64_t idle_at;
     int64_t total_at;
-    uint64_t origin;
     mp_Sse sse;
     bool streaming; /* the body goes through sse */
     bool body_begun;

@@ -1,6 +1,6 @@
 /*
- * http_make.c: one allocation for a call: the job, its list of headers, its
- * strings.
+ * http_make.c: one allocation for a plan (the struct, its list of headers, its
+ * strings), one for a job (the struct, its body).
  */
 #include "http_job.h"
 
@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+static atomic_ullong serials;
+
 /* A bump allocator over the bytes behind the struct; counts when [at] is
  * NULL. */
 typedef struct Arena {
@@ -16,81 +18,110 @@ typedef struct Arena {
     size_t used;
 } Arena;
 
-static const char *keep(Arena *arena, const char *bytes, size_t len)
+static const char *keep(Arena *arena, const char *text)
 {
+    size_t len = text ? strlen(text) + 1 : 0;
     char *place = arena->at ? arena->at + arena->used : NULL;
 
-    arena->used += len + 1;
-    if (!place) return NULL;
-    memcpy(place, bytes, len);
-    place[len] = '\0';
+    arena->used += len;
+    if (!place || !text) return NULL;
+    memcpy(place, text, len);
     return place;
 }
 
-static const char *keep_text(Arena *arena, const char *text)
-{
-    return text ? keep(arena, text, strlen(text)) : NULL;
-}
-
-static size_t count_headers(const mp_HttpCall *call)
+static size_t count_headers(const mp_HttpSpec *spec)
 {
     size_t count = 0;
 
-    while (call->headers && call->headers[count])
+    while (spec->headers && spec->headers[count])
         count++;
     return count;
 }
 
 /* The list is made of our own nodes: curl reads it and never frees it. */
-static void keep_headers(mp_HttpJob *self, Arena *arena,
-                         const mp_HttpCall *call, struct curl_slist *nodes)
+static void keep_headers(mp_HttpPlan *plan, Arena *arena,
+                         const mp_HttpSpec *spec, struct curl_slist *nodes)
 {
-    for (size_t i = 0; i < count_headers(call); i++) {
-        const char *text = keep_text(arena, call->headers[i]);
+    size_t count = count_headers(spec);
 
-        if (!self) continue;
+    for (size_t i = 0; i < count; i++) {
+        const char *text = keep(arena, spec->headers[i]);
+
+        if (!plan) continue;
         nodes[i].data = (char *)(uintptr_t)text;
-        nodes[i].next = call->headers[i + 1] ? &nodes[i + 1] : NULL;
-        self->headers = nodes;
+        nodes[i].next = i + 1 < count ? &nodes[i + 1] : NULL;
+        plan->headers = nodes;
     }
 }
 
-static void keep_all(mp_HttpJob *self, Arena *arena, const mp_HttpCall *call,
+/* With [plan] NULL only counts. */
+static void keep_all(mp_HttpPlan *plan, Arena *arena, const mp_HttpSpec *spec,
                      struct curl_slist *nodes)
 {
-    mp_HttpCall kept = *call;
+    const char *ca_file = spec->ca_file ? spec->ca_file : mp_http_ca_file();
+    mp_HttpSpec kept = *spec;
 
-    kept.url = keep_text(arena, call->url);
-    kept.method = keep_text(arena, call->method);
-    kept.gate = keep_text(arena, call->gate);
-    kept.proxy = keep_text(arena, call->proxy);
-    kept.ca_file = keep_text(arena, call->ca_file);
-    kept.body = call->body ? keep(arena, call->body, call->body_len) : NULL;
+    kept.url = keep(arena, spec->url);
+    kept.method = keep(arena, spec->method);
+    kept.gate = keep(arena, spec->gate);
+    kept.proxy = keep(arena, spec->proxy);
+    kept.ca_file = keep(arena, ca_file);
     kept.headers = NULL;
-    keep_headers(self, arena, call, nodes);
-    if (self) self->call = kept;
+    keep_headers(plan, arena, spec, nodes);
+    if (plan) plan->spec = kept;
 }
 
-mp_Job *mp_http_new(const mp_HttpCall *call)
+mp_HttpPlan *mp_http_plan_new(const mp_HttpSpec *spec)
 {
-    size_t nodes_size = count_headers(call) * sizeof(struct curl_slist);
+    size_t nodes_size = count_headers(spec) * sizeof(struct curl_slist);
     Arena arena = {NULL, 0};
     struct curl_slist *nodes;
-    mp_HttpJob *self;
+    mp_HttpPlan *plan;
+    size_t size;
 
-    keep_all(NULL, &arena, call, NULL);
-    self = mp_alloc_zero(1, sizeof *self + nodes_size + arena.used);
-    if (!self) return NULL;
-    mp_job_init(&self->job, &mp_http_class);
-    nodes = (struct curl_slist *)(self + 1);
+    keep_all(NULL, &arena, spec, NULL);
+    size = sizeof *plan + nodes_size + arena.used;
+    plan = mp_alloc_zero(1, size);
+    if (!plan) return NULL;
+    nodes = (struct curl_slist *)(plan + 1);
     arena.at = (char *)nodes + nodes_size;
     arena.used = 0;
-    keep_all(self, &arena, call, nodes);
-    mp_buf_init(&self->job.end.bytes, call->body_max);
+    keep_all(plan, &arena, spec, nodes);
+    plan->size = size;
+    plan->serial = atomic_fetch_add(&serials, 1) + 1;
+    plan->origin = mp_http_origin(spec->url);
+    plan->tls = strncasecmp(spec->url, "https:", 6) == 0;
+    atomic_init(&plan->references, 1);
+    return plan;
+}
+
+void mp_http_plan_free(mp_HttpPlan *plan)
+{
+    if (!plan || atomic_fetch_sub(&plan->references, 1) > 1) return;
+    explicit_bzero(plan, plan->size);
+    mp_alloc_free(plan);
+}
+
+mp_Job *mp_http_new(mp_HttpPlan *plan, const char *body, size_t body_len,
+                    mp_HttpFraming framing, int64_t total_us)
+{
+    mp_HttpJob *self = mp_alloc(sizeof *self + body_len + 1);
+
+    if (!self) return NULL;
+    memset(self, 0, sizeof *self);
+    mp_job_init(&self->job, &mp_http_class);
+    if (body) {
+        self->body = memcpy(self + 1, body, body_len);
+        self->body_len = body_len;
+    }
+    atomic_fetch_add(&plan->references, 1);
+    self->plan = plan;
+    self->framing = framing;
+    self->total_us = total_us;
+    mp_buf_init(&self->job.end.bytes, plan->spec.body_max);
     mp_buf_init(&self->job.end.head, MP_HTTP_HEAD_MAX);
     mp_sse_init(&self->sse,
-                call->framing == MP_HTTP_NDJSON ? MP_SSE_LINES : MP_SSE_EVENTS);
-    self->origin = mp_http_origin(call->url);
+                framing == MP_HTTP_NDJSON ? MP_SSE_LINES : MP_SSE_EVENTS);
     self->own.go = mp_http_enter_own;
     self->wide.go = mp_http_enter_wide;
     self->timer.fire = mp_http_on_time;

@@ -16,19 +16,21 @@ local now = c.now
 
 local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into memory
 
----@class moonpipe.HttpRequest
+---@class moonpipe.HttpSpec  what all calls of one model have in common
 ---@field url string
 ---@field method string?      default: POST with a body, else GET
 ---@field headers table[]?    { name, value or secret }
----@field body string?
----@field stream "sse"|"ndjson"|nil
 ---@field gate string?        name of the gate it waits in
 ---@field slots integer?      of that gate, where it does not exist yet
----@field timeouts { connect: number?, first_byte: number?, idle: number?, total_at: number? }?
+---@field connect number?     seconds, as those below; nil: no limit
+---@field first_byte number?  of a stream
+---@field idle number?
 ---@field proxy string?
 ---@field ca_file string?
 ---@field max_body integer?   bytes
 ---@field ip 4|6|nil          only that family
+
+---@class moonpipe.HttpPlan: userdata  a spec made ready once for many calls
 
 ---@class moonpipe.HttpResponse
 ---@field status integer
@@ -37,36 +39,23 @@ local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into me
 
 local http = {}
 
-local NO_TIMEOUTS = {}
+---Makes a spec ready for many calls.
+---@param spec moonpipe.HttpSpec
+---@return moonpipe.HttpPlan
+function http.plan(spec)
+  return native.check(c.http_plan(spec))
+end
 
 -- A total time that has gone by already is no attempt at all.
-local function total_of(timeouts)
-  local at = timeouts.total_at
-  if not at then return nil end
-  local left = at - now()
+local function time_left(total_at)
+  if not total_at then return nil end
+  local left = total_at - now()
   if left <= 0 then errors.raise("timeout_total", "no time is left for another attempt") end
   return left
 end
 
-local function submit(request, stream)
-  local timeouts = request.timeouts or NO_TIMEOUTS
-  local id, inbox, kind = c.http {
-    url = request.url,
-    method = request.method,
-    headers = request.headers,
-    body = request.body,
-    stream = stream,
-    gate = request.gate,
-    slots = request.slots,
-    connect = timeouts.connect,
-    first_byte = timeouts.first_byte,
-    idle = timeouts.idle,
-    total = total_of(timeouts),
-    proxy = request.proxy,
-    ca_file = request.ca_file,
-    max_body = request.max_body,
-    ip = request.ip,
-  }
+local function submit(plan, body, total_at, framing)
+  local id, inbox, kind = c.http(plan, body, framing, time_left(total_at))
   if not id then errors.raise(kind, inbox) end
   return id, inbox
 end
@@ -78,14 +67,16 @@ local function header_reader(head)
   end
 end
 
----Sends a request and waits for the whole answer.
+---Sends [body] and waits for the whole answer.
 ---@async
----@param request moonpipe.HttpRequest
+---@param plan moonpipe.HttpPlan
+---@param body string?
+---@param total_at number?  monotonic seconds at which it must have ended
 ---@return moonpipe.HttpResponse
-function http.send(request)
-  local body, head = scheduler.await((submit(request)))
+function http.send(plan, body, total_at)
+  local answer, head = scheduler.await((submit(plan, body, total_at)))
   head = head or "000\n"
-  return { status = tonumber(head:sub(1, 3)), body = body or "", header = header_reader(head) }
+  return { status = tonumber(head:sub(1, 3)), body = answer or "", header = header_reader(head) }
 end
 
 -- ---- streams -------------------------------------------------------------------
@@ -134,13 +125,16 @@ local function raise_end(self)
   jobs.check(self.kind, self.cargo, self.error_kind)
 end
 
----Sends a request whose answer is a stream and waits for its head. An answer that
----is no stream (an error status, JSON, HTML) is in `body` when it is complete.
+---Sends [body] and waits for the head of an answer that is a stream. One that is
+---none (an error status, JSON, HTML) is in `body` when it is complete.
 ---@async
----@param request moonpipe.HttpRequest
+---@param plan moonpipe.HttpPlan
+---@param body string?
+---@param total_at number?
+---@param framing "sse"|"ndjson"|nil  default "sse"
 ---@return moonpipe.HttpReader
-function http.open(request)
-  local id, inbox = submit(request, request.stream or "sse")
+function http.open(plan, body, total_at, framing)
+  local id, inbox = submit(plan, body, total_at, framing or "sse")
   local self = setmetatable({ id = id, inbox = inbox }, reader_mt)
   self.node = tree.job_node(scheduler.current().scope or scheduler.current(), id, jobs.cancel)
   jobs.listen(id, on_event(self, inbox))
