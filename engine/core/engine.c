@@ -13,6 +13,7 @@
 #include "io.h"
 #include "job.h"
 #include "os.h"
+#include "pool.h"
 
 #include <string.h>
 
@@ -21,7 +22,8 @@
 struct mp_Engine {
     mp_Queue answers;
     mp_Node *batch; /* drained, not yet handed out */
-    mp_Io *io;      /* NULL before the first job */
+    mp_Io *io;      /* NULL before its first job */
+    mp_Pool *pool;  /* the same */
     mp_Job **buckets;
     size_t bucket_count;
     size_t live;
@@ -125,6 +127,7 @@ static void start_anew(mp_Engine *engine)
 
     engine->generation = mp_os_generation();
     engine->io = NULL;
+    engine->pool = NULL;
     mp_os_close(engine->answers.waker);
     mp_queue_init(&engine->answers, NULL);
     engine->batch = NULL;
@@ -162,17 +165,19 @@ mp_Status mp_engine_new(mp_Engine **out, mp_Error *err)
     return MP_OK;
 }
 
-static mp_Status prepare(mp_Engine *engine, mp_Error *err)
+static mp_Status prepare(mp_Engine *engine, const mp_Job *job, mp_Error *err)
 {
     notice_fork(engine);
     if (table_room(engine) != MP_OK) return mp_err_memory(err);
+    if (job->task)
+        return engine->pool ? MP_OK : mp_pool_acquire(&engine->pool, err);
     return engine->io ? MP_OK : mp_io_acquire(&engine->io, err);
 }
 
 mp_Status mp_engine_submit(mp_Engine *engine, mp_Job *job, uint64_t *id,
                            mp_Error *err)
 {
-    mp_Status status = job ? prepare(engine, err) : mp_err_memory(err);
+    mp_Status status = job ? prepare(engine, job, err) : mp_err_memory(err);
 
     if (status != MP_OK) {
         if (job) job->cls->free(job);
@@ -181,8 +186,22 @@ mp_Status mp_engine_submit(mp_Engine *engine, mp_Job *job, uint64_t *id,
     *id = job->end.id = ++engine->last_id;
     job->answers = &engine->answers;
     table_add(engine, job);
-    mp_io_send(engine->io, &job->start_message);
+    if (job->task)
+        mp_pool_send(engine->pool, job->task);
+    else
+        mp_io_send(engine->io, &job->start_message);
     return MP_OK;
+}
+
+/* A job that still waits for the pool ends here; one that runs there sees the
+ * flag. */
+static void cancel(mp_Engine *engine, mp_Job *job)
+{
+    if (!mp_job_cancels(job)) return;
+    if (!job->task)
+        mp_io_send(engine->io, &job->cancel_message);
+    else if (mp_pool_take_back(engine->pool, job->task))
+        mp_job_cancelled(job);
 }
 
 void mp_engine_cancel(mp_Engine *engine, uint64_t id)
@@ -191,8 +210,7 @@ void mp_engine_cancel(mp_Engine *engine, uint64_t id)
 
     notice_fork(engine);
     job = table_find(engine, id);
-    if (job && mp_job_cancels(job))
-        mp_io_send(engine->io, &job->cancel_message);
+    if (job) cancel(engine, job);
 }
 
 static void resume(mp_Engine *engine, mp_Job *job)
@@ -266,8 +284,7 @@ static void cancel_all(mp_Engine *engine)
 {
     for (size_t i = 0; i < engine->bucket_count; i++)
         for (mp_Job *job = engine->buckets[i]; job; job = job->bucket_next)
-            if (mp_job_cancels(job))
-                mp_io_send(engine->io, &job->cancel_message);
+            cancel(engine, job);
 }
 
 static void free_batch(mp_Engine *engine)
@@ -282,7 +299,7 @@ void mp_engine_free(mp_Engine *engine)
 {
     if (!engine) return;
     notice_fork(engine);
-    if (engine->io) cancel_all(engine);
+    cancel_all(engine);
     free_batch(engine);
     while (engine->live > 0) {
         mp_engine_interrupted(engine); /* an interrupt must not spin us */
@@ -290,6 +307,7 @@ void mp_engine_free(mp_Engine *engine)
         free_batch(engine);
     }
     if (engine->io) mp_io_release(engine->io);
+    if (engine->pool) mp_pool_release(engine->pool);
     mp_queue_term(&engine->answers);
     mp_alloc_free(engine->buckets);
     mp_alloc_free(engine);

@@ -18,21 +18,26 @@ void mp_queue_term(mp_Queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
-void mp_queue_push(mp_Queue *queue, mp_Node *node)
+void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last)
 {
     bool ring;
 
-    node->next = NULL;
+    last->next = NULL;
     pthread_mutex_lock(&queue->lock);
     ring = queue->armed;
     queue->armed = false;
     if (queue->last)
-        queue->last->next = node;
+        queue->last->next = first;
     else
-        queue->first = node;
-    queue->last = node;
+        queue->first = first;
+    queue->last = last;
     pthread_mutex_unlock(&queue->lock);
     if (ring) mp_os_wake(queue->waker);
+}
+
+void mp_queue_push(mp_Queue *queue, mp_Node *node)
+{
+    mp_queue_push_list(queue, node, node);
 }
 
 mp_Node *mp_queue_drain(mp_Queue *queue)

@@ -41,6 +41,10 @@ void mp_queue_term(mp_Queue *queue);
 /* Takes [node]. Rings the waker if the reader is armed. */
 void mp_queue_push(mp_Queue *queue, mp_Node *node);
 
+/* Takes a list of nodes that ends at [last], oldest first: one lock, at most
+ * one ring. */
+void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last);
+
 /* Returns all nodes, oldest first, or NULL. */
 mp_Node *mp_queue_drain(mp_Queue *queue);
 

@@ -9,7 +9,10 @@
 
 #include "clock.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define RESERVE_MAX (1u << 20)
 
 static bool has_word(const char *value, const char *word)
 {
@@ -47,11 +50,24 @@ static bool is_stream(const mp_HttpJob *self)
     return !type_is(self, "json");
 }
 
+/* Room for the whole answer at once, where its length is told and sane. */
+static void reserve_body(mp_HttpJob *self)
+{
+    const char *head = self->job.end.head.data;
+    const char *line = head ? strstr(head, "\ncontent-length: ") : NULL;
+    unsigned long long len =
+        line ? strtoull(line + strlen("\ncontent-length: "), NULL, 10) : 0;
+
+    if (len > 0 && len <= RESERVE_MAX)
+        mp_buf_reserve(&self->job.end.bytes, (size_t)len);
+}
+
 static void begin_body(mp_HttpJob *self)
 {
     self->body_begun = true;
     self->first_byte_at = MP_CLOCK_NEVER;
     self->streaming = self->job.end.head.len > 0 && is_stream(self);
+    if (!self->streaming) reserve_body(self);
     mp_http_note_data(self);
 }
 

@@ -186,10 +186,13 @@ static void *run(void *arg)
     mp_Io *io = arg;
 
     mine = io;
+    pthread_setname_np(pthread_self(), "moonpipe-io");
+    mp_job_hold_back();
     while (!atomic_load(&io->stopping)) {
         poll_once(io);
         read_inbox(io);
         fire_due(io);
+        mp_job_flush();
     }
     while (io->end_count > 0)
         io->ends[--io->end_count]();

@@ -41,11 +41,47 @@ bool mp_job_resumes(mp_Job *job)
     return change(job, RUNNING, RESUMING);
 }
 
+/* Answers kept back: all of one engine; another's flush them first. */
+static _Thread_local struct {
+    bool on;
+    mp_Queue *queue;
+    mp_Node *first;
+    mp_Node *last;
+} kept;
+
+void mp_job_hold_back(void)
+{
+    kept.on = true;
+}
+
+void mp_job_flush(void)
+{
+    if (!kept.first) return;
+    mp_queue_push_list(kept.queue, kept.first, kept.last);
+    kept.first = kept.last = NULL;
+}
+
+static void hand_over(mp_Queue *queue, mp_Node *node)
+{
+    if (!kept.on) {
+        mp_queue_push(queue, node);
+        return;
+    }
+    if (kept.queue != queue) mp_job_flush();
+    kept.queue = queue;
+    node->next = NULL;
+    if (kept.last)
+        kept.last->next = node;
+    else
+        kept.first = node;
+    kept.last = node;
+}
+
 static void answer(mp_Job *job, mp_EventKind kind)
 {
     job->end.kind = kind;
     job->end.at_us = mp_clock_us();
-    mp_queue_push(job->answers, &job->end.node);
+    hand_over(job->answers, &job->end.node);
 }
 
 void mp_job_end(mp_Job *job, mp_EventKind outcome)
@@ -68,6 +104,16 @@ void mp_job_cancelled(mp_Job *job)
     answer(job, MP_EVENT_CANCELLED);
 }
 
+bool mp_job_is_cancelled(mp_Job *job)
+{
+    return atomic_load(&job->state) == CANCELLING;
+}
+
+void mp_job_settle(mp_Job *job, mp_EventKind outcome)
+{
+    answer(job, change(job, RUNNING, ENDED) ? outcome : MP_EVENT_CANCELLED);
+}
+
 mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes, mp_Buf *head)
 {
     mp_Event *event = mp_alloc_zero(1, sizeof *event);
@@ -84,7 +130,7 @@ mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes, mp_Buf *head)
         mp_buf_init(head, head->max);
     }
     atomic_fetch_add(&job->unread, event->bytes.len);
-    mp_queue_push(job->answers, &event->node);
+    hand_over(job->answers, &event->node);
     return MP_OK;
 }
 

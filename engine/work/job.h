@@ -23,6 +23,7 @@
 #define MP_JOB_H
 
 #include "buf.h"
+#include "floats.h"
 #include "queue.h"
 
 #include <stdatomic.h>
@@ -41,8 +42,8 @@ typedef enum mp_EventKind {
 
 typedef struct mp_Job mp_Job;
 
-/* What comes up. `bytes` is the cargo, `head` a preface to it (the status and
- * headers of an answer). */
+/* What comes up. `bytes` or `floats` is the cargo, `head` a preface to it (the
+ * status and headers of an answer). */
 typedef struct mp_Event {
     mp_Node node;
     mp_Job *job;  /* the job itself where this is its terminal event */
@@ -52,6 +53,7 @@ typedef struct mp_Event {
     int64_t at_us; /* when it happened: deadlines are judged by this */
     mp_Buf bytes;
     mp_Buf head;
+    mp_Floats floats;
 } mp_Event;
 
 typedef struct mp_JobClass {
@@ -80,6 +82,7 @@ struct mp_Job {
     mp_Queue *answers;   /* borrowed from the engine, which outlives its jobs */
     mp_Job *bucket_next; /* the engine's table of live jobs */
     void *reader;        /* the binding's, on the engine's thread */
+    struct mp_PoolTask *task; /* a job of the pool's: see cpu.h. Else NULL */
     mp_JobMessage start_message;
     mp_JobMessage cancel_message;
     mp_JobMessage resume_message;
@@ -110,8 +113,17 @@ void mp_job_end(mp_Job *job, mp_EventKind outcome);
  * being cancelled; it may be gone then. */
 bool mp_job_resumed(mp_Job *job);
 
-/* On the worker, last of all in `cancel`: answers. */
+/* On the worker, last of all in `cancel`; or on the engine's thread for a job
+ * that was taken back from the pool: answers. */
 void mp_job_cancelled(mp_Job *job);
+
+/* On the pool: whether a cancel came. */
+bool mp_job_is_cancelled(mp_Job *job);
+
+/* On the pool, at most once and last of all, for no messages come there: the
+ * job is answered, as cancelled if that came first. It may be gone on return.
+ */
+void mp_job_settle(mp_Job *job, mp_EventKind outcome);
 
 /* On the worker: moves [bytes], and [head] (or NULL), up as a chunk; leaves
  * them empty. `memory`; then they stay. */
@@ -128,6 +140,12 @@ bool mp_job_was_read(mp_Job *job, size_t len);
 /* On the engine's thread: how far behind the reader may be, in bytes. True as
  * in mp_job_was_read. */
 bool mp_job_set_window(mp_Job *job, size_t window);
+
+/* On a worker that works in turns: from now on what it answers is kept back
+ * until mp_job_flush, which hands it over in one go, with one ring. Other
+ * threads hand over at once. */
+void mp_job_hold_back(void);
+void mp_job_flush(void);
 
 /* Frees an event: with its job where it is the terminal one. */
 void mp_job_free_event(mp_Event *event);
