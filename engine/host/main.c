@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static moonpipe_Engine *engine;
@@ -31,6 +32,16 @@ static void handle(int number, void (*handler)(int))
     sigaction(number, &action, NULL);
 }
 
+/* A thousand calls are a thousand descriptors; the usual soft limit is 1,024. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int wants_no_jit(int argc, char **argv)
 {
     for (int i = 1; i < argc && argv[i][0] == '-'; i++)
@@ -43,6 +54,7 @@ int main(int argc, char **argv)
     moonpipe_Config config;
     int code;
 
+    raise_descriptors();
     moonpipe_config_init(&config);
     config.jit = !wants_no_jit(argc, argv);
     engine = moonpipe_open(&config);
