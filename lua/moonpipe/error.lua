@@ -95,12 +95,16 @@ function errors.handler(value)
   return errors.wrap(value, debug.traceback(errors.text(value), 2))
 end
 
+local PATH_MAX = 2000 -- bytes; of a longer path the middle is left out
+
 ---Adds where it happened, from the inside out; the innermost `where` stays.
 ---@param part string    `map.context` or `step 2 of 3 ChatOpenAI`
 ---@param where string?  file:line
 ---@return moonpipe.Error self
 function Error:at(part, where)
-  self.path = self.path and (part .. " > " .. self.path) or part
+  local path = self.path
+  if path and #path > PATH_MAX then path = "…" .. path:sub(-PATH_MAX / 2):gsub("^%S*", "", 1) end
+  self.path = path and (part .. " > " .. path) or part
   self.where = self.where or where
   return self
 end

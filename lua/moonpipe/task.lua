@@ -1,19 +1,19 @@
 --- What a user holds of a started call: poll, wait, cancel, status.
 local errors = require "moonpipe.error"
 local jobs = require "moonpipe.jobs"
+local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
+local now = native.c.now
 local Task = scheduler.Task
 
 ---`pending`, `running`, `done`, `failed` or `cancelled`.
 ---@return string
 function Task:status()
-  if self.state ~= "ended" then
-    return self.unbegun and self.state == "ready" and "pending" or "running"
-  end
+  if self.state ~= "ended" then return self.state == "pending" and "pending" or "running" end
   if self.err == nil then return "done" end
-  return self.err == self.cancelled and "cancelled" or "failed"
+  return self.cancelled and self.cancelled.kind == self.err.kind and "cancelled" or "failed"
 end
 
 ---Runs what is ready, without blocking, and says whether the task has ended.
@@ -31,23 +31,43 @@ function Task:cancel(reason)
   tree.cancel(self, tree.cancelled(reason or "the task was cancelled"))
 end
 
+local function add_waiter(task, me)
+  task.waiters = task.waiters or {}
+  table.insert(task.waiters, me)
+end
+
+local function remove_waiter(task, me)
+  for i, one in ipairs(task.waiters) do
+    if one == me then return table.remove(task.waiters, i) end
+  end
+end
+
 -- Parks the running task until [task] ends or [seconds] went by.
 local function wait_inside(task, seconds)
   local me, timer = scheduler.current(), nil
-  local waiters = task.waiters or {}
-  task.waiters = waiters
-  waiters[#waiters + 1] = me
+  add_waiter(task, me)
   if seconds then
     timer = jobs.timer(seconds, function()
       timer = nil
       scheduler.unpark(me)
     end)
   end
-  while task.state ~= "ended" and (timer or not seconds) and not me.cancelled do
+  while task.state ~= "ended" and (timer or not seconds) and not scheduler.cancelled(me) do
     scheduler.park_raw()
   end
   if timer then jobs.forget(timer) end
-  if me.cancelled then error(me.cancelled, 0) end
+  remove_waiter(task, me)
+  scheduler.raise_if_cancelled(me)
+end
+
+-- A task ends after its children, so these cannot wait for it.
+local function check_outside(task)
+  local node = scheduler.current()
+  if node == task then errors.usage("a task cannot wait for itself") end
+  while node do
+    if node == task then errors.usage("a task cannot wait for the one that started it") end
+    node = node.parent
+  end
 end
 
 ---Waits until the task ends. Gives its value, or nil and the error; after
@@ -58,7 +78,7 @@ end
 ---@return moonpipe.Error? err
 function Task:wait(seconds)
   if self.state ~= "ended" then
-    if scheduler.current() == self then errors.usage("a task cannot wait for itself") end
+    check_outside(self)
     scheduler.call(wait_inside, self, seconds)
   end
   if self.state ~= "ended" then
@@ -81,26 +101,24 @@ local task = {}
 ---cancels its children, so for those the wait is short.
 ---@async
 function task.join(child)
-  local waiters = child.waiters or {}
-  child.waiters = waiters
-  waiters[#waiters + 1] = scheduler.current()
-  while child.state ~= "ended" do scheduler.park_raw() end
+  if child.state == "ended" then return end
+  add_waiter(child, scheduler.current())
+  repeat scheduler.park_raw() until child.state == "ended"
 end
 
 ---Calls fn(a, b, ctx) in a child task that is cancelled with [err] when
 ---[seconds] have gone by; what arrived in time is a success.
 ---@async
 function task.within(seconds, err, ctx, fn, a, b)
-  local child = scheduler.spawn(ctx, nil, fn, a, b, ctx)
-  if child.state ~= "ended" then
-    local timer
-    timer = jobs.timer(seconds, function(kind)
+  local limit, timer = now() + seconds, nil
+  local child = scheduler.spawn(ctx, nil, fn, a, b, ctx, function(waiting)
+    timer = jobs.timer(limit - now(), function(kind)
       timer = nil
-      if kind == jobs.DONE then tree.cancel(child, err) end
+      if kind == jobs.DONE then tree.cancel(waiting, err) end
     end)
-    task.join(child)
-    if timer then jobs.forget(timer) end
-  end
+  end)
+  task.join(child)
+  if timer then jobs.forget(timer) end
   if child.err ~= nil then error(child.err, 0) end
   return child.value
 end

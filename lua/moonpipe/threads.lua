@@ -3,6 +3,7 @@
 -- Hosts replace the coroutine library (nginx does, and so does our binary), so
 -- tasks never go through it. A pooled coroutine runs `worker`, which yields IDLE
 -- when it wants the next task: making one costs 160 ns, waking one 40.
+local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
 
 local c = native.c
@@ -45,6 +46,17 @@ function threads.place(co)
     if info.currentline > 0 then return info.short_src .. ":" .. info.currentline end
   end
   return "?"
+end
+
+---The error of a step that yielded [value] from [co] to nobody.
+---@return moonpipe.Error
+function threads.foreign_yield(co, value)
+  return errors.new {
+    kind = "lua",
+    message = ("%s: a step yielded %s, but nobody is there to take it"):format(threads.place(co),
+      errors.shape(value)),
+    traceback = debug.traceback(co),
+  }
 end
 
 return threads

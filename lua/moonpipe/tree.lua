@@ -7,16 +7,17 @@ local errors = require "moonpipe.error"
 
 ---@class moonpipe.Node
 ---@field parent moonpipe.Node?
+---@field level integer?
 ---@field first moonpipe.Node?        youngest child
 ---@field cancelled moonpipe.Error?   why
----@field closed boolean?             a scope that takes no more children
+---@field closed boolean?             a scope whose stream has ended
 ---@field joining boolean?            waits for its children
 ---@field wake fun(node)              lets it notice that it is cancelled
 
 local function nothing() end
 
 ---@type moonpipe.Node  above what no task of ours has opened
-local root = { wake = nothing }
+local root = { level = 0, wake = nothing }
 
 local tree = { root = root }
 
@@ -46,35 +47,64 @@ function tree.cancelled(message)
   return errors.new { kind = "cancelled", message = message }
 end
 
+---An error for one who raises it: each gives it a path of its own.
+---@param err moonpipe.Error
+---@return moonpipe.Error
+function tree.own(err)
+  local copy = {}
+  for key, value in pairs(err) do copy[key] = value end
+  return setmetatable(copy, errors.mt)
+end
+
+-- Marks [node] and all below, but for what is cancelled already; gives them,
+-- parents first. No recursion: a tree may be deeper than the stack.
+local function mark(node, err)
+  local list, count, i = { node }, 1, 1
+  node.cancelled = err
+  while i <= count do
+    local child = list[i].first
+    while child do
+      if not child.cancelled then
+        child.cancelled = err
+        count = count + 1
+        list[count] = child
+      end
+      child = child.next
+    end
+    i = i + 1
+  end
+  return list
+end
+
 ---Marks [node] and all below as cancelled with [err] and wakes them.
 ---@param node moonpipe.Node
 ---@param err moonpipe.Error
 function tree.cancel(node, err)
   if node.cancelled then return end
-  node.cancelled = err
-  local child = node.first
-  while child do
-    local after = child.next
-    tree.cancel(child, err)
-    child = after
-  end
-  node:wake()
+  local list = mark(node, err)
+  for i = #list, 1, -1 do list[i]:wake() end
 end
 
 ---A node without a coroutine: the scope of a stream.
 ---@param parent moonpipe.Node
 ---@return moonpipe.Node
 function tree.scope(parent)
-  local node = { parent = parent, cancelled = parent.cancelled, wake = nothing }
+  local node = {
+    parent = parent,
+    level = parent.level,
+    cancelled = parent.cancelled,
+    wake = nothing,
+  }
   tree.link(node)
   return node
 end
 
----Cancels what is below a scope and takes it out when that has ended.
+---Cancels what is below a scope, and takes it out when that has ended.
 function tree.close(scope)
   if scope.closed then return end
   scope.closed = true
   tree.cancel(scope, tree.cancelled("the stream was closed"))
+  tree.wind_up(scope)
   if not scope.first then tree.unlink(scope) end
 end
 
@@ -119,8 +149,8 @@ function tree.sweep()
   end
 end
 
----Closes the scopes and ends the jobs right below [node] and, with [err], cancels
----its tasks.
+---Closes the scopes and ends the jobs right below [node], and cancels the tasks
+---that are left behind: those that the user did not start, or with [err] all.
 function tree.wind_up(node, err)
   local child = node.first
   while child do
@@ -129,8 +159,8 @@ function tree.wind_up(node, err)
       cancel_job(child)
     elseif not child.state then
       tree.close(child)
-    elseif err then
-      tree.cancel(child, err)
+    elseif err or not child.started then
+      tree.cancel(child, err or tree.cancelled("nobody waits for it any more"))
     end
     child = after
   end

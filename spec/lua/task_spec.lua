@@ -114,6 +114,32 @@ describe("task", function()
     assert.matches("a task cannot wait for itself", err.message)
   end)
 
+  it("refuses to wait for who waits for its end", function()
+    local task
+    task = mp.RunnableParallel({ a = function()
+      mp.sleep(0)
+      task:wait()
+    end }):start(1)
+    local _, err = task:wait()
+    assert.matches("a task cannot wait for the one that started it", err.message)
+  end)
+
+  it("is never pending again once it has begun", function()
+    local task = sleeper(0.001):start(1)
+    while task:status() == "pending" do mp.sleep(0) end
+    while task:status() ~= "done" do
+      assert.equal("running", task:status())
+      mp.sleep(0)
+    end
+  end)
+
+  it("forgets who waited too short", function()
+    local task = sleeper(0.05):start(1)
+    for _ = 1, 5 do task:wait(0.001) end
+    assert.equal(0, #task.waiters)
+    task:wait()
+  end)
+
   it("polls without blocking", function()
     local task = sleeper(0.005):start(1)
     assert.is_false(task:poll())
