@@ -1,8 +1,9 @@
 --- What a user holds of a stream: an iterator that can be closed.
 --
--- A stream belongs to the task that opened it. What its branches start hangs
--- below its scope, and is cancelled when the stream is closed, when that task
--- ends, or when nobody holds the stream any more. LuaJIT cannot see a `break`:
+-- A stream belongs to the task that opened it, or to the stream that this one
+-- reads then. What its branches start hangs below its scope, and is cancelled
+-- when the stream is closed, when its owner ends, or when nobody holds the stream
+-- any more. LuaJIT cannot see a `break`:
 -- until one of these the transfer is merely paused.
 local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
@@ -28,21 +29,16 @@ local function watch(scope)
   return guard
 end
 
-local function wake_user(scope)
+-- What hangs on a scope: its timer, and the task that reads.
+local function wake(scope)
+  if scope.timer then jobs.forget(scope.timer) end
+  scope.timer = nil
   if scope.user then scope.user:wake() end
 end
 
-local function stop_timer(self)
-  if self.timer then jobs.forget(self.timer) end
-  self.timer = nil
-end
-
--- The scope, not the stream, is what the timer holds.
-local function start_timer(seconds)
-  local scope = tree.scope(scheduler.current() or tree.root)
-  scope.wake = wake_user
-  if not seconds then return scope end
-  local timer = jobs.timer(seconds, function(kind)
+local function start_timer(scope, seconds)
+  scope.timer = jobs.timer(seconds, function(kind)
+    scope.timer = nil
     if kind ~= jobs.DONE then return end
     tree.cancel(scope, errors.new {
       kind = "timeout_total",
@@ -50,7 +46,6 @@ local function start_timer(seconds)
       elapsed = seconds,
     })
   end)
-  return scope, timer
 end
 
 ---The stream of what pull() gives: chunks, then nil. What pull starts hangs below
@@ -59,8 +54,10 @@ end
 ---@param timeout number?  seconds
 ---@return moonpipe.Stream
 function stream.new(pull, timeout)
-  local scope, timer = start_timer(timeout)
-  return setmetatable({ pull = pull, scope = scope, timer = timer, guard = watch(scope) }, mt)
+  local scope = tree.scope(scheduler.owner() or tree.root)
+  scope.wake = wake
+  if timeout and not scope.cancelled then start_timer(scope, timeout) end
+  return setmetatable({ pull = pull, scope = scope, guard = watch(scope) }, mt)
 end
 
 ---Opens step:_stream(input) or step:_transform(source) as a stream.
@@ -71,6 +68,15 @@ function stream.open(step, method, input, config)
   return stream.new(step[method](step, input, ctx.outer or ctx), config.timeout)
 end
 
+-- A chunk that had arrived when the time was over is one too late.
+local function check_open(self)
+  local scope = self.scope
+  if scope.user then errors.usage("this stream is being read already") end
+  if not scope.cancelled then return end
+  self:close()
+  error(tree.own(scope.cancelled), 0)
+end
+
 ---The next chunk, or nil at the end. Raises what the chain raises.
 ---@async
 ---@return any
@@ -78,6 +84,7 @@ function Stream:next()
   if self.closed then return nil end
   local task = scheduler.current()
   if not task then return scheduler.call(self.next, self) end
+  check_open(self)
   local saved = task.scope
   task.scope, self.scope.user = self.scope, task
   local ok, value = pcall(self.pull)
@@ -98,7 +105,6 @@ end
 function Stream:close()
   if self.closed then return end
   self.closed = true
-  stop_timer(self)
   tree.close(self.scope)
 end
 
