@@ -10,9 +10,12 @@ local WAIT = scheduler.WAIT
 local raw = {
   create = coroutine.create,
   resume = coroutine.resume,
-  wrap = coroutine.wrap,
+  status = coroutine.status,
   yield = coroutine.yield,
 }
+
+-- Coroutines in which a task waits: nobody else may resume them.
+local waited_in = setmetatable({}, { __mode = "k" })
 
 local coroutines = {}
 
@@ -20,7 +23,9 @@ local coroutines = {}
 -- the running task waits.
 local function pass_on(co, ok, first, ...)
   if not ok or first ~= WAIT then return ok, first, ... end
+  waited_in[co] = true
   if scheduler.can_yield() then raw.yield(WAIT) else scheduler.pump_current() end
+  waited_in[co] = nil
   return pass_on(co, raw.resume(co))
 end
 
@@ -28,7 +33,13 @@ coroutines.yield = raw.yield
 
 ---coroutine.resume that passes waiting outward.
 function coroutines.resume(co, ...)
+  if waited_in[co] then return false, "cannot resume non-suspended coroutine" end
   return pass_on(co, raw.resume(co, ...))
+end
+
+---coroutine.status: a coroutine in which a task waits is as good as running.
+function coroutines.status(co)
+  return waited_in[co] and "normal" or raw.status(co)
 end
 
 local function results(ok, first, ...)
@@ -52,9 +63,10 @@ function coroutines.create(fn)
   return co
 end
 
----Replaces coroutine.resume and coroutine.wrap in this VM.
+---Replaces coroutine.resume, status and wrap in this VM.
 function coroutines.install()
   coroutine.resume, coroutine.wrap = coroutines.resume, coroutines.wrap
+  coroutine.status = coroutines.status
   scheduler.mark_passing()
 end
 

@@ -178,6 +178,22 @@ describe("coroutines", function()
     assert.same({ 2, 4, 6 }, seen)
   end)
 
+  it("refuses to resume a coroutine in which another task waits #concurrency", function()
+    local co = coroutine.create(function()
+      mp.sleep(0.005)
+      return "value"
+    end)
+    local first = mp.RunnableLambda(function() return select(2, coroutine.resume(co)) end):start(1)
+    local second = mp.RunnableLambda(function()
+      local ok, message = coroutine.resume(co)
+      return { ok = ok, message = message, status = coroutine.status(co) }
+    end):start(1)
+    assert.same({ ok = false, message = "cannot resume non-suspended coroutine", status = "normal" },
+      (second:wait()))
+    assert.equal("value", (first:wait()))
+    assert.equal("dead", coroutine.status(co))
+  end)
+
   it("waits inside a coroutine inside a sort", function()
     local list = { 2, 1 }
     table.sort(list, function(a, b)
