@@ -87,6 +87,7 @@ end
 ---@field body string?  the whole answer, where the server sent no stream
 ---@field id integer
 ---@field node moonpipe.Node  its place in the tree
+---@field on_end fun()?       called when the transfer has ended; may not wait
 local Reader = {}
 local reader_mt = { __name = "moonpipe.HttpReader", __index = Reader }
 
@@ -97,10 +98,13 @@ end
 -- What the loop calls for each event of the job.
 local function on_event(self, inbox)
   return function(kind, cargo, error_kind, head)
-    if kind ~= jobs.CHUNK then
+    if kind == jobs.CHUNK then
+      self.begun = true
+    else
       self.ended, self.kind, self.cargo, self.error_kind = true, kind, cargo, error_kind
       if kind == jobs.DONE and cargo then self.body = cargo end
       tree.finished(self.node)
+      if self.on_end then self.on_end() end
     end
     head = head or not self.status and inbox:head()
     if head and not self.status then learn_head(self, head) end
@@ -143,7 +147,8 @@ function http.open(plan, body, total_at, framing)
     raise_end(self)
     errors.raise("protocol", "the answer has no status")
   end
-  if self.ended then jobs.check(self.kind, self.cargo, self.error_kind) end
+  -- where records came before it, reading them comes to the failure in time
+  if self.ended and not self.begun then raise_end(self) end
   return self
 end
 
