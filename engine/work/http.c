@@ -154,6 +154,9 @@ static void set_plan_options(mp_HttpJob *self)
                       (long)((spec->connect_us + 999) / 1000));
     /* a compressed stream would come late, in blocks */
     curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, whole ? "" : NULL);
+    /* wait for a connection that may be shared; without TLS none may, and the
+     * second call would wait for the first one's answer */
+    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, self->plan->tls ? 1L : 0L);
     curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, mp_http_on_body);
     curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, mp_http_on_header);
 }

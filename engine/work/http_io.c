@@ -207,7 +207,6 @@ static void set_shared_options(CURL *easy)
     curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl->easy_setopt(easy, CURLOPT_SHARE, pool->share);
     curl->easy_setopt(easy, CURLOPT_USERAGENT, "moonpipe/" MOONPIPE_VERSION);
