@@ -199,9 +199,11 @@ static bool is_known(const mp_PipeEntry *entry)
 static bool check_keys(mp_Parse *p, const mp_PipeSite *site)
 {
     uint32_t size = 4, *slots;
-    const mp_PipeEntry *entries = p->pipe->entries + site->first;
+    const mp_PipeEntry *entries;
     bool ok = true;
 
+    if (site->count == 0) return true; /* there may be no entries at all */
+    entries = p->pipe->entries + site->first;
     while (size < site->count * 2)
         size *= 2;
     slots = mp_alloc_zero(size, sizeof *slots);
