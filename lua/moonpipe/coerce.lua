@@ -21,17 +21,21 @@ function coerce.origin(map)
   return origins[map]
 end
 
+local STRING = "a string is not a step; use mp.const(%q) for a constant or mp.itemgetter(%q) " ..
+  "for a key"
+local ANSWER = "%s is not a step; did you call the step? 'model \"x\"' invokes it"
+
+-- Messages and Documents are what steps give, not steps.
+local function is_answer(value)
+  local mt = getmetatable(value)
+  local name = type(mt) == "table" and mt.__name
+  return type(name) == "string" and (name:find("^moonpipe%.message") or name:find("^moonpipe%.document"))
+end
+
 local function advice(value)
-  if type(value) == "string" then
-    return ("a string is not a step; use mp.const(%q) for a constant or mp.itemgetter(%q) for a key")
-      :format(value, value)
-  end
-  if type(value) == "nil" then return "nil is not a step; is the name written right?" end
-  local name = type(value) == "table" and (getmetatable(value) or {}).__name
-  if type(name) == "string" and (name:find("message", 1, true) or name:find("document", 1, true)) then
-    return ("%s is not a step; did you call the step? 'model \"x\"' invokes it"):format(
-      errors.shape(value))
-  end
+  if type(value) == "string" then return STRING:format(value, value) end
+  if value == nil then return "nil is not a step; is the name written right?" end
+  if is_answer(value) then return ANSWER:format(errors.shape(value)) end
   return ("%s is not a step; use mp.const(value) for a constant"):format(errors.shape(value))
 end
 

@@ -100,7 +100,7 @@ describe("batch_as_completed", function()
       if not ok then stopped = stopped + 1 end
     end)
     mp.RunnableLambda(function()
-      for _ in step:batch_as_completed { 1, 2, 3 } do break end
+      step:batch_as_completed { 1, 2, 3 }()
     end):start(1):wait(5)
     assert.equal(2, stopped)
   end)

@@ -11,10 +11,15 @@ end
 
 describe("task", function()
   it("is pending, then running, then done", function()
-    local task = sleeper(0.005, "x"):start(1)
+    local go = false
+    local task = mp.RunnableLambda(function()
+      while not go do mp.sleep(0.001) end
+      return "x"
+    end):start(1)
     assert.equal("pending", task:status())
     mp.sleep(0.001)
     assert.equal("running", task:status())
+    go = true
     assert.equal("x", (task:wait()))
     assert.equal("done", task:status())
     assert.equal("task (done)", tostring(task))
