@@ -1,0 +1,38 @@
+local native = require "moonpipe.native"
+
+local repair = native.c.utf8_repair
+local BAD = "\239\191\189" -- U+FFFD
+
+describe("utf8_repair", function()
+  it("leaves good text as it is", function()
+    for _, text in ipairs({ "", "a", "ascii over eight bytes", "aä€\240\159\152\128", ("ä"):rep(100) }) do
+      assert.same({ text, "" }, { repair(text) })
+      assert.same({ text, "" }, { repair(text, true) })
+    end
+  end)
+
+  it("puts U+FFFD for what is bad", function()
+    assert.same({ "a" .. BAD .. "b", "" }, { repair("a\255b") })
+    assert.same({ "12345678" .. BAD .. BAD, "" }, { repair("12345678\128\192") })
+    assert.same({ BAD .. "!", "" }, { repair("\226\130!", true) })
+    assert.same({ "ä" .. BAD .. "ä", "" }, { repair("ä\195ä", true) })
+  end)
+
+  it("puts U+FFFD for a character that is cut", function()
+    assert.same({ "a" .. BAD, "" }, { repair("a\240\159\152") })
+  end)
+
+  it("holds back a character that more may complete", function()
+    assert.same({ "a", "\240\159\152" }, { repair("a\240\159\152", true) })
+    assert.same({ "a" .. BAD, "\195" }, { repair("a\255\195", true) })
+  end)
+
+  it("gives the same for a text cut anywhere", function()
+    local text = "aä€\240\159\152\128 b\255c\226\130 ä"
+    local whole = repair(text)
+    for i = 0, #text do
+      local first, held = repair(text:sub(1, i), true)
+      assert.equal(whole, first .. repair(held .. text:sub(i + 1)), i)
+    end
+  end)
+end)
