@@ -15,12 +15,23 @@ static size_t head_size(const Bytes *in)
     return end ? (size_t)(end - in->at) + 4 : 0;
 }
 
+/* What a client sends to a proxy names the host too; it does not matter here.
+ */
+static void drop_authority(Span *target)
+{
+    if (!span_has_prefix(*target, "http://")) return;
+    target->at += 7, target->len -= 7;
+    span_split(target, '/');
+    target->at--, target->len++;
+}
+
 static bool parse_first_line(Request *request, Span line)
 {
     Span rest = span_trim(line);
 
     request->method = span_split(&rest, ' ');
     request->query = span_split(&rest, ' ');
+    drop_authority(&request->query);
     request->path = span_split(&request->query, '?');
     request->keep_alive = span_is(rest, "HTTP/1.1");
     return request->path.len > 0 && *request->path.at == '/' &&
