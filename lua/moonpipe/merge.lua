@@ -3,6 +3,7 @@
 -- Each stream is pulled by a child task that holds one chunk until the consumer
 -- has taken it, so a slow consumer holds back every branch. A `Tee` gives one
 -- source to several readers; what all have read is garbage.
+local errors = require "moonpipe.error"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
@@ -37,7 +38,8 @@ end
 function Merge:ended(task)
   local branch = self.by_task[task]
   self.running = self.running - 1
-  branch.ended, branch.err = true, task.err
+  branch.err = task.err
+  branch.pull = nil -- or what it has not read of a Tee would stay for ever
   self:announce(branch)
 end
 
@@ -90,7 +92,6 @@ function Merge:stop(reason)
   for _, branch in ipairs(self.branches) do
     local task = branch.task
     if task and task.state ~= "ended" then
-      branch.stopped = true
       tree.cancel(task, tree.cancelled(reason))
       join(task)
     end
@@ -121,7 +122,7 @@ local function advance(self, node)
   local ok, value = pcall(self.source)
   self.busy = false
   if not ok then
-    self.err, node.failed = value, true
+    self.err, node.failed = errors.wrap(value), true
   elseif value == nil then
     node.ended = true
   else

@@ -4,12 +4,14 @@
 -- run, listed and drawn sorted: integers ascending, then strings by bytes.
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
+local interleave = require "moonpipe.interleave"
 local merge = require "moonpipe.merge"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
 local pcall, spawn = pcall, scheduler.spawn
+local locate = interleave.locate
 
 ---@class moonpipe.RunnableParallel: moonpipe.Runnable
 ---@field steps table<string|integer, moonpipe.Runnable>  by key
@@ -17,7 +19,7 @@ local pcall, spawn = pcall, scheduler.spawn
 ---@field list moonpipe.Runnable[]                        in the order of keys
 local RunnableParallel, methods = runnable.class("RunnableParallel")
 
-local parallel = { RunnableParallel = RunnableParallel }
+local parallel = { RunnableParallel = RunnableParallel, finished = interleave.finished }
 
 -- ---- making ------------------------------------------------------------------
 
@@ -104,76 +106,75 @@ local function shallow_copy(input)
 end
 parallel.shallow_copy = shallow_copy
 
-local function locate(self, i, err)
-  err = errors.wrap(err)
-  err.step = err.step or self.list[i]:get_name()
-  return err:at("map." .. tostring(self.keys[i]), self.wheres[i])
-end
-
----@class moonpipe.Group  what the branches of one call of a map share
+---@class moonpipe.Group  the branches of one call of a map, once one waits or fails
+---@field tasks moonpipe.Task[]   by index, of those that did not end at once
+---@field errs table<integer, any>  by index, of those that failed at once
 ---@field pending integer
----@field failed integer?  index of the branch that failed first
+---@field failed integer?         index of the branch that failed first
+---@field begun integer           index of the last branch that was begun
 local Group = {}
 Group.__index = Group
 
+local function new_group()
+  return setmetatable({ tasks = {}, errs = {}, pending = 0, waiter = scheduler.current() }, Group)
+end
+
+local function index_of(self, task)
+  for i, one in pairs(self.tasks) do
+    if one == task then return i end
+  end
+end
+
 function Group:ended(task)
   self.pending = self.pending - 1
-  if task.err ~= nil and not self.failed then self.failed = task end
+  if task.err ~= nil and not self.failed then self.failed = index_of(self, task) end
   if self.failed or self.pending == 0 then scheduler.unpark(self.waiter) end
 end
 
+function Group:add(i, task)
+  task.group = self
+  self.tasks[i] = task
+  self.pending = self.pending + 1
+end
+
+function Group:fail(i, err)
+  self.errs[i] = err
+  self.failed = self.failed or i
+end
+
 -- What became of the others, beside an error.
-local function siblings_of(self, failed, tasks, out)
+local function siblings_of(self, group)
   local siblings = {}
   for i, key in ipairs(self.keys) do
-    local task = tasks[i]
-    if i == failed then
-      siblings[key] = nil
-    elseif not task then
-      siblings[key] = out[key] ~= nil and "done" or "not started"
-    elseif task.err == nil then
-      siblings[key] = "done"
-    else
-      siblings[key] = task.err.kind == "cancelled" and "cancelled" or task.err
+    local task = group.tasks[i]
+    if i > group.begun then
+      siblings[key] = "not started"
+    elseif i ~= group.failed then
+      siblings[key] = interleave.fate(group.errs[i] or task and task.err)
     end
   end
   return siblings
 end
 
-local function cancel_rest(self, failed, tasks, group)
+-- Ends a map that has failed: cancels what runs, joins, raises.
+local function fail(self, group)
+  local failed = group.failed
   local reason = ("map key '%s' failed"):format(tostring(self.keys[failed]))
-  for i = 1, self.count do
-    local task = tasks[i]
-    if task and task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
+  for _, task in pairs(group.tasks) do
+    if task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
   end
-  while group and group.pending > 0 do scheduler.park_raw() end
-end
-
--- Ends a map of which branch [failed] has failed: cancels, joins, raises.
-local function fail(self, failed, err, tasks, group, out)
-  cancel_rest(self, failed, tasks, group)
-  err = errors.wrap(err)
-  err.siblings = err.siblings or self.count > 1 and siblings_of(self, failed, tasks, out) or nil
+  while group.pending > 0 do scheduler.park_raw() end
+  local err = errors.wrap(group.errs[failed] or group.tasks[failed].err)
+  err.siblings = err.siblings or self.count > 1 and siblings_of(self, group) or nil
   error(locate(self, failed, err), 0)
 end
 
-local function index_of(self, tasks, task)
-  for i = 1, self.count do
-    if tasks[i] == task then return i end
-  end
-end
-
 -- Waits for the branches that did not end at once and gathers their values.
-local function gather(self, tasks, group, out, mode)
+local function gather(self, group, out, mode)
   while group.pending > 0 and not (group.failed and mode == "cancel") do scheduler.park() end
-  if group.failed and mode ~= "collect" then
-    fail(self, index_of(self, tasks, group.failed), group.failed.err, tasks, group, out)
-  end
-  for i = 1, self.count do
-    local task = tasks[i]
-    if task then
-      out[self.keys[i]] = task.err ~= nil and locate(self, i, task.err) or task.value
-    end
+  if group.failed and mode ~= "collect" then fail(self, group) end
+  for i, task in pairs(group.tasks) do
+    out[self.keys[i]] = task.err ~= nil and locate(self, i, task.err) or task.value
   end
 end
 
@@ -188,123 +189,52 @@ local function begin(self, i, input, ctx)
   return true, task.value
 end
 
-local function join_group(group, task)
-  group = group or setmetatable({ pending = 0, waiter = scheduler.current() }, Group)
-  task.group = group
-  group.pending = group.pending + 1
-  return group
-end
-
 function methods:_invoke(input, ctx)
-  local keys, out, mode = self.keys, {}, ctx.on_error
-  local tasks, group, late = nil, nil, nil
+  local keys, out, mode, group = self.keys, {}, ctx.on_error, nil
   for i = 1, self.count do
     local ok, value = begin(self, i, input, ctx)
     if ok then
       out[keys[i]] = value
-    elseif ok == nil then
-      tasks = tasks or {}
-      tasks[i] = value
-      group = join_group(group, value)
-    elseif mode == "cancel" then
-      fail(self, i, value, tasks or {}, group, out)
-    elseif mode == "collect" then
+    elseif ok == false and mode == "collect" then
       out[keys[i]] = locate(self, i, value)
     else
-      late = late or { i, value }
+      group = group or new_group()
+      if ok == nil then group:add(i, value) else group:fail(i, value) end
+    end
+    if group then
+      group.begun = i
+      if group.failed and mode == "cancel" then break end
     end
   end
-  if group then gather(self, tasks, group, out, late and "wait" or mode) end
-  if late then fail(self, late[1], late[2], tasks or {}, group, out) end
-  if self.array then out.n = out.n or self.array end
+  if group then gather(self, group, out, mode) end
+  if self.array then out.n = self.array end
   return out
 end
 
 -- ---- stream ------------------------------------------------------------------
 
-local finished = setmetatable({}, { __mode = "k" })
-
----The key whose branch ended with this chunk of a map's stream, or nil.
----@param chunk any
----@return string|integer?
-function parallel.finished(chunk)
-  if type(chunk) ~= "table" then return nil end
-  return finished[chunk]
-end
-
-local function end_mark(key)
-  local mark = {}
-  finished[mark] = key
-  return mark
-end
-
--- The chunks of an array carry `n`: they merge by slot, not one behind another.
-local function chunk_of(self, branch, value)
-  return { [branch.key] = value, n = self.array or nil }
-end
-
--- What the consumer gets when [branch] has ended.
-local function ended_chunk(self, branch, state, ctx)
-  local err = branch.err
-  if err == nil then return end_mark(branch.key) end
-  if state.tee and err == state.tee.err then error(err, 0) end
-  if ctx.on_error == "collect" then
-    state.marks[#state.marks + 1] = end_mark(branch.key)
-    return chunk_of(self, branch, locate(self, branch.index, err))
-  end
-  if ctx.on_error == "wait" then
-    state.failed = state.failed or locate(self, branch.index, err)
-    return end_mark(branch.key)
-  end
-  state.merge:stop(("map key '%s' failed"):format(tostring(branch.key)))
-  error(locate(self, branch.index, err), 0)
-end
-
-local function interleave(self, branches, ctx, tee)
-  local state = { marks = {}, tee = tee }
-  local take
-  take, state.merge = merge.streams(branches, ctx)
-  return function()
-    local mark = table.remove(state.marks)
-    if mark then return mark end
-    local value, branch = take()
-    if value ~= nil then return chunk_of(self, branch, value) end
-    if branch then return ended_chunk(self, branch, state, ctx) end
-    if state.failed then error(state.failed, 0) end
-  end
-end
-
-local function branches_of(self, open)
-  local branches = {}
-  for i, key in ipairs(self.keys) do
-    branches[i] = { key = key, index = i, pull = open(i, self.list[i]) }
-  end
-  return branches
-end
-
--- Opens the stream inside of its branch's task, so that no branch waits for
--- another's beginning.
-local function lazily(open)
-  local inner
-  return function()
-    inner = inner or open()
-    return inner()
-  end
-end
-
 function methods:_stream(input, ctx)
-  return interleave(self, branches_of(self, function(i, step)
-    local given = self.copies and self.copies[i] and shallow_copy(input) or input
-    return lazily(function() return step:_stream(given, ctx) end)
-  end), ctx)
+  local copies = self.copies
+  return interleave.stream(self, function(i, step)
+    return step:_stream(copies and copies[i] and shallow_copy(input) or input, ctx)
+  end, ctx)
+end
+
+local function copying(reader)
+  return function() return shallow_copy(reader()) end
 end
 
 function methods:_transform(source, ctx)
-  local tee = merge.tee(source)
-  return interleave(self, branches_of(self, function(_, step)
-    local reader = tee:reader()
-    return lazily(function() return step:_transform(reader, ctx) end)
-  end), ctx, tee)
+  local copies, tee = self.copies, merge.tee(source)
+  local readers = {}
+  for i = 1, self.count do
+    readers[i] = copies and copies[i] and copying(tee:reader()) or tee:reader()
+  end
+  return interleave.stream(self, function(i, step)
+    local reader = readers[i]
+    readers[i] = nil -- the branch alone holds it, and lets go at its end
+    return step:_transform(reader, ctx)
+  end, ctx, tee)
 end
 
 -- ---- what others ask -----------------------------------------------------------

@@ -134,8 +134,13 @@ function methods:_transform(source, ctx)
   return chained(self, self.steps[1]:_transform(watched, ctx), ctx, blame)
 end
 
+-- A passthrough hands on the very table that it got.
 function methods:_begins_with_user_code()
-  return self.steps[1]:_begins_with_user_code()
+  for _, step in ipairs(self.steps) do
+    if step:_begins_with_user_code() then return true end
+    if step.class_name ~= "RunnablePassthrough" then return false end
+  end
+  return false
 end
 
 function methods:_check_keys(keys)

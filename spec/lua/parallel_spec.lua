@@ -89,6 +89,22 @@ describe("parallel", function()
     assert.equal("kept", input.x)
   end)
 
+  it("copies for user code behind a passthrough", function()
+    local out = mp.RunnableParallel({
+      a = mp.pipe(mp.RunnablePassthrough(), function(t) t.x = "changed" end),
+      b = function(t) return t.x end,
+    }):invoke({ x = "kept" })
+    assert.equal("kept", out.b)
+  end)
+
+  it("copies the chunks of a stream too", function()
+    local chain = mp.pipe(mp.const({ x = "kept" }), {
+      a = function(t) t.x = "changed" end,
+      b = function(t) return t.x end,
+    })
+    assert.equal("kept", chain:stream(1):collect().b)
+  end)
+
   it("shares the input where only one branch is user code", function()
     local input = { x = 1 }
     local out = mp.RunnableParallel({ a = function(t) return t end, b = mp.const(1) }):invoke(input)
@@ -148,6 +164,33 @@ describe("parallel on_error", function()
     local _, err = map:try_invoke(1, { on_error = "wait" })
     assert.equal("no", err.message)
     assert.is_true(ran)
+  end)
+
+  it("'wait' raises what failed first in time, with the others beside it", function()
+    local map = mp.RunnableParallel {
+      a = function() error("at once", 0) end,
+      b = failing(0.001, "later"),
+      c = function() error("at once too", 0) end,
+      d = function() end,
+    }
+    local _, err = map:try_invoke(1, { on_error = "wait" })
+    assert.equal("at once", err.message)
+    assert.equal("later", err.siblings.b.message)
+    assert.equal("at once too", err.siblings.c.message)
+    assert.equal("done", err.siblings.d)
+  end)
+
+  it("begins nothing after a branch that failed while another pumped", function()
+    local begun = false
+    local map = mp.RunnableParallel {
+      a = failing(0.001, "boom"),
+      b = function() ("x"):gsub(".", function() mp.sleep(0.02) end) end,
+      c = function() begun = true end,
+    }
+    local _, err = map:try_invoke(1)
+    assert.equal("boom", err.message)
+    assert.same({ b = "done", c = "not started" }, err.siblings)
+    assert.is_false(begun)
   end)
 
   it("'collect' leaves an error as the branch's value", function()
@@ -226,6 +269,38 @@ describe("parallel stream", function()
     assert.is_false(ok)
     assert.matches("^map.a > step 2 of 2", err.path)
     assert.is_true(stopped)
+  end)
+
+  it("tells what became of the others", function()
+    local map = mp.RunnableParallel {
+      a = mp.pipe(letters("1", 0.005), function() error("boom", 0) end),
+      b = letters("1", 60),
+      c = letters "",
+    }
+    local ok, err = pcall(read, map:stream(1))
+    assert.is_false(ok)
+    assert.same({ b = "cancelled", c = "done" }, err.siblings)
+  end)
+
+  it("raises the failure of its source as it is", function()
+    local stream = mp.RunnableParallel({ a = mp.RunnablePassthrough(), b = mp.RunnablePassthrough() })
+      :transform(function() error("source", 0) end, { on_error = "collect" })
+    local err = helper.raises("source", stream)
+    assert.is_nil(err.path)
+  end)
+
+  it("lets go of what a branch that has ended did not read", function()
+    local first = mp.RunnableGenerator(function(chunks) chunks() end)
+    local source = mp.RunnableGenerator(function(_, emit)
+      for i = 1, 200 do emit(("x"):rep(100000) .. i) end
+    end)
+    local most = 0
+    for _ in mp.pipe(source, { a = first, b = mp.RunnablePassthrough() }):stream(1) do
+      collectgarbage()
+      most = math.max(most, collectgarbage("count"))
+    end
+    collectgarbage()
+    assert.is_true(most - collectgarbage("count") < 5000) -- of 20,000 KiB
   end)
 
   it("'wait' raises after the others have ended", function()

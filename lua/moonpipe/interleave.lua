@@ -1,0 +1,106 @@
+--- The stream of a map: the chunks of its branches as they come.
+--
+-- A chunk has exactly one key of data; the end of a branch is an empty table, for
+-- which `finished` gives the key.
+local errors = require "moonpipe.error"
+local merge = require "moonpipe.merge"
+
+local interleave = {}
+
+local finished = setmetatable({}, { __mode = "k" })
+
+---The key whose branch ended with this chunk of a map's stream, or nil.
+---@param chunk any
+---@return string|integer?
+function interleave.finished(chunk)
+  if type(chunk) ~= "table" then return nil end
+  return finished[chunk]
+end
+
+local function end_mark(key)
+  local mark = {}
+  finished[mark] = key
+  return mark
+end
+
+---The error of branch [i], which knows then where it happened.
+---@param map moonpipe.RunnableParallel
+---@return moonpipe.Error
+function interleave.locate(map, i, err)
+  err = errors.wrap(err)
+  err.step = err.step or map.list[i]:get_name()
+  return err:at("map." .. tostring(map.keys[i]), map.wheres[i])
+end
+
+---What became of a branch, in the error of another.
+---@param err moonpipe.Error?
+function interleave.fate(err)
+  if err == nil then return "done" end
+  return err.kind == "cancelled" and "cancelled" or err
+end
+
+-- The chunks of an array carry `n`: they merge by slot, not one behind another.
+local function chunk_of(map, branch, value)
+  return { [branch.key] = value, n = map.array or nil }
+end
+
+-- The error that the map raises, once all branches have ended.
+local function failure(self, branch)
+  local siblings = {}
+  for _, other in ipairs(self.branches) do
+    if other ~= branch then siblings[other.key] = interleave.fate(other.err) end
+  end
+  local err = errors.wrap(branch.err)
+  err.siblings = err.siblings or next(siblings) ~= nil and siblings or nil
+  return interleave.locate(self.map, branch.index, err)
+end
+
+-- What the consumer gets when [branch] has ended.
+local function ended_chunk(self, branch)
+  local err, mode = branch.err, self.mode
+  if err == nil then return end_mark(branch.key) end
+  if self.tee and err == self.tee.err then error(err, 0) end
+  if mode == "collect" then
+    self.mark = end_mark(branch.key)
+    return chunk_of(self.map, branch, interleave.locate(self.map, branch.index, err))
+  end
+  self.failed = self.failed or branch
+  if mode == "wait" then return end_mark(branch.key) end
+  self.merge:stop(("map key '%s' failed"):format(tostring(branch.key)))
+  error(failure(self, branch), 0)
+end
+
+-- Opens the stream inside of its branch's task, so that no branch waits for
+-- another's beginning.
+local function lazily(open, i, step)
+  local inner
+  return function()
+    inner = inner or open(i, step)
+    return inner()
+  end
+end
+
+---The stream of [map] whose branch i is open(i, step).
+---@param map moonpipe.RunnableParallel
+---@param open fun(i: integer, step: moonpipe.Runnable): fun(): any
+---@param tee moonpipe.Tee?  what the branches read: its failure is none of theirs
+---@return fun(): table?
+function interleave.stream(map, open, ctx, tee)
+  local self = { map = map, branches = {}, mode = ctx.on_error, tee = tee }
+  for i, key in ipairs(map.keys) do
+    self.branches[i] = { key = key, index = i, pull = lazily(open, i, map.list[i]) }
+  end
+  local take
+  take, self.merge = merge.streams(self.branches, ctx)
+  return function()
+    local mark = self.mark
+    self.mark = nil
+    if mark then return mark end
+    local value, branch = take()
+    if value ~= nil then return chunk_of(map, branch, value) end
+    if branch then return ended_chunk(self, branch) end
+    if self.failed then error(failure(self, self.failed), 0) end
+  end
+end
+
+return interleave
