@@ -19,13 +19,21 @@ Batch.__index = Batch
 function Batch:note(task)
   self.count_ended = self.count_ended + 1
   self.order[self.count_ended] = task
-  if self.on_progress then self.on_progress(self.count_ended, self.n) end
   if task.err ~= nil and not self.failed then self.failed = task end
 end
 
 function Batch:ended(task)
   self:note(task)
   if self.waiter then scheduler.unpark(self.waiter) end
+end
+
+-- Tells how far the batch is: in the caller's task, where on_progress may wait
+-- or raise.
+function Batch:report()
+  while self.on_progress and self.reported < self.count_ended do
+    self.reported = self.reported + 1
+    self.on_progress(self.reported, self.n)
+  end
 end
 
 local function run_item(step, input, ctx)
@@ -65,6 +73,7 @@ local function prepare(inputs, config)
     order = {},
     index = {},
     count_ended = 0,
+    reported = 0,
     on_progress = first.on_progress,
     return_exceptions = first.return_exceptions,
   }, Batch)
@@ -72,10 +81,11 @@ end
 
 local function start_item(self, step, i)
   local config = config_of(self.config, i)
-  local ctx = context.derive(self.ctx, config)
-  local fn = run_item
+  local ctx, fn = self.ctx, run_item
   if config and config.timeout then
     fn = function(item, input) return item:invoke(input, config) end
+  else
+    ctx = context.derive(ctx, config)
   end
   local task = scheduler.spawn(ctx, nil, fn, step, self.inputs[i], ctx)
   self.tasks[i], self.index[task] = task, i
@@ -87,6 +97,7 @@ local function begin(self, step, stop_early)
   for i = 1, self.n do
     if stop_early and self.failed then return end
     start_item(self, step, i)
+    self:report()
   end
 end
 
@@ -111,17 +122,22 @@ local function values(self)
   return out
 end
 
-local function run(step, inputs, config)
-  local self = prepare(inputs, config)
+-- Until all have ended, or one has failed.
+local function wait(self, step)
   begin(self, step, not self.return_exceptions)
   while self.count_ended < self.n and (self.return_exceptions or not self.failed) do
     scheduler.park()
+    self:report()
   end
-  if self.failed and not self.return_exceptions then
-    stop(self, "another item of the batch failed")
-    error(located(self, self.failed), 0)
-  end
-  return values(self)
+  if self.failed and not self.return_exceptions then error(located(self, self.failed), 0) end
+end
+
+local function run(step, inputs, config)
+  local self = prepare(inputs, config)
+  local ok, err = pcall(wait, self, step)
+  if ok then return values(self) end
+  stop(self, "another item of the batch failed")
+  error(err, 0)
 end
 
 ---@async
@@ -146,6 +162,7 @@ end
 local function next_record(self)
   self.waiter = scheduler.current()
   while self.given >= self.count_ended do scheduler.park() end
+  self:report()
   self.given = self.given + 1
   local task = self.order[self.given]
   return task and record_of(self, task)

@@ -75,6 +75,27 @@ describe("batch", function()
     assert.same({ "1/2", "2/2" }, seen)
   end)
 
+  it("tells its progress in the task that asked, which may wait #concurrency", function()
+    local seen = {}
+    worker():batch({ 2, 1, 3 }, { on_progress = function(done)
+      mp.sleep(0.001)
+      seen[#seen + 1] = done
+    end })
+    assert.same({ 1, 2, 3 }, seen)
+  end)
+
+  it("ends where telling its progress fails", function()
+    local step = worker()
+    helper.raises("no more", step.batch, step, { 1, 60000 }, {
+      on_progress = function() error("no more", 0) end,
+    })
+  end)
+
+  it("gives a config once, with a timeout too", function()
+    local step = mp.RunnableLambda(function(_, config) return #config.callbacks end)
+    assert.same({ 1, n = 1 }, step:batch({ 1 }, { callbacks = { {} }, timeout = 10 }))
+  end)
+
   it("refuses inputs that are no list", function()
     local step = worker()
     helper.raises("batch takes a list of inputs, got a string", step.batch, step, "abc")
