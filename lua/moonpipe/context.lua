@@ -138,7 +138,7 @@ end
 ---@return moonpipe.Context
 function context.derive(parent, config)
   if config == nil then return parent end
-  if getmetatable(config) == mt then return config end
+  if getmetatable(config) == mt then return config.outer or config end
   return setmetatable({
     tags = union(parent.tags, config.tags),
     metadata = merged(parent.metadata, config.metadata),
@@ -152,6 +152,12 @@ function context.derive(parent, config)
     run_name = config.run_name,
     run_id = config.run_id,
   }, mt)
+end
+
+---Whether [config] is the context that a function was given.
+---@return boolean
+function context.is(config)
+  return getmetatable(config) == mt
 end
 
 ---The context in which the step of a binding runs.

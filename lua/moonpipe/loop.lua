@@ -98,11 +98,18 @@ function Task:wake()
   if self.job then jobs.cancel(self.job) else unpark(self) end
 end
 
--- The result of a cancelled task is dropped; where a deadline went by, what
--- arrived in time counts.
-local function finish(task, ok, value)
+---The error in whose favour the result of [task] is dropped, as it is cancelled.
+---Where a deadline went by, what arrived in time counts.
+---@return moonpipe.Error?
+local function dropped(task)
   local cancelled = task.cancelled
-  if ok and cancelled and cancelled.kind == "cancelled" then ok, value = false, own(cancelled) end
+  return cancelled and cancelled.kind == "cancelled" and own(cancelled) or nil
+end
+loop.dropped = dropped
+
+local function finish(task, ok, value)
+  local err = ok and task.cancelled and dropped(task)
+  if err then ok, value = false, err end
   if ok then task.value = value else task.err = errors.wrap(value) end
   task.state = "ended"
   live = live - 1
@@ -268,7 +275,7 @@ end
 
 -- ---- making tasks ------------------------------------------------------------
 
-local function new_task(parent, ctx, group, fn, a, b, x)
+local function new_task(parent, ctx, group, fn, a, b, x, loose)
   local co = take_thread(worker)
   live = live + 1
   return setmetatable({
@@ -281,6 +288,7 @@ local function new_task(parent, ctx, group, fn, a, b, x)
     b = b,
     c = x,
     co = co,
+    loose = loose,
     cancelled = parent and parent.cancelled,
     state = "pending",
   }, task_mt)
@@ -294,8 +302,7 @@ function loop.spawn(ctx, group, fn, a, b, x, on_wait)
   if parent.level >= LEVEL_MAX then
     errors.raise("limit", ("steps are nested %d deep: an endless recursion?"):format(LEVEL_MAX))
   end
-  local task = new_task(parent, ctx, group, fn, a, b, x)
-  task.loose = on_wait or true
+  local task = new_task(parent, ctx, group, fn, a, b, x, on_wait or true)
   if depth < DEPTH_MAX then
     resume(task)
   else

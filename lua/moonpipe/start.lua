@@ -30,6 +30,8 @@ end
 -- a function: it has the name that everybody expects of either.
 local function split(options)
   local config, callbacks = {}, {}
+  if context.is(options) then return options, callbacks end
+  errors.options(options, OPTIONS, "start")
   for key, value in pairs(options or {}) do config[key] = value end
   for _, name in ipairs(CALLBACKS) do
     local fn = config[name]
@@ -39,11 +41,22 @@ local function split(options)
       errors.usage(("%s takes a function, got %s"):format(name, errors.shape(fn)))
     end
   end
-  return config, callbacks
+  return context.check(config), callbacks
+end
+
+-- What was cancelled before it began does not begin; what was cancelled later has
+-- no result.
+local function run(step, input, plan)
+  local task = scheduler.current()
+  scheduler.raise_if_cancelled(task)
+  local value = runnable.run_with(plan.fn, step, input, plan.config)
+  local err = scheduler.dropped(task)
+  if err then error(err, 0) end
+  return value
 end
 
 local function body(step, input, plan)
-  local ok, value = xpcall(runnable.run_with, errors.handler, plan.fn, step, input, plan.config)
+  local ok, value = xpcall(run, errors.handler, step, input, plan)
   local callbacks = plan.callbacks
   if not ok then
     if callbacks.on_error then callbacks.on_error(value) end
@@ -58,9 +71,7 @@ end
 ---@param options table?  a config, and on_token(chunk), on_done(value), on_error(err)
 ---@return moonpipe.Task
 function start.start(step, input, options)
-  errors.options(options, OPTIONS, "start")
   local config, callbacks = split(options)
-  context.check(config)
   local fn = callbacks.on_token and told(callbacks.on_token) or invoke
   local plan = { fn = fn, config = config, callbacks = callbacks }
   return scheduler.start(context.current(), body, step, input, plan)

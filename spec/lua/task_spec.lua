@@ -173,6 +173,36 @@ describe("task", function()
       { on_tokn = print })
   end)
 
+  it("takes the config that a function was given", function()
+    local inner = mp.RunnableLambda(function(_, config) return config.tags end)
+    local outer = mp.RunnableLambda(function(x, config) return (inner:start(x, config):wait()) end)
+    assert.same({ "a" }, outer:invoke(1, { tags = { "a" }, timeout = 10 }))
+  end)
+
+  it("does not begin what was cancelled before, and tells so", function()
+    local ran, told = false, nil
+    local task = mp.RunnableLambda(function() ran = true end):start(1, {
+      on_error = function(err) told = err.kind end,
+    })
+    task:cancel()
+    task:wait()
+    assert.is_false(ran)
+    assert.equal("cancelled", told)
+  end)
+
+  it("tells no result of what was cancelled while it ran", function()
+    local seen, task = {}, nil
+    task = mp.RunnableLambda(function()
+      task:cancel()
+      return "late"
+    end):start(1, {
+      on_done = function() seen[#seen + 1] = "done" end,
+      on_error = function(err) seen[#seen + 1] = err.kind end,
+    })
+    task:wait()
+    assert.same({ "cancelled" }, seen)
+  end)
+
   it("fails when a callback of its own raises", function()
     local _, err = sleeper(0):start(1, { on_done = function() error("oops", 0) end }):wait()
     assert.equal("oops", err.message)
