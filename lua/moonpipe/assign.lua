@@ -27,7 +27,8 @@ end
 function methods:_invoke(input, ctx)
   check(self, input)
   local added = self.mapper:_invoke(input, ctx)
-  local out = parallel.shallow_copy(input)
+  local out = {}
+  for key, value in pairs(input) do out[key] = value end
   for key, value in pairs(added) do out[key] = value end
   return out
 end

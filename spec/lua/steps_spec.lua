@@ -235,6 +235,13 @@ describe("assign", function()
     assert.matches("got a HumanMessage", err.message)
   end)
 
+  it("never writes to its input", function()
+    local input = setmetatable({ a = 1 }, {})
+    local out = mp.RunnablePassthrough.assign({ b = mp.const(2) }):invoke(input)
+    assert.same({ a = 1 }, input)
+    assert.same({ a = 1, b = 2 }, out)
+  end)
+
   it("refuses a map that is no table", function()
     helper.raises("assign takes a table of steps, got a function", mp.RunnablePassthrough.assign, print)
   end)
@@ -337,6 +344,12 @@ describe("binding", function()
     helper.raises("nothing in RunnablePassthrough takes bound arguments, " ..
       "so a table with keys {a} would be lost",
       mp.RunnablePassthrough().bind, mp.RunnablePassthrough(), { a = 1 })
+  end)
+
+  it("does not leak arguments by the config that a function hands on", function()
+    local inner = mp.RunnableLambda(function(_, config) return config.kwargs == nil end)
+    local outer = mp.RunnableLambda(function(x, config) return inner:invoke(x, config) end)
+    assert.is_true(outer:bind({ a = 1 }):invoke(0))
   end)
 
   it("does not leak arguments into chains that a function runs", function()
