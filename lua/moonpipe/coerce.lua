@@ -29,7 +29,8 @@ local ANSWER = "%s is not a step; did you call the step? 'model \"x\"' invokes i
 local function is_answer(value)
   local mt = getmetatable(value)
   local name = type(mt) == "table" and mt.__name
-  return type(name) == "string" and (name:find("^moonpipe%.message") or name:find("^moonpipe%.document"))
+  local kind = type(name) == "string" and name:match("^moonpipe%.(%l+)%.")
+  return kind == "message" or kind == "document"
 end
 
 local function advice(value)
