@@ -36,6 +36,8 @@ int mp_bind_open(lua_State *L)
     mp_bind_http(L);
     mp_bind_json(L);
     mp_bind_load(L);
+    mp_bind_floats(L);
+    mp_bind_embed(L);
     return 1;
 }
 

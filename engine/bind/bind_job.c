@@ -7,6 +7,7 @@
  */
 #include "bind.h"
 
+#include "bind_floats.h"
 #include "bind_inbox.h"
 #include "clock.h"
 #include "engine.h"
@@ -79,6 +80,14 @@ static void push_buf(lua_State *L, const mp_Buf *buf)
         lua_pushnil(L);
 }
 
+static void push_cargo(lua_State *L, mp_Event *event)
+{
+    if (event->floats.data)
+        mp_bind_push_floats(L, &event->floats);
+    else
+        push_buf(L, &event->bytes);
+}
+
 /* Frees the event that the box in upvalue 2 holds: pushing a long string may
  * raise, and then the next call frees it. */
 static void free_boxed(mp_Event **box)
@@ -97,14 +106,14 @@ static int push_terminal(lua_State *L, mp_Event *event)
         lua_pushstring(L, event->job->err.message);
         lua_pushstring(L, mp_err_name(event->job->err.kind));
     } else {
-        push_buf(L, &event->bytes);
+        push_cargo(L, event);
         lua_pushnil(L);
     }
     push_buf(L, &event->head);
     return 5;
 }
 
-/* next_event() -> nil | id, kind, bytes or message, kind of error, head
+/* next_event() -> nil | id, kind, bytes, Floats or message, kind of error, head
  * kind: 0 chunk, 1 done, 2 failed, 3 cancelled. Of chunks only the first that
  * its reader has not seen is told: the inbox has them. */
 static int f_next_event(lua_State *L)

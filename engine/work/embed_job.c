@@ -5,6 +5,8 @@
 #include "clock.h"
 #include "cpu.h"
 
+#include <stdio.h>
+
 /* Bytes between two looks at the clock: a quarter of a millisecond. */
 #define PIECE ((size_t)64 << 10)
 
@@ -15,29 +17,36 @@ typedef struct EmbedJob {
     size_t at;
 } EmbedJob;
 
-static void write_count(mp_Buf *out, const char *name, int64_t count)
+/* Appends a member at [at]; returns where the next one goes. */
+static int write_count(char *out, int at, const char *name, int64_t count)
 {
-    if (count < 0) return;
-    if (out->len > 1) mp_buf_char(out, ',');
-    mp_buf_printf(out, "\"%s\":%lld", name, (long long)count);
+    if (count < 0) return at;
+    return at + snprintf(out + at, (size_t)(MP_EMBED_USAGE_SIZE - at),
+                         "%s\"%s\":%lld", at > 1 ? "," : "", name,
+                         (long long)count);
 }
 
-mp_Status mp_embed_write_usage(mp_Buf *out, const mp_Usage *usage)
+void mp_embed_write_usage(const mp_Usage *usage, char out[MP_EMBED_USAGE_SIZE])
 {
-    mp_buf_char(out, '{');
-    write_count(out, "prompt_tokens", usage->prompt_tokens);
-    write_count(out, "total_tokens", usage->total_tokens);
-    return mp_buf_char(out, '}');
+    int at = 1;
+
+    out[0] = '{';
+    at = write_count(out, at, "prompt_tokens", usage->prompt_tokens);
+    at = write_count(out, at, "total_tokens", usage->total_tokens);
+    out[at] = '}';
+    out[at + 1] = '\0';
 }
 
 static mp_CpuStep finish(EmbedJob *self)
 {
     mp_Event *end = &self->cpu.job.end;
     mp_Error *err = &self->cpu.job.err;
+    char usage[MP_EMBED_USAGE_SIZE];
 
     if (mp_embed_finish(&self->embed, &end->floats, err) != MP_OK)
         return MP_CPU_FAILED;
-    mp_embed_write_usage(&end->head, &self->embed.usage);
+    mp_embed_write_usage(&self->embed.usage, usage);
+    mp_buf_text(&end->head, usage);
     return mp_buf_check(&end->head, err) == MP_OK ? MP_CPU_DONE : MP_CPU_FAILED;
 }
 

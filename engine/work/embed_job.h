@@ -10,8 +10,11 @@
  * and in `head` the usage as text. NULL without memory; then [body] stays. */
 mp_Job *mp_embed_job(mp_Buf *body, size_t expected);
 
-/* Appends a JSON object with those of prompt_tokens and total_tokens that were
+/* Enough for mp_embed_write_usage, with a NUL. */
+#define MP_EMBED_USAGE_SIZE 96
+
+/* Writes a JSON object with those of prompt_tokens and total_tokens that were
  * said. */
-mp_Status mp_embed_write_usage(mp_Buf *out, const mp_Usage *usage);
+void mp_embed_write_usage(const mp_Usage *usage, char out[MP_EMBED_USAGE_SIZE]);
 
 #endif
