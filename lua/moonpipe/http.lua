@@ -171,6 +171,25 @@ function Reader:drain()
   self.inbox:window(DRAIN_MAX)
 end
 
+local function read_over(self)
+  while not self.ended do
+    wait_for_event(self)
+    while self.inbox:read() do end -- what its sender no longer counts
+  end
+end
+
+---Lets the transfer end by itself, for at most [seconds]: then its connection can
+---serve another call. What still comes is dropped, a failure too.
+---@async
+---@param seconds number
+function Reader:finish(seconds)
+  if self.ended then return end
+  local timer = jobs.timer(seconds, function() self:close() end)
+  local ok, err = pcall(read_over, self)
+  jobs.forget(timer)
+  if not ok then error(err, 0) end
+end
+
 ---Ends the transfer. Idempotent.
 function Reader:close()
   if not self.ended then jobs.cancel(self.id) end

@@ -25,6 +25,7 @@ local MODULES = {
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
   ["models.extractive"] = "ExtractiveChatModel",
   ["models.fake"] = "FakeListChatModel GenericFakeChatModel",
+  ["models.openai"] = "ChatOpenAI",
   parallel = "RunnableParallel RunnableMap=RunnableParallel finished",
   parser = "StrOutputParser JsonOutputParser CommaSeparatedListOutputParser",
   passthrough = "RunnablePassthrough",

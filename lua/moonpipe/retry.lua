@@ -146,6 +146,7 @@ end
 ---@field total number        seconds for all of it, queues not counted
 ---@field begun number?       when the first attempt began; the caller may move it on
 ---@field on_delay fun(call, err: moonpipe.Error, seconds: number)?  a pause is going to be made
+---@field on_failure fun(call, err: moonpipe.Error)?  the error is going to be raised
 
 -- The delay before the next attempt, or nil and perhaps why not.
 local function next_delay(call, err, attempt)
@@ -166,6 +167,7 @@ local function give_up(call, err, attempt, why)
   err.attempts = attempt + 1
   err.elapsed = c.now() - call.begun
   if why then err.message = err.message .. " (" .. why .. ")" end
+  if call.on_failure then call.on_failure(call, err) end
   error(err, 0)
 end
 

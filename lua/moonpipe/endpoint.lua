@@ -1,0 +1,205 @@
+--- Calls to one server of a provider: slots and gates before them, retries after
+--- them, and what its refusals mean.
+local http = require "moonpipe.http"
+local limiter = require "moonpipe.limiter"
+local options = require "moonpipe.endpoint_options"
+local provider = require "moonpipe.provider"
+local retry = require "moonpipe.retry"
+local retry_after = require "moonpipe.retry_after"
+local secret = require "moonpipe.secret"
+
+---@class moonpipe.Endpoint
+---@field who moonpipe.Provider
+---@field origin moonpipe.Origin
+---@field key moonpipe.Secret?
+---@field headers table[]
+---@field timeouts { connect: number, first_byte: number, idle: number, total: number }
+---@field plans table<string, table>  what calls of one model to one path share
+---@field on_failure fun(self, call: moonpipe.Attempts, err: moonpipe.Error)?  may add to an error
+local Endpoint = {}
+local mt = { __name = "moonpipe.Endpoint", __index = Endpoint }
+
+local endpoint = { OPTIONS = options.NAMES }
+
+local REMOTE_SLOTS = 256 -- calls in flight through one gate; none are counted on loopback
+local MAX_HOLD = 120     -- seconds for which a gate is held at most
+
+-- ---- gates ---------------------------------------------------------------------------
+
+-- One for each origin, key and model. A key has a name that says nothing of it.
+local function gate_name(self, model)
+  return ("%s %s %s"):format(self.origin.name, self.key and secret.id(self.key) or "-", model)
+end
+
+local function hold(plan, seconds)
+  if seconds <= MAX_HOLD then http.gate(plan.gate, { not_before = seconds }) end
+end
+
+-- Holds the gate where the server says that nothing is left.
+local function heed_limits(plan, header)
+  for _, what in ipairs({ "requests", "tokens" }) do
+    if header("x-ratelimit-remaining-" .. what) == "0" then
+      local reset = header("x-ratelimit-reset-" .. what)
+      local seconds = reset and retry_after.duration(reset, os.time())
+      if seconds and seconds > 0 then hold(plan, seconds) end
+    end
+  end
+end
+
+-- A server that names a time means all who call it, not this call alone.
+local function heed_refusal(plan, err)
+  if err.retry_after and err.kind ~= "quota" then hold(plan, err.retry_after) end
+end
+
+-- So does a 429 without a time: the others wait with the one that is repeated.
+local function on_delay(call, err, seconds)
+  if err.kind == "rate_limit" and not err.retry_after then hold(call.plan, seconds) end
+end
+
+-- Says of a failure whom it concerns, and what may help.
+local function on_failure(call, err)
+  local self = call.endpoint
+  provider.explain(self.who, err)
+  err.model = err.model or call.plan.model
+  if self.on_failure then self:on_failure(call, err) end
+end
+
+-- ---- making ----------------------------------------------------------------------------
+
+---The endpoint that [opts] describe.
+---@param spec moonpipe.EndpointSpec
+---@param opts table
+---@param own_headers table<string, string>?
+---@return moonpipe.Endpoint
+function endpoint.new(spec, opts, own_headers)
+  local self = setmetatable(options.read(spec, opts, own_headers), mt)
+  self.plans = {}
+  self.who = {
+    name = spec.name,
+    key_name = self.key_name,
+    base_url = self.origin.url,
+    loopback_port = self.origin.is_loopback and self.origin.port or nil,
+  }
+  self.call_mt = {
+    __index = {
+      endpoint = self,
+      max_retries = self.max_retries,
+      origin = self.origin.name,
+      budget = retry.budget_of(self.origin.name),
+      total = self.timeouts.total,
+      on_delay = on_delay,
+      on_failure = on_failure,
+    },
+  }
+  return self
+end
+
+---What all calls of [model] to [path] have in common; made once.
+---@param path string
+---@param model string
+---@param method string?
+function Endpoint:plan(path, model, method)
+  local name = path .. " " .. model
+  local plan = self.plans[name]
+  if plan then return plan end
+  plan = { gate = gate_name(self, model), model = model }
+  plan.native = http.plan {
+    url = self.origin.url .. path .. self.query,
+    method = method,
+    headers = self.headers,
+    gate = plan.gate,
+    slots = not self.origin.is_loopback and REMOTE_SLOTS or nil,
+    connect = self.timeouts.connect,
+    first_byte = self.timeouts.first_byte,
+    idle = self.timeouts.idle,
+    proxy = self.proxy,
+    ca_file = self.ca_file,
+  }
+  self.plans[name] = plan
+  return plan
+end
+
+-- ---- calls -----------------------------------------------------------------------------
+
+-- fn (http.send or http.open) within a slot of the run, if it has a limit. Time
+-- in the queue is not time of the call. Gives the slot too where fn succeeded.
+local function in_slot(call, fn)
+  local slot = limiter.take(call.ctx)
+  if not slot then return fn(call.plan.native, call.body, call.begun + call.total) end
+  call.begun = call.begun + slot.waited
+  local ok, answer = pcall(fn, call.plan.native, call.body, call.begun + call.total)
+  if not ok then
+    slot:free()
+    error(answer, 0)
+  end
+  return answer, slot
+end
+
+-- Raises what a status other than success means.
+local function check_status(call, answer)
+  local status = answer.status
+  if status >= 200 and status < 300 then
+    if answer.header("x-ratelimit-remaining-requests") then
+      heed_limits(call.plan, answer.header)
+    end
+    return
+  end
+  local err = provider.refusal(call.endpoint.who, {
+    status = status,
+    header = answer.header,
+    body = answer.body or "",
+  })
+  heed_refusal(call.plan, err)
+  error(err, 0)
+end
+
+local function attempt_send(call, decode, with)
+  local answer, slot = in_slot(call, http.send)
+  if slot then slot:free() end
+  check_status(call, answer)
+  return decode(answer, with)
+end
+
+-- The slot of a stream is free when the transfer has ended, read or not; it does
+-- not wait for its reader while others of the run wait for a slot.
+local function hold_slot(reader, slot)
+  if reader.ended then return slot:free() end
+  function reader.on_end() slot:free() end
+  slot:on_wanted(function() reader:drain() end)
+end
+
+local function attempt_open(call)
+  local reader, slot = in_slot(call, http.open)
+  if slot then hold_slot(reader, slot) end
+  check_status(call, reader)
+  return reader
+end
+
+---Sends [body] and gives decode(answer, with), in as many attempts as it takes.
+---decode may raise; where that is retryable, the call is made again.
+---@async
+---@param plan table  of Endpoint:plan
+---@param body string?
+---@param ctx moonpipe.Context
+---@param decode fun(answer: moonpipe.HttpResponse, with: any): any
+---@param with any
+---@return any
+function Endpoint:send(plan, body, ctx, decode, with)
+  local call = setmetatable({ plan = plan, body = body, ctx = ctx }, self.call_mt)
+  return retry.run(call, attempt_send, decode, with)
+end
+
+---Sends [body] and gives the reader of the answer, whose status is a success. What
+---fails from then on is not tried again.
+---@async
+---@param plan table
+---@param body string
+---@param ctx moonpipe.Context
+---@return moonpipe.HttpReader
+---@return moonpipe.Attempts
+function Endpoint:open(plan, body, ctx)
+  local call = setmetatable({ plan = plan, body = body, ctx = ctx }, self.call_mt)
+  return retry.run(call, attempt_open), call
+end
+
+return endpoint

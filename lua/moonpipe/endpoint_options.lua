@@ -1,0 +1,194 @@
+--- What an endpoint's options say: where it is, which key goes there, which headers
+--- go along, how long anything may take.
+--
+-- Keys are bound to their origin: that of the environment goes where the
+-- environment says, or to the provider itself, and nowhere else.
+local errors = require "moonpipe.error"
+local native = require "moonpipe.native"
+local origin = require "moonpipe.endpoint_origin"
+local retry = require "moonpipe.retry"
+local secret = require "moonpipe.secret"
+
+---@class moonpipe.EndpointSpec  what is a provider's own
+---@field class string        for messages: "ChatOpenAI"
+---@field name string         "openai"
+---@field base_url string
+---@field base_env string[]   variables that name another one; the first that is set counts
+---@field key_env string
+---@field key_header string   "Authorization"
+---@field key_prefix string   "Bearer "
+
+local options = {}
+
+--- The options that every endpoint takes.
+options.NAMES = {
+  "allow_http", "api_key", "base_url", "ca_file", "default_headers", "default_query",
+  "max_retries", "proxy", "timeout",
+}
+
+local CONNECT, FIRST_BYTE, LOOPBACK_FIRST_BYTE, IDLE, TOTAL = 5, 120, 600, 60, 600 -- seconds
+
+local TYPES = {
+  allow_http = "boolean", base_url = "string", ca_file = "string", default_headers = "table",
+  default_query = "table", proxy = "string",
+}
+
+-- ---- times ---------------------------------------------------------------------------
+
+local TIMEOUTS = { "connect", "first_byte", "idle", "total" }
+
+local function check_seconds(spec, name, value)
+  if type(value) ~= "number" or value ~= value or value <= 0 then
+    errors.usage(("%s of %s must be seconds, more than 0, got %s"):format(name, spec.class,
+      errors.shape(value)))
+  end
+end
+
+local function timeouts_of(spec, opts, is_loopback)
+  local given = opts.timeout
+  if type(given) ~= "table" then given = { total = given } end
+  errors.options(given, TIMEOUTS, "timeout of " .. spec.class)
+  for _, name in ipairs(TIMEOUTS) do
+    if given[name] ~= nil then
+      check_seconds(spec, given == opts.timeout and "timeout." .. name or "timeout", given[name])
+    end
+  end
+  return {
+    connect = given.connect or CONNECT,
+    first_byte = given.first_byte or is_loopback and LOOPBACK_FIRST_BYTE or FIRST_BYTE,
+    idle = given.idle or IDLE,
+    total = given.total or TOTAL,
+  }
+end
+
+local function retries_of(spec, opts)
+  local value = opts.max_retries
+  if value == nil then return retry.MAX_RETRIES end
+  if type(value) ~= "number" or value < 0 or value ~= math.floor(value) then
+    errors.usage(("max_retries of %s must be a whole number from 0, got %s"):format(spec.class,
+      errors.shape(value)))
+  end
+  return value
+end
+
+-- ---- the base URL and the key ----------------------------------------------------
+
+local function env(names)
+  for _, name in ipairs(names) do
+    local value = os.getenv(name)
+    if value and value ~= "" then return value, name end
+  end
+end
+
+-- The origin of the calls, and that to which the key of the environment belongs.
+local function origins_of(spec, opts)
+  local from_env, name = env(spec.base_env)
+  local own = origin.parse(from_env or spec.base_url, name or "the base URL")
+  if not opts.base_url then return own, own end
+  return origin.parse(opts.base_url, "base_url of " .. spec.class), own
+end
+
+local function given_key(spec, value)
+  if type(value) == "function" then value = value() end
+  if value == false then return nil end
+  return secret.of(value, "api_key of " .. spec.class)
+end
+
+local function refuse_foreign(spec, base, own)
+  errors.raise("config", ("%s: base_url '%s' is written in the script, so it needs an api_key of"
+    .. " its own: %s goes to %s only (api_key = false sends none)"):format(spec.class, base.url,
+    spec.key_env, own.name))
+end
+
+-- The key, and what to check where it is refused.
+local function key_of(spec, opts, base, own)
+  if opts.api_key ~= nil then return given_key(spec, opts.api_key), "api_key" end
+  local is_own = base.name == own.name
+  if not is_own and not base.is_loopback then refuse_foreign(spec, base, own) end
+  local key = is_own and secret.env(spec.key_env) or nil
+  if not key and not base.is_loopback then
+    errors.raise("config", ("%s needs a key: set %s, call mp.getpass \"%s\" before, or give"
+      .. " api_key"):format(spec.class, spec.key_env, spec.key_env))
+  end
+  return key, spec.key_env
+end
+
+-- ---- headers -----------------------------------------------------------------------
+
+local function check_header(spec, name, value)
+  if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`~-]+$") then
+    errors.usage(("default_headers of %s: %s is no name of a header"):format(spec.class,
+      type(name) == "string" and ("%q"):format(name) or errors.shape(name)))
+  elseif not secret.is(value) and (type(value) ~= "string" or value:find("[%z\r\n]")) then
+    errors.usage(("default_headers of %s: the value of %s must be a text of one line or a secret")
+      :format(spec.class, name))
+  end
+end
+
+local function sorted_names(fields)
+  local names = {}
+  for name in pairs(fields) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- Ours, the provider's own, then the user's, each replacing what has its name.
+local function headers_of(spec, opts, key, own_headers)
+  local list, at = {}, {}
+  local function add(name, value)
+    local slot = at[name:lower()] or #list + 1
+    at[name:lower()], list[slot] = slot, { name, value }
+  end
+  add("Content-Type", "application/json")
+  add("User-Agent", "moonpipe/" .. native.c.version)
+  if key then add(spec.key_header, secret.prefixed(key, spec.key_prefix)) end
+  for name, value in pairs(opts.default_headers or {}) do check_header(spec, name, value) end
+  for _, fields in ipairs({ own_headers or {}, opts.default_headers or {} }) do
+    for _, name in ipairs(sorted_names(fields)) do add(name, fields[name]) end
+  end
+  return list
+end
+
+-- Whether a key would cross the network in the open.
+local function is_exposed(base, headers)
+  if base.scheme == "https" or base.is_loopback then return false end
+  for _, header in ipairs(headers) do
+    if secret.is(header[2]) then return true end
+  end
+  return false
+end
+
+---Reads the options that `NAMES` lists; others are the caller's. Raises kind
+---`config` where a key is missing or would go where it does not belong.
+---@param spec moonpipe.EndpointSpec
+---@param opts table
+---@param own_headers table<string, string>?  the provider's
+---@return table fields  of a moonpipe.Endpoint
+function options.read(spec, opts, own_headers)
+  for name, expected in pairs(TYPES) do
+    if opts[name] ~= nil and type(opts[name]) ~= expected then
+      errors.usage(("%s of %s must be a %s, got %s"):format(name, spec.class, expected,
+        errors.shape(opts[name])))
+    end
+  end
+  local base, own = origins_of(spec, opts)
+  local key, key_name = key_of(spec, opts, base, own)
+  local headers = headers_of(spec, opts, key, own_headers)
+  if is_exposed(base, headers) and not opts.allow_http then
+    errors.raise("config", ("%s: a key would cross the network in the open to '%s'; use https, or"
+      .. " say allow_http = true"):format(spec.class, base.url))
+  end
+  return {
+    origin = base,
+    key = key,
+    key_name = key and key_name,
+    headers = headers,
+    query = origin.query(opts.default_query),
+    timeouts = timeouts_of(spec, opts, base.is_loopback),
+    max_retries = retries_of(spec, opts),
+    proxy = opts.proxy,
+    ca_file = opts.ca_file,
+  }
+end
+
+return options

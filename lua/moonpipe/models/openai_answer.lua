@@ -1,0 +1,230 @@
+--- What ChatOpenAI gets: the JSON of chat completions as messages.
+local errors = require "moonpipe.error"
+local message = require "moonpipe.message"
+local native = require "moonpipe.native"
+local provider = require "moonpipe.provider"
+
+local c = native.c
+local NULL = c.json_null
+local repair = c.utf8_repair
+
+local AI_MESSAGE = message.AIMessage.instance_mt
+
+local answer = {}
+
+-- ---- JSON ------------------------------------------------------------------------------
+
+-- lua-cjson reads envelopes; what it refuses (a lone surrogate), or where it is
+-- missing, our own decoder reads.
+local has_cjson, cjson = pcall(require, "cjson")
+local fast = nil
+if has_cjson then
+  local own = cjson.new()
+  own.decode_invalid_numbers(false)
+  fast = own.decode
+end
+
+---The value of an envelope, or nil, the problem, its kind and its offset.
+---@param text string
+---@return any value
+---@return string? message
+---@return string? kind
+---@return integer? offset
+function answer.decode(text)
+  if fast then
+    local ok, value = pcall(fast, text)
+    if ok then return value end
+  end
+  return c.json_decode(text)
+end
+
+-- A member of an envelope; null is none.
+local function member(value)
+  if value ~= NULL then return value end
+end
+
+-- Drops the nulls of a table and of those in it.
+local function without_null(t)
+  for key, value in pairs(t) do
+    if value == NULL then t[key] = nil elseif type(value) == "table" then without_null(value) end
+  end
+  return t
+end
+
+-- ---- metadata ----------------------------------------------------------------------------
+
+local function input_details(details)
+  return { cache_read = details.cached_tokens, cache_creation = details.cache_write_tokens,
+    audio = details.audio_tokens }
+end
+
+local function output_details(details)
+  return { reasoning = details.reasoning_tokens, audio = details.audio_tokens }
+end
+
+---The usage of an answer, in the field's words.
+---@param usage table  without nulls
+---@return table
+function answer.usage_metadata(usage)
+  local input, output = usage.prompt_tokens or 0, usage.completion_tokens or 0
+  local prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+  return {
+    input_tokens = input,
+    output_tokens = output,
+    total_tokens = usage.total_tokens or input + output,
+    input_token_details = prompt and input_details(prompt),
+    output_token_details = completion and output_details(completion),
+  }
+end
+
+---What an answer says of itself; `usage` and `logprobs` without nulls.
+---@param value table   the envelope
+---@param usage table?
+---@param finish_reason string?
+---@param logprobs table?
+---@return table
+function answer.metadata(value, usage, finish_reason, logprobs)
+  return {
+    token_usage = usage,
+    model_name = member(value.model),
+    model_provider = "openai",
+    system_fingerprint = member(value.system_fingerprint),
+    service_tier = member(value.service_tier),
+    id = member(value.id),
+    finish_reason = finish_reason,
+    logprobs = logprobs,
+  }
+end
+
+---The usage of an envelope without nulls, nil where it has none.
+---@param value table
+---@return table?
+function answer.usage(value)
+  local usage = member(value.usage)
+  if type(usage) == "table" then return without_null(usage) end
+end
+
+---Log probabilities of a choice without nulls.
+---@param choice table
+---@return table?
+function answer.logprobs(choice)
+  local logprobs = member(choice.logprobs)
+  return logprobs and without_null(logprobs)
+end
+
+-- ---- content -----------------------------------------------------------------------------
+
+-- What an answer may carry besides its text, as additional_kwargs.
+local EXTRAS = { "refusal", "reasoning_content", "reasoning", "audio", "annotations",
+  "function_call" }
+
+---Adds what [given] (a message or a delta) carries besides text to [kwargs].
+---@param kwargs table?
+---@param given table
+---@return table? kwargs
+function answer.extras(kwargs, given)
+  for i = 1, #EXTRAS do
+    local value = given[EXTRAS[i]]
+    if value ~= nil and value ~= NULL and value ~= "" and not (type(value) == "table"
+      and next(value) == nil) then
+      kwargs = kwargs or {}
+      kwargs[EXTRAS[i]] = type(value) == "table" and without_null(value) or value
+    end
+  end
+  return kwargs
+end
+
+-- Text is a string; some servers send a list of blocks.
+local function content_of(given)
+  local content = member(given.content)
+  if type(content) == "string" then return (repair(content)) end
+  return type(content) == "table" and without_null(content) or ""
+end
+answer.content = content_of
+
+-- Arguments are JSON text; some servers send them decoded.
+local function wire_calls(list)
+  local calls = {}
+  for i, call in ipairs(list) do
+    local fn = member(call["function"]) or {}
+    local arguments = member(fn.arguments)
+    if type(arguments) == "table" then arguments = native.check(c.json_encode(arguments)) end
+    calls[i] = {
+      id = member(call.id) or "call_" .. i - 1,
+      ["function"] = { name = member(fn.name) or "", arguments = arguments },
+    }
+  end
+  return calls
+end
+
+local function add_calls(fields, list)
+  local calls, invalid = require("moonpipe.toolcall").normalise(wire_calls(list))
+  fields.tool_calls = calls
+  if invalid[1] then fields.invalid_tool_calls = invalid end
+end
+
+local function message_fields(given)
+  local fields = { content = content_of(given), additional_kwargs = answer.extras(nil, given) }
+  local calls = member(given.tool_calls)
+  if calls and calls[1] then add_calls(fields, calls) end
+  return fields
+end
+
+-- ---- a whole answer ----------------------------------------------------------------------
+
+local function envelope(response, who)
+  local body = response.body or ""
+  if body == "" then
+    provider.reject(who, response, "protocol", "the answer is empty", true)
+  end
+  local value, problem, _, offset = answer.decode(body)
+  if type(value) == "table" then return value end
+  local type_said = response.header("content-type") or ""
+  if type_said:find("html", 1, true) or body:find("^%s*<") then
+    provider.reject(who, response, "protocol", "the answer is HTML, not JSON", false)
+  elseif body:find("^%s*data:") then
+    provider.reject(who, response, "protocol", "the answer is a stream, not JSON", false)
+  elseif value ~= nil then
+    provider.reject(who, response, "protocol", "the answer is JSON, but no object", false)
+  end
+  errors.raise("decode", "the answer is no JSON: " .. problem, {
+    provider = who.name, status = response.status, offset = offset,
+  })
+end
+
+-- Other choices, where more than one was asked for.
+local function add_choices(metadata, choices)
+  metadata.choices = {}
+  for i = 2, #choices do
+    metadata.choices[i - 1] = {
+      content = content_of(member(choices[i].message) or {}),
+      finish_reason = member(choices[i].finish_reason),
+    }
+  end
+end
+
+---The message of a whole answer. Raises what the answer holds in its place.
+---@param response moonpipe.HttpResponse
+---@param who moonpipe.Provider
+---@return moonpipe.AIMessage
+function answer.message(response, who)
+  local value = envelope(response, who)
+  local choices = member(value.choices)
+  local choice = type(choices) == "table" and choices[1]
+  local said = provider.said(value) or choice and provider.said(choice)
+  if said then error(provider.error_in(who, said, response), 0) end
+  if not choice then
+    provider.reject(who, response, "protocol", "the answer has no choices", false)
+  end
+  local usage = answer.usage(value)
+  local fields = message_fields(member(choice.message) or {})
+  fields.id = member(value.id)
+  fields.usage_metadata = usage and answer.usage_metadata(usage)
+  fields.response_metadata = answer.metadata(value, usage, member(choice.finish_reason),
+    answer.logprobs(choice))
+  if choices[2] then add_choices(fields.response_metadata, choices) end
+  if fields.id then return setmetatable(fields, AI_MESSAGE) end
+  return message.answer(fields)
+end
+
+return answer

@@ -1,0 +1,203 @@
+--- What ChatOpenAI sends: messages and parameters as the JSON of chat completions.
+local errors = require "moonpipe.error"
+local message = require "moonpipe.message"
+local native = require "moonpipe.native"
+
+local encode = native.c.json_encode
+local check = native.check
+local class_of = message.class_of
+
+local request = {}
+
+-- ---- messages ------------------------------------------------------------------------
+
+local ROLE = { system = "system", human = "user", ai = "assistant", tool = "tool" }
+
+-- Blocks of content that other providers know and this one refuses.
+local FOREIGN = {
+  tool_use = true, tool_call = true, thinking = true, reasoning = true, redacted_thinking = true,
+}
+
+-- The field's own form of an image: a URL, or bytes in base64 with their type.
+local function image_url(block)
+  if type(block.url) == "string" then return block.url end
+  local bytes = block.base64 or block.data
+  if type(bytes) ~= "string" then return nil end
+  return ("data:%s;base64,%s"):format(block.mime_type or "image/png", bytes)
+end
+
+local function wire_block(block)
+  if type(block) == "string" then return { type = "text", text = block } end
+  local url = block.type == "image" and image_url(block)
+  return url and { type = "image_url", image_url = { url = url } } or block
+end
+
+local function wire_content(content)
+  if type(content) == "string" then return content end
+  local blocks = {}
+  for i = 1, #content do
+    local block = content[i]
+    if type(block) == "string" or not FOREIGN[block.type] then
+      blocks[#blocks + 1] = wire_block(block)
+    end
+  end
+  return blocks[1] and blocks or ""
+end
+
+local function wire_call(id, name, arguments)
+  return { id = id, type = "function", ["function"] = { name = name, arguments = arguments } }
+end
+
+-- Calls that could not be read go back as they came.
+local function wire_calls(m)
+  local calls = {}
+  for _, call in ipairs(m.tool_calls) do
+    calls[#calls + 1] = wire_call(call.id, call.name, check(encode(call.args)))
+  end
+  for _, call in ipairs(m.invalid_tool_calls) do
+    calls[#calls + 1] = wire_call(call.id, call.name or "", call.args or "")
+  end
+  return calls[1] and calls
+end
+
+local function wire_role(m, class)
+  if class.type == "chat" then return m.role end
+  local kwargs = rawget(m, "additional_kwargs")
+  return kwargs and kwargs.__openai_role__ or ROLE[class.type]
+end
+
+local function wire_message(m, class)
+  local wire = { role = wire_role(m, class), content = wire_content(m.content), name = m.name }
+  if class.type == "tool" then
+    wire.tool_call_id = m.tool_call_id
+  elseif class.type == "ai" then
+    local kwargs = rawget(m, "additional_kwargs") or {}
+    wire.tool_calls, wire.refusal = wire_calls(m), kwargs.refusal
+    if kwargs.audio and kwargs.audio.id then wire.audio = { id = kwargs.audio.id } end
+    if wire.content == "" and wire.tool_calls then wire.content = nil end
+  end
+  return wire
+end
+
+local PLAIN = {
+  system = ',"role":"system"}', human = ',"role":"user"}', ai = ',"role":"assistant"}',
+}
+
+-- Most messages are a text and a role.
+local function is_plain(m)
+  return type(m.content) == "string" and rawget(m, "name") == nil
+    and rawget(m, "additional_kwargs") == nil and rawget(m, "tool_calls") == nil
+    and rawget(m, "tool_call_chunks") == nil and rawget(m, "invalid_tool_calls") == nil
+end
+
+local function message_text(m)
+  local class = class_of(m)
+  local tail = PLAIN[class.type]
+  if tail and is_plain(m) then return '{"content":' .. check(encode(m.content)) .. tail end
+  return check(encode(wire_message(m, class)))
+end
+
+---The JSON of a list of messages.
+---@param messages moonpipe.Message[]
+---@return string
+function request.messages(messages)
+  if not messages[2] then return "[" .. message_text(messages[1]) .. "]" end
+  local list = {}
+  for i = 1, #messages do list[i] = message_text(messages[i]) end
+  return "[" .. table.concat(list, ",") .. "]"
+end
+
+-- ---- parameters ------------------------------------------------------------------------
+
+--- Parameters that are options of the model too, with their types.
+request.TYPES = {
+  frequency_penalty = "number", logit_bias = "table", logprobs = "boolean",
+  max_completion_tokens = "number", max_tokens = "number", n = "number",
+  presence_penalty = "number", reasoning_effort = "string", seed = "number",
+  service_tier = "string", store = "boolean", temperature = "number", top_logprobs = "number",
+  top_p = "number", user = "string", verbosity = "string",
+}
+
+-- Parameters of one call, besides those.
+local CALL_ONLY = {
+  "audio", "extra_body", "metadata", "modalities", "model", "parallel_tool_calls", "prediction",
+  "prompt_cache_key", "response_format", "safety_identifier", "stop", "tool_choice", "tools",
+}
+
+--- What `model:bind` takes, sorted.
+request.KWARGS = { unpack(CALL_ONLY) }
+for name in pairs(request.TYPES) do request.KWARGS[#request.KWARGS + 1] = name end
+table.sort(request.KWARGS)
+
+local function check_stop(value, what)
+  local is_list = type(value) == "table" and getmetatable(value) == nil and #value > 0
+  if value ~= nil and type(value) ~= "string" and not is_list then
+    errors.usage(("stop of %s must be a text or a list of texts, got %s"):format(what,
+      errors.shape(value)))
+  end
+end
+
+-- Token ids are numbers in Lua and names in JSON.
+local function with_names(bias)
+  local out = {}
+  for token, value in pairs(bias) do out[tostring(token)] = value end
+  return out
+end
+
+---Copies the parameters among [given] to [params].
+---@param params table
+---@param given table
+---@param what string  whose they are, for messages
+---@return table params
+function request.add(params, given, what)
+  check_stop(given.stop, what)
+  params.stop = given.stop or params.stop
+  for name, expected in pairs(request.TYPES) do
+    local value = given[name]
+    if value ~= nil and type(value) ~= expected then
+      errors.usage(("%s of %s must be a %s, got %s"):format(name, what, expected,
+        errors.shape(value)))
+    elseif value ~= nil then
+      params[name] = name == "logit_bias" and with_names(value) or value
+    end
+  end
+  return params
+end
+
+local function copy(fields, more)
+  local out = {}
+  for name, value in pairs(fields) do out[name] = value end
+  for name, value in pairs(more or {}) do out[name] = value end
+  return out
+end
+
+---The parameters of one call: [params] and what a binding gives.
+---@param params table
+---@param kwargs table
+---@param what string
+---@return table
+function request.with_kwargs(params, kwargs, what)
+  errors.options(kwargs, request.KWARGS, "a call of " .. what)
+  local out = request.add(copy(params), kwargs, what)
+  for _, name in ipairs(CALL_ONLY) do
+    if name ~= "extra_body" and kwargs[name] ~= nil then out[name] = kwargs[name] end
+  end
+  return copy(out, kwargs.extra_body)
+end
+
+---What follows the messages in a body with [params]: `,"model":"gpt"}`.
+---@param params table
+---@param stream boolean
+---@param usage boolean?  whether a stream shall tell its usage
+---@return string
+function request.tail(params, stream, usage)
+  if stream then
+    params = copy(params, { stream = true, stream_options = params.stream_options })
+    if usage and params.stream_options == nil then
+      params.stream_options = { include_usage = true }
+    end
+  end
+  return "," .. check(encode(params)):sub(2)
+end
+
+return request
