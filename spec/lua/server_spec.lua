@@ -144,6 +144,15 @@ describe("the test server", function()
       assert.equal("ok", cjson.decode(ask(server.url, "/health").body).status)
     end)
 
+    it("requests that come all at once, in their order", function()
+      local request = "GET /with/body=%s/v1/models HTTP/1.1\r\nHost: x\r\n%s\r\n"
+      local out = helper.execute({ "curl", "-sS", "-m", "5", "-T", "-",
+        "telnet://127.0.0.1:" .. server.port }, request:format("first", "")
+        .. request:format("second", "Connection: close\r\n"))
+      assert.truthy(out:find("first.*second$"))
+      assert.equal(1, server:stats().connections.accepted)
+    end)
+
     it("400 to what is no JSON, and to a request that lacks something", function()
       assert.equal(400, chat(server.base_url, "{").status)
       assert.equal(400, chat(server.base_url, [[{"model":"m"}]]).status)

@@ -235,7 +235,7 @@ Span span_trim(Span span)
 {
     while (span.len > 0 && (*span.at == ' ' || *span.at == '\t'))
         span.at++, span.len--;
-    while (span.len > 0 && strchr(" \t\r", span.at[span.len - 1]))
+    while (span.len > 0 && memchr(" \t\r", span.at[span.len - 1], 3))
         span.len--;
     return span;
 }
