@@ -90,7 +90,7 @@ static void push_result(lua_State *L, const mp_Pipe *pipe)
     }
 }
 
-/* f_translate(text, name) -> text, sites, or the text alone if there is
+/* translate(text, name) -> text, sites, or the text alone if there is
  * nothing to translate, or nil, message, kind. */
 static int f_translate(lua_State *L)
 {
@@ -112,7 +112,7 @@ static int f_translate(lua_State *L)
     return 2;
 }
 
-/* f_rewrite(text, name) -> text, or nil, message, kind: parses any text and
+/* rewrite(text, name) -> text, or nil, message, kind: parses any text and
  * does not wrap it. For tests of the parser on plain Lua. */
 static int f_rewrite(lua_State *L)
 {
@@ -132,7 +132,7 @@ static int f_rewrite(lua_State *L)
 void mp_bind_load(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"f_translate", f_translate}, {"f_rewrite", f_rewrite}, {NULL, NULL}};
+        {"translate", f_translate}, {"rewrite", f_rewrite}, {NULL, NULL}};
 
     luaL_register(L, NULL, functions);
 }

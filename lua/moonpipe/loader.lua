@@ -46,7 +46,7 @@ local function compile(text, chunkname, mode, env)
   local sites, name
   if is_text_allowed(mode) and text:find("|", 1, true) then
     name = display(chunkname)
-    local translated, result = native.c.f_translate(text, name)
+    local translated, result = native.c.translate(text, name)
     if not translated then return nil, result end
     text, sites = translated, result
   end

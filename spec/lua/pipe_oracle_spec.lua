@@ -54,7 +54,7 @@ describe("pipe oracle", function()
       assert(not expected:find("does not load", 1, true), "a program does not load: " .. seed)
       assert(not expected:find("failed: ", 1, true), "a program fails: " .. seed)
       local text = generate(seed)
-      if native.c.f_translate(text, "x"):find(".chain(", 1, true) then long = long + 1 end
+      if native.c.translate(text, "x"):find(".chain(", 1, true) then long = long + 1 end
       local ours = oracle.run(text, loader.load)
       if ours ~= expected then
         error(("program %d: %s"):format(seed, first_difference(expected, ours)), 0)
@@ -66,7 +66,7 @@ describe("pipe oracle", function()
   it("keeps every line of the programs", function()
     for seed = 1, COUNT / 10 do
       local text = generate(seed)
-      local translated = native.c.f_translate(text, "x")
+      local translated = native.c.translate(text, "x")
       local _, before = text:gsub("\n", "")
       local _, after = translated:gsub("\n", "")
       assert(after == before + 1, "program " .. seed)
@@ -81,7 +81,7 @@ describe("pipe oracle", function()
     for _, folder in ipairs { "/usr/share/lua/5.1", "lua" } do
       for _, path in ipairs(lua_files(folder)) do
         local text = helper.read(path)
-        local rewritten, message = native.c.f_rewrite(text, path)
+        local rewritten, message = native.c.rewrite(text, path)
         assert(rewritten, message)
         if path ~= PIPES then assert(rewritten == text, path .. " has changed") end
         count = count + 1

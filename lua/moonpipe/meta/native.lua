@@ -1,0 +1,209 @@
+---@meta
+
+-- The functions that C gives to lua/moonpipe/native.lua, and to nobody else.
+-- One that can fail gives its value, or nil, message, kind. A spec compares
+-- these names with the module.
+
+---@class moonpipe.c
+---@field version string
+---@field json_null lightuserdata  what cjson.null is too
+---@field json_array_mt table      metatable of arrays
+local c = {}
+
+---@class moonpipe.Inbox  chunks of a stream that wait for their reader
+local Inbox = {}
+
+---@return string? data  nil: nothing is there now
+---@return string? name
+function Inbox:read() end
+
+---@return string? head  status and headers, before the first read
+function Inbox:head() end
+
+---@param bytes integer  how far the transfer may be ahead
+function Inbox:window(bytes) end
+
+-- ---- jobs ------------------------------------------------------------------------
+
+---@param seconds number  from now
+---@return integer? id
+---@return string? message
+---@return string? kind
+function c.timer(seconds) end
+
+---@param id integer  its terminal event still comes
+function c.cancel(id) end
+
+---@return integer? id
+---@return 0|1|2|3 kind  chunk, done, failed, cancelled
+---@return string? cargo  bytes, or the message of a failure
+---@return string? error_kind
+---@return string? head
+function c.next_event() end
+
+---@param seconds number?  default: for ever
+---@return boolean there_is_an_event
+function c.wait(seconds) end
+
+---@return integer  a descriptor that is readable while there are events
+function c.fd() end
+
+---@return integer  jobs not answered
+function c.live() end
+
+---@return boolean  true once after Ctrl-C
+function c.interrupted() end
+
+-- ---- calls -----------------------------------------------------------------------
+
+---@param spec moonpipe.HttpSpec
+---@return moonpipe.HttpPlan?
+---@return string? message
+---@return string? kind
+function c.http_plan(spec) end
+
+---@param plan moonpipe.HttpPlan
+---@param body string?
+---@param framing "sse"|"ndjson"|nil
+---@param seconds number?  of the whole attempt
+---@return integer? id
+---@return moonpipe.Inbox|string|nil inbox  of a stream; or the message
+---@return string? kind
+function c.http(plan, body, framing, seconds) end
+
+---@param name string
+---@param slots integer?    0: no limit
+---@param seconds number?   nothing starts before
+---@return integer? id
+function c.gate(name, slots, seconds) end
+
+-- ---- keys ------------------------------------------------------------------------
+
+---@class moonpipe.Secret: userdata  opaque: its bytes stay in C
+
+---@param text string
+---@return moonpipe.Secret?
+---@return string? message
+---@return string? kind
+function c.secret_new(text) end
+
+---@param name string  of an environment variable
+---@return moonpipe.Secret?
+function c.secret_env(name) end
+
+---@param prompt string  asked on the terminal, without echo
+---@return moonpipe.Secret?
+---@return string? message
+---@return string? kind
+function c.secret_ask(prompt) end
+
+---@param secret moonpipe.Secret
+---@param prefix string  such as "Bearer "
+---@return moonpipe.Secret?
+function c.secret_prefixed(secret, prefix) end
+
+---@return boolean
+function c.secret_is(value) end
+
+---@return string  16 hexadecimal digits, of this process only
+function c.secret_id(secret) end
+
+---@param text string
+---@return string  with every key that lives replaced
+function c.secret_redact(text) end
+
+-- ---- vectors ---------------------------------------------------------------------
+
+---@param list table  of numbers, of lists or of vectors
+---@return moonpipe.Floats?
+---@return string? message
+---@return string? kind
+function c.floats(list) end
+
+---@return boolean
+function c.is_floats(value) end
+
+---@param body string     an answer with embeddings
+---@param texts integer   how many it must hold
+---@return moonpipe.Floats?
+---@return string? usage  as JSON; or the message
+---@return string? kind
+function c.embed_decode(body, texts) end
+
+---@param body string
+---@param texts integer
+---@return integer? id  of a job that gives the same
+---@return string? message
+---@return string? kind
+function c.embed(body, texts) end
+
+-- ---- coroutines ------------------------------------------------------------------
+
+---@param fn function
+---@return thread
+function c.thread_new(fn) end
+
+---@return boolean ok
+---@return any value  what it yielded, returned or raised
+function c.thread_resume(thread, value) end
+
+---@return thread?  the running one, if a yield can work in it
+function c.thread_yieldable() end
+
+-- ---- the system ------------------------------------------------------------------
+
+---@return number seconds  monotonic
+function c.now() end
+
+---@return number seconds  of CPU time of this thread
+function c.thread_cpu() end
+
+---@param fd integer
+---@return boolean
+function c.isatty(fd) end
+
+-- ---- texts -----------------------------------------------------------------------
+
+---@param text string
+---@param unique boolean?   refuse an object with a key twice
+---@param lenient boolean?  raw control characters, text behind the value
+---@param partial boolean?  complete what is cut
+---@return any value
+---@return string? message
+---@return string? kind
+---@return integer? offset
+---@return integer? line
+---@return integer? column
+function c.json_decode(text, unique, lenient, partial) end
+
+---@param unique boolean?
+---@param lenient boolean?
+---@return userdata  with feed, value, finish, done
+function c.json_decoder(unique, lenient) end
+
+---@param value any
+---@param indent string?
+---@return string? text
+---@return string? message
+---@return string? kind
+function c.json_encode(value, indent) end
+
+---@param text string
+---@param more boolean?   more follows: hold back an incomplete character
+---@return string text    with U+FFFD where it was no UTF-8
+---@return string held
+function c.utf8_repair(text, more) end
+
+---@param text string
+---@param name string
+---@return string? text
+---@return table|string|nil sites  or the message
+---@return string? kind
+function c.translate(text, name) end
+
+---@param text string
+---@param name string
+---@return string? text  rewritten, not wrapped: for tests
+function c.rewrite(text, name) end
+
+return c
