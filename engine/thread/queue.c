@@ -3,6 +3,7 @@
 
 #include "os.h"
 
+#include <sched.h>
 #include <string.h>
 
 mp_Status mp_queue_init(mp_Queue *queue, mp_Error *err)
@@ -12,8 +13,11 @@ mp_Status mp_queue_init(mp_Queue *queue, mp_Error *err)
     return mp_os_waker(&queue->waker, err);
 }
 
+/* Who was drained may still be on its way to the waker. */
 void mp_queue_term(mp_Queue *queue)
 {
+    while (atomic_load(&queue->ringing) > 0)
+        sched_yield();
     mp_os_close(queue->waker);
     pthread_mutex_destroy(&queue->lock);
 }
@@ -31,8 +35,11 @@ void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last)
     else
         queue->first = first;
     queue->last = last;
+    if (ring) atomic_fetch_add(&queue->ringing, 1);
     pthread_mutex_unlock(&queue->lock);
-    if (ring) mp_os_wake(queue->waker);
+    if (!ring) return; /* and the reader may have freed the queue */
+    mp_os_wake(queue->waker);
+    atomic_fetch_sub(&queue->ringing, 1);
 }
 
 void mp_queue_push(mp_Queue *queue, mp_Node *node)

@@ -16,6 +16,7 @@
 #include "err.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* First member of everything that travels. */
@@ -30,6 +31,7 @@ typedef struct mp_Queue {
     bool armed; /* the reader sleeps or is about to */
     bool
         keep_armed; /* somebody else polls the waker: ring at each first push */
+    atomic_uint ringing; /* pushes that ring: they touch the queue once more */
     int waker;
 } mp_Queue;
 
