@@ -103,7 +103,8 @@ describe("TLS in front of the test server", function()
 
   it("speaks HTTP/1.1 alone, too", function()
     with_tls({ protocols = "http/1.1" }, function(tls)
-      assert.truthy(curl.chat(tls.url .. "/v1", nil, "--cacert", tls.ca_file).head:find("^HTTP/1.1 200"))
+      local answer = curl.chat(tls.url .. "/v1", nil, "--cacert", tls.ca_file)
+      assert.truthy(answer.head:find("^HTTP/1.1 200"))
     end)
   end)
 

@@ -101,10 +101,11 @@ describe("the test server", function()
     end)
 
     it("400 to what is no JSON, and to a request that lacks something", function()
+      local url = server.base_url .. "/embeddings"
       assert.equal(400, curl.chat(server.base_url, "{").status)
       assert.equal(400, curl.chat(server.base_url, [[{"model":"m"}]]).status)
       assert.equal(400, curl.chat(server.base_url, [[{"messages":[{"role":"user"}]}]]).status)
-      assert.equal(400, curl.ask(server.base_url .. "/embeddings", [[{"model":"e","input":[]}]]).status)
+      assert.equal(400, curl.ask(url, [[{"model":"e","input":[]}]]).status)
     end)
 
     it("404 to other paths, 400 to what is no HTTP", function()
