@@ -6,7 +6,7 @@ local mp = require "moonpipe"
 
 local here = arg[0]:match("^(.*)/") or "."
 local files = { unpack(arg, 1, #arg - 1) }
-local question = arg[#arg] or "What is a plain table in moonpipe?"
+local question = arg[#arg] or "How do the branches of a map run?"
 if #files == 0 then files = { here .. "/../README.md" } end
 
 local function read_files()
