@@ -118,7 +118,8 @@ static void push_place(lua_State *L)
 
     for (int level = 1; lua_getstack(L, level, &info); level++) {
         lua_getinfo(L, "Sl", &info);
-        if (info.currentline > 0 && strncmp(info.source, OURS, strlen(OURS))) {
+        if (info.currentline > 0 &&
+            strncmp(info.source, OURS, strlen(OURS)) != 0) {
             lua_pushfstring(L, "%s:%d: ", info.short_src, info.currentline);
             return;
         }

@@ -223,7 +223,7 @@ static void test_free_cancels_what_lives(void)
 #endif
 
 /* In the child the parent's job ends as closed and a new one is done. */
-static char in_child(mp_Engine *engine, uint64_t id)
+static bool in_child(mp_Engine *engine, uint64_t id)
 {
     mp_Event *event = await_event(engine);
     bool closed = event->id == id && event->kind == MP_EVENT_FAILED &&
@@ -244,7 +244,7 @@ static void test_fork(void)
     mp_Engine *engine = new_engine();
     atomic_int here = 0;
     uint64_t id = submit(engine, work_new(-1, false, &here));
-    char right = 0;
+    bool right = false;
     int ends[2];
 
     wait_for(&here, 1);

@@ -269,13 +269,13 @@ static void test_many_rows(void)
 
     mp_buf_init(&text, 0);
     mp_buf_text(&text, "{\"data\":[");
-    for (int i = 0; i < COUNT; i++)
-        mp_buf_printf(&text, "%s{\"index\":%d,\"embedding\":[%d,0.5]}",
+    for (size_t i = 0; i < COUNT; i++)
+        mp_buf_printf(&text, "%s{\"index\":%zu,\"embedding\":[%zu,0.5]}",
                       i ? "," : "", (i * 1021 + 5) % COUNT, i);
     mp_buf_text(&text, "]}");
     CHECK(mp_embed_decode(text.data, text.len, COUNT, &rows, NULL, NULL) ==
           MP_OK);
-    for (int i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < COUNT; i++) {
         CHECK(rows.data[2 * ((i * 1021 + 5) % COUNT)] == (float)i);
         CHECK(rows.data[2 * i + 1] == 0.5f);
     }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MANY 2000
@@ -14,8 +15,8 @@
 /* Runs `left` times, then says so. */
 typedef struct Count {
     mp_PoolTask task;
-    int left;
     atomic_int *ended;
+    int left;
     int place; /* it was the how-manieth to end */
 } Count;
 
@@ -183,7 +184,55 @@ static void test_blocks_signals(void)
     CHECK(!sigismember(&blocked, SIGINT)); /* ours are as they were */
 }
 
-/* --- memory --- */
+/* --- want --- */
+
+/* A new thread's stack has no room anywhere from now on, or has again. */
+static void starve(bool on)
+{
+    static pthread_attr_t usual;
+    pthread_attr_t huge;
+
+    if (on) {
+        pthread_getattr_default_np(&usual);
+        huge = usual;
+        pthread_attr_setstacksize(&huge, (size_t)1 << 50);
+        pthread_setattr_default_np(&huge);
+    } else {
+        pthread_setattr_default_np(&usual);
+    }
+}
+
+static void test_no_thread_to_be_had(void)
+{
+    int64_t before = mp_alloc_live();
+    mp_Pool *pool = NULL;
+    mp_Error err;
+
+    starve(true);
+    CHECK(mp_pool_acquire(&pool, &err) == -MP_KIND_MEMORY);
+    starve(false);
+    CHECK(pool == NULL &&
+          strcmp(err.message, "cannot start a worker thread") == 0);
+    CHECK(mp_alloc_live() == before);
+}
+
+static void test_one_thread_does_all(void)
+{
+    mp_Pool *pool = acquire();
+    atomic_int ended = 0;
+    Count counts[20];
+
+    starve(true);
+    for (int i = 0; i < 20; i++) {
+        counts[i] = (Count){.task.run = count_down, .left = 2, .ended = &ended};
+        mp_pool_send(pool, &counts[i].task);
+    }
+    starve(false);
+    wait_for(&ended, 20);
+    mp_pool_release(pool);
+    for (int i = 0; i < 20; i++)
+        CHECK(counts[i].place == i); /* in the order in which they came */
+}
 
 static mp_Status hold_once(void *userdata)
 {
@@ -202,6 +251,8 @@ int main(void)
     test_the_line();
     test_all_share_one_pool();
     test_blocks_signals();
+    test_no_thread_to_be_had();
+    test_one_thread_does_all();
     CHECK(torture(hold_once, NULL) == 1);
     return TEST_END();
 }

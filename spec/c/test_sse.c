@@ -392,13 +392,14 @@ static void test_reads_whole_records_only(void)
 /* What a stream keeps between two events does not grow with the largest. */
 static void test_lets_go_of_large_events(void)
 {
+    static const char prefix[] = {'\n', 'd', 'a', 't', 'a', ':'};
     char *text = malloc((size_t)1 << 20);
     size_t made;
     mp_Buf out;
     mp_Sse sse;
 
     memset(text, 'x', (size_t)1 << 20);
-    memcpy(text, "\ndata:", 6);
+    memcpy(text, prefix, sizeof prefix);
     mp_sse_init(&sse, MP_SSE_EVENTS);
     mp_buf_init(&out, 0);
     mp_sse_feed(&sse, text, (size_t)1 << 20, &out, &made, NULL);

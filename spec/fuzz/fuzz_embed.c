@@ -74,7 +74,7 @@ static void check_equal(const mp_Floats *a, const mp_Floats *b)
 {
     require(a->rows == b->rows && a->dim == b->dim);
     for (size_t i = 0; i < a->rows * a->dim; i++)
-        require(memcmp(a->data + i, b->data + i, sizeof(float)) == 0);
+        require(a->data[i] == b->data[i]);
 }
 
 static void write_rows(const mp_Floats *rows, mp_Buf *text)
