@@ -104,7 +104,7 @@ function Server:stats()
   return control(self, "GET", "/stats")
 end
 
---- The last requests: list of { method, path, headers, body, lane, id, status,
+--- The last requests: list of { method, path, query, headers, body, lane, id, status,
 --- outcome, start_us, first_us, end_us, ... }.
 function Server:requests()
   return control(self, "GET", "/requests")

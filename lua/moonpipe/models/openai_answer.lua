@@ -35,7 +35,7 @@ function answer.decode(text)
     local ok, value = pcall(fast, text)
     if ok then return value end
   end
-  return c.json_decode(text)
+  return c.json_decode((text:gsub("^\239\187\191", ""))) -- a byte order mark
 end
 
 -- A member of an envelope; null is none.

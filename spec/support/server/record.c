@@ -22,8 +22,8 @@ typedef struct Kept {
     char id[ID_MAX];
     Outcome outcome;
     int64_t start_us, first_us, end_us, status, sent;
-    Bytes text; /* method, path, headers and body behind each other */
-    size_t method_len, path_len, headers_len, body_len;
+    Bytes text; /* method, path, query, headers, body behind each other */
+    size_t method_len, path_len, query_len, headers_len, body_len;
 } Kept;
 
 Connections record_connections;
@@ -79,12 +79,14 @@ static void keep_text(Kept *kept, const Request *request)
 
     kept->method_len = request->method.len;
     kept->path_len = request->path.len;
+    kept->query_len = request->query.len;
     kept->headers_len = request->headers.len;
     kept->body_len = body.len;
     if (body.len > BODY_KEPT) body.len = BODY_KEPT;
     bytes_reset(&kept->text);
     bytes_span(&kept->text, request->method);
     bytes_span(&kept->text, request->path);
+    bytes_span(&kept->text, request->query);
     bytes_span(&kept->text, request->headers);
     bytes_span(&kept->text, body);
 }
@@ -300,7 +302,8 @@ static void add_headers(Span headers, Bytes *out)
 static void add_texts(const Kept *kept, Bytes *out)
 {
     Span text = bytes_all(&kept->text);
-    size_t before = kept->method_len + kept->path_len;
+    size_t query = kept->method_len + kept->path_len;
+    size_t before = query + kept->query_len;
     size_t body = before + kept->headers_len;
 
     TEXT(out, ",");
@@ -308,6 +311,8 @@ static void add_texts(const Kept *kept, Bytes *out)
     TEXT(out, ",");
     bytes_member(out, "path",
                  (Span){text.at + kept->method_len, kept->path_len});
+    TEXT(out, ",");
+    bytes_member(out, "query", (Span){text.at + query, kept->query_len});
     add_headers((Span){text.at + before, kept->headers_len}, out);
     TEXT(out, ",");
     bytes_member(out, "body", (Span){text.at + body, text.len - body});
