@@ -28,6 +28,11 @@ unsigned mp_os_generation(void)
     return generation;
 }
 
+uintptr_t mp_os_thread(void)
+{
+    return (uintptr_t)pthread_self();
+}
+
 mp_Status mp_os_waker(int *fd, mp_Error *err)
 {
     *fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -35,6 +35,9 @@ int mp_os_epoll_wait(int epoll, struct epoll_event *events, int max,
 /* Descriptors that the process may open, less [margin]; at least 1. */
 unsigned mp_os_descriptors(unsigned margin);
 
+/* Names the calling thread. Async-signal-safe. */
+uintptr_t mp_os_thread(void);
+
 /* Grows by one in every forked child: what an older count made (threads,
  * descriptors shared with the parent) is not ours. */
 unsigned mp_os_generation(void);

@@ -10,6 +10,7 @@
 #include "bind.h"
 #include "clock.h"
 #include "engine.h"
+#include "os.h"
 
 #include <luajit.h>
 #include <lualib.h>
@@ -22,6 +23,7 @@ struct moonpipe_Engine {
     lua_State *L;
     mp_Engine *engine; /* borrowed from the VM: for moonpipe_interrupt */
     char *error;
+    uintptr_t thread;        /* which opened it */
     atomic_bool running_lua; /* an interrupt may set the hook */
     atomic_llong deaf_until_us;
 };
@@ -57,6 +59,7 @@ moonpipe_Engine *moonpipe_open(const moonpipe_Config *config)
     moonpipe_Engine *engine = mp_alloc_zero(1, sizeof *engine);
 
     if (!engine) return NULL;
+    engine->thread = mp_os_thread();
     engine->L = luaL_newstate();
     if (!engine->L ||
         lua_cpcall(engine->L, open_vm, (void *)(uintptr_t)config)) {
@@ -200,12 +203,14 @@ static void break_deaf_lua(lua_State *L, lua_Debug *ar)
     luaL_error(L, "interrupted");
 }
 
-/* lua_sethook is the one function of Lua that a signal handler may call. The
- * hook breaks a loop of interpreted Lua; a compiled loop is deaf. */
+/* lua_sethook is the one function of Lua that a signal handler may call, but
+ * only on the thread that runs Lua: it changes what the interpreter and the
+ * compiler are working on. The hook breaks a loop of interpreted Lua; a
+ * compiled loop is deaf. */
 void moonpipe_interrupt(moonpipe_Engine *engine)
 {
     atomic_store(&engine->deaf_until_us, mp_clock_us() + PATIENCE_US);
     mp_engine_interrupt(engine->engine);
-    if (atomic_load(&engine->running_lua))
+    if (atomic_load(&engine->running_lua) && mp_os_thread() == engine->thread)
         lua_sethook(engine->L, break_deaf_lua, LUA_MASKCOUNT, HOOK_COUNT);
 }

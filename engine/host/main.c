@@ -69,7 +69,8 @@ int main(int argc, char **argv)
     if (code != 0 && moonpipe_error(engine)[0])
         fprintf(stderr, "%s\n", moonpipe_error(engine));
     if (code == MOONPIPE_INTERRUPTED) code = 128 + signal_seen;
-    handle(SIGINT, SIG_DFL);
+    handle(SIGINT, SIG_DFL); /* the engine is going */
+    handle(SIGTERM, SIG_DFL);
     moonpipe_close(engine);
     return code;
 }

@@ -92,7 +92,9 @@ MOONPIPE_API int moonpipe_command(moonpipe_Engine *engine, int argc,
 MOONPIPE_API const char *moonpipe_error(const moonpipe_Engine *engine);
 
 /* Asks what runs to end: its native calls are cancelled, its tasks raise
- * `cancelled`. From any thread, also from a signal handler. */
+ * `cancelled` where they wait. From any thread, also from a signal handler.
+ * From a handler on the engine's own thread it also breaks an interpreted Lua
+ * loop that waits for nothing. */
 MOONPIPE_API void moonpipe_interrupt(moonpipe_Engine *engine);
 
 /* Cancels what runs, joins, frees. Safe at any moment on the engine's thread;

@@ -1,0 +1,125 @@
+/*
+ * test_threads.c: a host that sees moonpipe.h alone: engines on several threads
+ * at once, interrupts from other threads, engines that come and go.
+ */
+#include "moonpipe.h"
+#include "test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+enum { THREADS = 4, ROUNDS = 10 };
+
+static int run(moonpipe_Engine *engine, const char *text)
+{
+    return moonpipe_run_text(engine, "test", text, strlen(text));
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec span = {.tv_sec = ms / 1000,
+                            .tv_nsec = ms % 1000 * 1000000};
+
+    nanosleep(&span, NULL);
+}
+
+static const char chain[] =
+    "local mp = require 'moonpipe'\n"
+    "local step = mp.RunnableLambda(function(x) mp.sleep(0.001) return x end)\n"
+    "local map = mp.RunnableParallel { a = step, b = step:pipe(step) }\n"
+    "for i = 1, 5 do\n"
+    "  local out = map:invoke(i)\n"
+    "  assert(out.a == i and out.b == i)\n"
+    "end\n"
+    /* left behind: they end with the script's error */
+    "for i = 1, 20 do map:start(i) end\n"
+    "mp.RunnableLambda(function() mp.sleep(60) end):start(1)\n"
+    "error('the end', 0)";
+
+static void *open_and_close(void *arg)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        moonpipe_Engine *engine = moonpipe_open(NULL);
+
+        if (!engine || run(engine, chain) != MOONPIPE_FAILED ||
+            strcmp(moonpipe_error(engine), "moonpipe: the end") != 0)
+            return arg; /* not NULL: failed */
+        moonpipe_close(engine);
+    }
+    return NULL;
+}
+
+static void test_many_threads(void)
+{
+    pthread_t threads[THREADS];
+
+    for (int i = 0; i < THREADS; i++)
+        CHECK(!pthread_create(&threads[i], NULL, open_and_close, threads));
+    for (int i = 0; i < THREADS; i++) {
+        void *failed;
+
+        pthread_join(threads[i], &failed);
+        CHECK(failed == NULL);
+    }
+}
+
+static moonpipe_Engine *shared;
+static atomic_int code;
+static atomic_bool sent; /* the engine may be closed: no interrupt comes */
+
+static void *run_shared(void *text)
+{
+    shared = moonpipe_open(NULL);
+    atomic_store(&code, -1);
+    atomic_store(&code, run(shared, text));
+    if (run(shared, "return 1") != 0) atomic_store(&code, -2);
+    while (!atomic_load(&sent))
+        pause_ms(1);
+    moonpipe_close(shared);
+    return NULL;
+}
+
+/* What an interrupt from another thread makes of [text]. */
+static int interrupted(const char *text)
+{
+    pthread_t thread;
+
+    atomic_store(&code, -3);
+    atomic_store(&sent, false);
+    CHECK(!pthread_create(&thread, NULL, run_shared, (void *)(uintptr_t)text));
+    while (atomic_load(&code) == -3)
+        pause_ms(1);
+    pause_ms(20);
+    moonpipe_interrupt(shared);
+    atomic_store(&sent, true);
+    pthread_join(thread, NULL);
+    return atomic_load(&code);
+}
+
+static void test_interrupts_what_waits(void)
+{
+    CHECK(interrupted("require('moonpipe').sleep(60)") == MOONPIPE_INTERRUPTED);
+    CHECK(interrupted("local mp = require 'moonpipe'\n"
+                      "local slow = function() mp.sleep(60) end\n"
+                      "mp.RunnableParallel({ slow, slow }):invoke(1)") ==
+          MOONPIPE_INTERRUPTED);
+}
+
+/* Another thread may not touch a VM that runs: a loop ends by itself. */
+static void test_lets_a_loop_end(void)
+{
+    CHECK(interrupted("local stop = os.clock() + 0.3\n"
+                      "while os.clock() < stop do end") ==
+          MOONPIPE_INTERRUPTED);
+}
+
+int main(void)
+{
+    test_many_threads();
+    test_interrupts_what_waits();
+    test_lets_a_loop_end();
+    return TEST_END();
+}
