@@ -7,6 +7,6 @@ ignore = { "212/_.*" } -- unused _arguments
 files["spec"] = { std = "+busted", max_line_length = 120 }
 files[".busted"] = { std = "max" }
 files["scripts"] = { read_globals = { "mp" } }
-files["lua/moonpipe/meta"] = { ignore = { "211", "212", "221" } }
+files["lua/moonpipe/meta"] = { ignore = { "211", "212", "221", "241" } }
 files["lua/moonpipe/coroutines.lua"] = { globals = { "coroutine" } } -- wraps two of them
 files["lua/moonpipe/tool"] = { globals = { "arg" } } -- fills it

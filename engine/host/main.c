@@ -32,7 +32,8 @@ static void handle(int number, void (*handler)(int))
     sigaction(number, &action, NULL);
 }
 
-/* A thousand calls are a thousand descriptors; the usual soft limit is 1,024. */
+/* A thousand calls are a thousand descriptors; the usual soft limit is 1,024.
+ */
 static void raise_descriptors(void)
 {
     struct rlimit limit;
