@@ -112,6 +112,31 @@ function helper.raises(fragment, fn, ...)
   return err
 end
 
+--- What a programmer is told of a wrong call, without the place, which must be
+--- that of the spec.
+function helper.said(fn, ...)
+  local ok, err = pcall(fn, ...)
+  if ok then error("nothing was raised", 2) end
+  local text, places = tostring(err):gsub("^[^:]*spec[^:]*%.lua:%d+: ", "")
+  if places ~= 1 then error("no place of the spec in: " .. text, 2) end
+  return text
+end
+
+--- The mp.Error that `fn` raises.
+function helper.failure(fn, ...)
+  local ok, err = pcall(fn, ...)
+  if ok then error("nothing was raised", 2) end
+  if not require("moonpipe.error").is(err) then error("no mp.Error: " .. tostring(err), 2) end
+  return err
+end
+
+--- The message of the mp.Error of kind `input` that `fn` raises.
+function helper.input_failure(fn, ...)
+  local err = helper.failure(fn, ...)
+  if err.kind ~= "input" then error("kind " .. err.kind .. ": " .. err.message, 2) end
+  return err.message
+end
+
 -- --- after each test -------------------------------------------------------------
 
 local known = {}

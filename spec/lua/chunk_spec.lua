@@ -2,13 +2,9 @@ local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
+local helper = require "spec.helper"
 
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(errors.is(err), tostring(err))
-  return err
-end
+local failure = helper.failure
 
 local function source_of(list)
   local i = 0

@@ -1,13 +1,7 @@
 local mp = require "moonpipe"
+local helper = require "spec.helper"
 
--- What is said of a wrong call, without the place.
-local function said(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  local text, places = tostring(err):gsub("^[^:]*document_spec%.lua:%d+: ", "")
-  assert.equal(1, places, text)
-  return text
-end
+local said = helper.said
 
 describe("Document", function()
   it("is made of a text and metadata", function()

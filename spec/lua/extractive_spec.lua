@@ -3,14 +3,7 @@ local helper = require "spec.helper"
 local mp = require "moonpipe"
 local passages = require "moonpipe.models.passages"
 
--- What is said of a wrong call, without the place.
-local function said(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  local text, places = tostring(err):gsub("^[^:]*extractive_spec%.lua:%d+: ", "")
-  assert.equal(1, places, text)
-  return text
-end
+local said = helper.said
 
 -- The texts of the passages, with their kinds.
 local function cut(text)

@@ -2,14 +2,7 @@ local errors = require "moonpipe.error"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 
--- What is said of a wrong call, without the place.
-local function said(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  local text, places = tostring(err):gsub("^[^:]*fake_spec%.lua:%d+: ", "")
-  assert.equal(1, places, text)
-  return text
-end
+local said = helper.said
 
 local function texts(stream)
   local seen = {}

@@ -1,14 +1,9 @@
 local cjson = require "cjson"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
+local helper = require "spec.helper"
 
--- The mp.Error that a call raises.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(errors.is(err), tostring(err))
-  return err
-end
+local failure = helper.failure
 
 -- The message of a programmer's error.
 local function usage(fn, ...)

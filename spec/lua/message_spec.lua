@@ -1,24 +1,10 @@
-local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local message = require "moonpipe.message"
 local mp = require "moonpipe"
+local helper = require "spec.helper"
 
--- What is said of a wrong call, without the place.
-local function said(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  local text, places = tostring(err):gsub("^[^:]*message_spec%.lua:%d+: ", "")
-  assert.equal(1, places, text)
-  return text
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(errors.is(err), tostring(err))
-  assert.equal("input", err.kind)
-  return err.message
-end
+local said = helper.said
+local failure = helper.input_failure
 
 describe("a message", function()
   it("is made of a text", function()

@@ -1,24 +1,11 @@
-local errors = require "moonpipe.error"
 local message = require "moonpipe.message"
 local model = require "moonpipe.model"
 local mp = require "moonpipe"
 local runnable = require "moonpipe.runnable"
+local helper = require "spec.helper"
 
--- What is said of a wrong call, without the place.
-local function said(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  local text, places = tostring(err):gsub("^[^:]*model_spec%.lua:%d+: ", "")
-  assert.equal(1, places, text)
-  return text
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(errors.is(err), tostring(err))
-  return err
-end
+local said = helper.said
+local failure = helper.failure
 
 -- A model with these methods.
 local function new(methods)

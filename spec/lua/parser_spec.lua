@@ -1,23 +1,10 @@
 local chunk = require "moonpipe.chunk"
-local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
+local helper = require "spec.helper"
 
--- What is said of a wrong call, without the place.
-local function said(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  local text, places = tostring(err):gsub("^[^:]*parser_spec%.lua:%d+: ", "")
-  assert.equal(1, places, text)
-  return text
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(errors.is(err), tostring(err))
-  return err
-end
+local said = helper.said
+local failure = helper.failure
 
 local function source_of(list)
   local i = 0
