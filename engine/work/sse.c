@@ -8,8 +8,6 @@
  */
 #include "sse.h"
 
-#include "utf8.h"
-
 #include <string.h>
 
 /* Of the open event's data: there is none; it is being written into the
@@ -27,48 +25,6 @@ static void empty(mp_Buf *buf)
         mp_buf_term(buf);
     else if (buf->len > 0)
         mp_buf_clear(buf);
-}
-
-/* --- UTF-8 -----------------------------------------------------------------
- */
-
-static bool ascii_word(const char *at)
-{
-    uint64_t word;
-
-    memcpy(&word, at, sizeof word);
-    return (word & UINT64_C(0x8080808080808080)) == 0;
-}
-
-/* The end of the good UTF-8 at [at]. */
-static const char *good_run(const char *at, const char *end)
-{
-    size_t used;
-
-    while (at < end) {
-        while (end - at >= 8 && ascii_word(at))
-            at += 8;
-        if (at == end) break;
-        if (mp_utf8_next(at, (size_t)(end - at), &used) != MP_UTF8_GOOD) break;
-        at += used;
-    }
-    return at;
-}
-
-/* [text] is a whole line's value, so a character cut at its end is bad. */
-static mp_Status append_repaired(mp_Buf *into, const char *text, size_t len)
-{
-    const char *end = text + len, *stop;
-    size_t used;
-
-    for (;;) {
-        stop = good_run(text, end);
-        mp_buf_append(into, text, (size_t)(stop - text));
-        if (stop == end || into->status != MP_OK) return into->status;
-        mp_utf8_next(stop, (size_t)(end - stop), &used);
-        mp_buf_text(into, MP_UTF8_FFFD);
-        text = stop + used;
-    }
 }
 
 /* --- records ---------------------------------------------------------------
@@ -188,7 +144,7 @@ static mp_Status add_data(mp_Sse *sse, const char *text, size_t len,
     else
         mp_buf_char(into, '\n');
     sse->size += more;
-    append_repaired(into, text, len);
+    mp_buf_append(into, text, len);
     return mp_buf_check(into, err);
 }
 
@@ -200,7 +156,7 @@ static mp_Status set_name(mp_Sse *sse, const char *text, size_t len,
 
     if (status != MP_OK) return status;
     mp_buf_clear(&sse->name);
-    return append_repaired(&sse->name, text, len);
+    return mp_buf_append(&sse->name, text, len);
 }
 
 /* --- lines -----------------------------------------------------------------

@@ -16,7 +16,8 @@
  * Where the standard is stricter than the servers are, this is not: the last
  * event counts without its empty line, the last line without its newline. An
  * event whose data is empty is dropped. `data: [DONE]` is a record like any
- * other. Bad UTF-8 becomes U+FFFD, NULs are kept.
+ * other. NULs are kept, and so is bad UTF-8: what lies in a record may be half
+ * a character whose other half is in the next, which only its reader can tell.
  *
  * A record is `u32 name_len, u32 data_len, name, data`, in the byte order of
  * the machine, without padding: it never leaves the process.
