@@ -129,6 +129,12 @@ local function raise_end(self)
   jobs.check(self.kind, self.cargo, self.error_kind)
 end
 
+local function is_stream(self)
+  local kind = self.header("content-type") or ""
+  return self.status >= 200 and self.status < 300
+    and (kind:find("event%-stream") or kind:find("ndjson")) ~= nil
+end
+
 ---Sends [body] and waits for the head of an answer that is a stream. One that is
 ---none (an error status, JSON, HTML) is in `body` when it is complete.
 ---@async
@@ -147,8 +153,8 @@ function http.open(plan, body, total_at, framing)
     raise_end(self)
     errors.raise("protocol", "the answer has no status")
   end
-  -- where records came before it, reading them comes to the failure in time
-  if self.ended and not self.begun then raise_end(self) end
+  -- in a stream reading comes to the failure in time
+  if self.ended and not self.begun and not is_stream(self) then raise_end(self) end
   return self
 end
 

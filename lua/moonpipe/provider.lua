@@ -30,8 +30,8 @@ local REASONS = {
 
 -- The first bytes of an answer, on one line; not cut inside a character.
 local function excerpt(body)
-  local text = body:sub(1, SHOWN)
-  if #body > SHOWN then text = text:gsub("[\192-\255][\128-\191]*$", "") .. "…" end
+  local text = c.utf8_repair(body:sub(1, SHOWN), #body > SHOWN)
+  if #body > SHOWN then text = text .. "…" end
   return (text:gsub("[%c%s]+", " "):match("^%s*(.-)%s*$"))
 end
 provider.excerpt = excerpt

@@ -128,7 +128,8 @@ function answer.extras(kwargs, given)
     if value ~= nil and value ~= NULL and value ~= "" and not (type(value) == "table"
       and next(value) == nil) then
       kwargs = kwargs or {}
-      kwargs[EXTRAS[i]] = type(value) == "table" and without_null(value) or value
+      if type(value) == "string" then value = repair(value) else without_null(value) end
+      kwargs[EXTRAS[i]] = value
     end
   end
   return kwargs
