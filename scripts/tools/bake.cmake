@@ -1,10 +1,17 @@
 # Writes OUT, a C file that holds every Lua source of FILES (relative to ROOT)
-# as text. Text, not bytecode: hosts run other LuaJITs.
+# as text. Text, not bytecode: hosts run other LuaJITs. Compiling it is most of
+# the time of a start, so lines that are comments are left empty; the others keep
+# their numbers. A line of a long string that began with "-- " would be lost:
+# check_floors looks for such.
 set(arrays "")
 set(rows "")
 set(count 0)
 foreach(file ${FILES})
-  file(READ ${ROOT}/${file} hex HEX)
+  file(READ ${ROOT}/${file} text)
+  string(REGEX REPLACE "\n[ ]*--(-|[ ])[^\n]*" "\n" text "\n${text}")
+  string(REGEX REPLACE "\n[ ]*--(-|[ ])[^\n]*" "\n" text "${text}")
+  string(SUBSTRING "${text}" 1 -1 text)
+  string(HEX "${text}" hex)
   string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
   string(REGEX REPLACE "^lua/(.*)\\.lua$" "\\1" module ${file})
   string(REGEX REPLACE "/init$" "" module ${module})
