@@ -9,6 +9,7 @@ local merge = require "moonpipe.merge"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
+local watch = require "moonpipe.watch"
 
 local pcall, spawn = pcall, scheduler.spawn
 local locate = interleave.locate
@@ -210,6 +211,8 @@ function methods:_invoke(input, ctx)
   if self.array then out.n = self.array end
   return out
 end
+
+if watch.on then methods._invoke = watch.watched(methods._invoke) end
 
 -- ---- stream ------------------------------------------------------------------
 
