@@ -127,18 +127,30 @@ size_t mp_http_on_body(char *bytes, size_t one, size_t len, void *self_)
     return len;
 }
 
-/* "Content-Type: text/html\r\n" becomes "content-type: text/html\n". */
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* "Content-Type:text/html \r\n" becomes "content-type: text/html\n". */
 static void append_header(mp_Buf *head, const char *line, size_t len)
 {
+    const char *colon = memchr(line, ':', len);
+    const char *value = colon ? colon + 1 : NULL;
     size_t start = head->len;
 
-    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
+    if (!colon) return; /* the empty line at the end of the head */
+    while (len > 0 && is_blank(line[len - 1]))
         len--;
-    if (len == 0) return;
-    mp_buf_append(head, line, len);
-    mp_buf_char(head, '\n');
-    for (size_t i = start; i < head->len && head->data[i] != ':'; i++)
+    while (value < line + len && is_blank(*value))
+        value++;
+    mp_buf_append(head, line, (size_t)(colon - line));
+    for (size_t i = start; i < head->len; i++)
         if (head->data[i] >= 'A' && head->data[i] <= 'Z') head->data[i] += 32;
+    mp_buf_append(head, ": ", 2);
+    if (value < line + len)
+        mp_buf_append(head, value, (size_t)(line + len - value));
+    mp_buf_char(head, '\n');
 }
 
 /* "HTTP/1.1 200 OK" begins a head anew: 100 and 103 come before the real one.

@@ -38,6 +38,10 @@ static size_t count_headers(const mp_HttpSpec *spec)
     return count;
 }
 
+/* Without this curl asks before it posts more than a MiB, and waits a second
+ * for the answer of a server that does not know the question. */
+static char no_expect[] = "Expect:";
+
 /* The list is made of our own nodes: curl reads it and never frees it. */
 static void keep_headers(mp_HttpPlan *plan, Arena *arena,
                          const mp_HttpSpec *spec, struct curl_slist *nodes)
@@ -49,9 +53,12 @@ static void keep_headers(mp_HttpPlan *plan, Arena *arena,
 
         if (!plan) continue;
         nodes[i].data = (char *)(uintptr_t)text;
-        nodes[i].next = i + 1 < count ? &nodes[i + 1] : NULL;
-        plan->headers = nodes;
+        nodes[i].next = &nodes[i + 1];
     }
+    if (!plan) return;
+    nodes[count].data = no_expect;
+    nodes[count].next = NULL;
+    plan->headers = nodes;
 }
 
 /* With [plan] NULL only counts. */
@@ -73,7 +80,7 @@ static void keep_all(mp_HttpPlan *plan, Arena *arena, const mp_HttpSpec *spec,
 
 mp_HttpPlan *mp_http_plan_new(const mp_HttpSpec *spec)
 {
-    size_t nodes_size = count_headers(spec) * sizeof(struct curl_slist);
+    size_t nodes_size = (count_headers(spec) + 1) * sizeof(struct curl_slist);
     Arena arena = {NULL, 0};
     struct curl_slist *nodes;
     mp_HttpPlan *plan;
