@@ -8,6 +8,7 @@ local errors = require "moonpipe.error"
 local message = require "moonpipe.message"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
+local record_shape = require "moonpipe.models.record_shape"
 local secret = require "moonpipe.secret"
 
 local c = native.c
@@ -25,6 +26,7 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field parts string[]      the text so far
 ---@field held string         bytes of a character that is not whole yet
 ---@field envelope table      the newest that had choices
+---@field shape moonpipe.RecordShape
 ---@field calls table?        tool calls by their place
 ---@field finished boolean?
 local Stream = {}
@@ -38,6 +40,7 @@ local stream = {}
 function stream.new(reader, call)
   return setmetatable({
     reader = reader, call = call, parts = {}, held = "", envelope = {},
+    shape = record_shape.new("content"),
   }, mt)
 end
 
@@ -151,26 +154,37 @@ local function add_logprobs(self, choice)
   end
 end
 
--- The chunk of a choice's delta, nil where it brings nothing to show.
-local function delta_chunk(self, choice)
-  local delta = member(choice.delta) or {}
+-- What a delta carries besides text: two kinds of fields, nil for none.
+local function besides(self, choice, delta)
   if member(choice.finish_reason) then
     self.finish_reason, self.finished = choice.finish_reason, true
   end
   if member(choice.logprobs) then add_logprobs(self, choice) end
-  local content = delta.content
-  local text = type(content) == "string" and content_text(self, content) or ""
-  local kwargs = answer.extras(nil, delta)
   local deltas = member(delta.tool_calls)
-  local pieces = deltas and deltas[1] and call_pieces(self, deltas)
+  return answer.extras(nil, delta), deltas and deltas[1] and call_pieces(self, deltas) or nil
+end
+
+-- The chunk of a choice's delta, nil where it brings nothing to show.
+local function delta_chunk(self, choice, data)
+  local delta = member(choice.delta) or {}
+  local kwargs, pieces = besides(self, choice, delta)
+  local content, text = delta.content, ""
+  if type(content) == "string" then
+    if not (kwargs or pieces or self.finished or self.logprobs or self.usage) then
+      self.shape:learn(data, content)
+    end
+    text = content_text(self, content)
+  end
   if text == "" and not kwargs and not pieces then return nil end
   return text_chunk(self, {
-    content = text, additional_kwargs = kwargs, tool_call_chunks = pieces or nil,
+    content = text, additional_kwargs = kwargs, tool_call_chunks = pieces,
   })
 end
 
 -- The chunk of one record, nil where it brings nothing to show.
 local function read_record(self, data)
+  local known = self.shape:text(data)
+  if known then return text_chunk(self, { content = content_text(self, known) }) end
   local value, problem = decode(data)
   if type(value) ~= "table" then
     raise(self, "protocol", ("a record of the stream is no JSON object: %s: %s"):format(
@@ -184,7 +198,7 @@ local function read_record(self, data)
   local choice = type(choices) == "table" and choices[1]
   if not choice then return nil end
   self.envelope = value
-  return delta_chunk(self, choice)
+  return delta_chunk(self, choice, data)
 end
 
 -- ---- the end -------------------------------------------------------------------------------
