@@ -51,13 +51,16 @@ static mp_Kind kind_of(CURLcode result)
     return MP_KIND_PROTOCOL;
 }
 
-/* Without descriptors curl says that it could not connect. */
-static mp_Kind corrected(mp_Kind kind, long os_errno)
+/* Without descriptors curl says that it could not connect; and two codes of its
+ * mean more than one thing. */
+static mp_Kind corrected(CURLcode result, const char *text, long os_errno)
 {
     if (os_errno == EMFILE || os_errno == ENFILE) return MP_KIND_FDS;
-    if (kind == MP_KIND_TRUNCATED && os_errno == ECONNRESET)
-        return MP_KIND_RESET;
-    return kind;
+    if (result == CURLE_RECV_ERROR && strstr(text, "chunked-encoding"))
+        return MP_KIND_PROTOCOL;
+    if (result == CURLE_UNSUPPORTED_PROTOCOL && strstr(text, "HTTP/0.9"))
+        return MP_KIND_PROTOCOL; /* what came is no HTTP at all */
+    return kind_of(result);
 }
 
 void mp_http_error(CURL *easy, CURLcode result, const char *text, mp_Error *err)
@@ -67,7 +70,7 @@ void mp_http_error(CURL *easy, CURLcode result, const char *text, mp_Error *err)
 
     curl->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
     if (!text[0]) text = curl->easy_strerror(result);
-    mp_err_set(err, corrected(kind_of(result), os_errno), "%s", text);
+    mp_err_set(err, corrected(result, text, os_errno), "%s", text);
     err->os_errno = (int)os_errno;
 }
 

@@ -237,9 +237,19 @@ CURL *mp_http_io_take(uint64_t tag, bool *had_options)
     return easy;
 }
 
+/* A handle remembers the errno of its last failure, and tells it for the next
+ * one too: such a handle is not used again. */
+static bool is_stained(CURL *easy)
+{
+    long os_errno = 0;
+
+    pool->curl->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
+    return os_errno != 0;
+}
+
 void mp_http_io_give(CURL *easy, uint64_t tag)
 {
-    if (pool->spares == SPARE_MAX) {
+    if (pool->spares == SPARE_MAX || is_stained(easy)) {
         pool->curl->easy_cleanup(easy);
         return;
     }

@@ -58,16 +58,19 @@ function calls.read(reader)
   return records, not ok and err or nil
 end
 
+-- A record that was cut, as the last one may be, says nothing.
+local function content_of(data)
+  local ok, value = pcall(cjson.decode, data)
+  local choice = ok and value.choices[1]
+  return choice and choice.delta.content or nil
+end
+
 --- The text that the records of a chat completion hold, and whether `[DONE]` came.
 ---@param records string[]
 function calls.text(records)
-  local parts, done = {}, false
-  for _, data in ipairs(records) do
-    done = done or data == "[DONE]"
-    local choice = data ~= "[DONE]" and cjson.decode(data).choices[1]
-    parts[#parts + 1] = choice and choice.delta.content or nil
-  end
-  return table.concat(parts), done
+  local parts = {}
+  for _, data in ipairs(records) do parts[#parts + 1] = content_of(data) end
+  return table.concat(parts), records[#records] == "[DONE]"
 end
 
 --- How long fn(...) took, and what it gave.
