@@ -120,6 +120,9 @@ static void test_no_dump_holds_it(void)
     mp_secret_free(secret);
 }
 
+/* Only a failure takes this long: a busy machine may take seconds. */
+#define PATIENCE_MS 60000
+
 /* --- the terminal --- */
 
 static volatile sig_atomic_t interrupts;
@@ -204,7 +207,7 @@ static void await(int master, char *shown, size_t size, const char *text)
     size_t len = strlen(shown);
     ssize_t got;
 
-    while (!strstr(shown, text) && poll(&poll_fd, 1, 5000) == 1) {
+    while (!strstr(shown, text) && poll(&poll_fd, 1, PATIENCE_MS) == 1) {
         got = read(master, shown + len, size - len - 1);
         if (got <= 0) break;
         len += (size_t)got;
