@@ -157,10 +157,10 @@ describe("a stream that breaks", function()
   end)
 
   it("ends the chain that reads it, and nothing else", function()
-    local chain = mp.pipe(mp.RunnableGenerator(function(_, emit)
+    local chain = mp.pipe(mp.RunnablePassthrough(), mp.RunnableGenerator(function(_, emit)
       local reader = calls.open(server:with({ reset = 600, gap = 10 }))
       while true do emit(reader:read()) end
-    end), mp.RunnableLambda(function(x) return x end))
+    end))
     local seen = 0
     local err = helper.failure(function()
       for _ in chain:stream(1) do seen = seen + 1 end
