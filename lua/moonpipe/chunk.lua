@@ -1,8 +1,9 @@
 --- Merges the chunks of a stream into the value that the same step gives when it is invoked.
 --
 -- Strings and lists append, numbers and booleans: the last wins, maps merge by key, nil (and JSON
--- null) is ignored, anything else is an error that names key and types. Inside the three metadata
--- keys the last value always wins, so that metadata can never end a user's stream.
+-- null) is ignored, an mp.Error takes the place of what its branch had said before it failed,
+-- anything else is an error that names key and types. Inside the three metadata keys the last
+-- value always wins, so that metadata can never end a user's stream.
 -- Merging never writes to its operands; a chunk that was handed out stays as it was.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
@@ -10,6 +11,7 @@ local json = require "moonpipe.json"
 local chunk = {}
 
 local NULL = json.null
+local ERROR = errors.mt
 local ARRAY = getmetatable(json.array({}))
 
 local LAST_WINS = { response_metadata = true, usage_metadata = true, additional_kwargs = true }
@@ -23,17 +25,26 @@ local function clash(a, b, keys)
     key, errors.shape(a), errors.shape(b)))
 end
 
--- A list has the keys 1..#t and no other. A table that carries `n` is an array map, whose slots
--- grow one by one: it merges by key.
+-- A list has the keys 1..count and no other. A table that carries `n` is an array map, whose
+-- slots grow one by one: it merges by key. `#` does not tell: where there are holes it may be any
+-- of several numbers.
 local function is_list(t)
   if getmetatable(t) == ARRAY then
     return true
   end
   local count = 0
-  for _ in pairs(t) do
+  for key in pairs(t) do
+    if type(key) ~= "number" then
+      return false
+    end
     count = count + 1
   end
-  return count > 0 and count == #t
+  for i = 1, count do
+    if t[i] == nil then
+      return false
+    end
+  end
+  return count > 0
 end
 
 local function append(a, b)
@@ -99,6 +110,8 @@ local function merge_tables(a, b, keys)
   local mt = getmetatable(a)
   if type(mt) == "table" and mt.__add then
     return a + b
+  elseif mt == ERROR then
+    return a
   elseif type(b) ~= "table" then
     return clash(a, b, keys)
   elseif whole[b] or next(a) == nil then
@@ -125,7 +138,9 @@ function merge(a, b, keys)
     return a
   end
   local kind = type(a)
-  if kind == "table" then
+  if errors.is(b) then
+    return b
+  elseif kind == "table" then
     return merge_tables(a, b, keys)
   elseif kind ~= type(b) then
     return clash(a, b, keys)

@@ -161,6 +161,26 @@ describe("chunk.collect", function()
     assert.is_true(os.clock() - begun < 2)
   end)
 
+  it("lets an mp.Error take the place of what came before it", function()
+    local err = errors.new { kind = "lua", message = "boom" }
+    local value = chunk.collect(source_of({ { a = "x" }, { b = "y" }, { a = err }, { b = "z" } }))
+    assert.equal(err, value.a)
+    assert.equal("yz", value.b)
+    assert.equal(err, chunk.merge(chunk.merge({ 1 }, err), "more"))
+  end)
+
+  it("merges the slots of an array in any order", function()
+    local function slot(i, value) return { [i] = value, n = 3 } end
+    for _, order in ipairs { { 1, 2, 3 }, { 2, 3, 1 }, { 3, 2, 1 }, { 2, 1, 3 } } do
+      local list = {}
+      for _, i in ipairs(order) do
+        list[#list + 1] = slot(i, "a")
+        list[#list + 1] = slot(i, "b")
+      end
+      assert.same({ "ab", "ab", "ab", n = 3 }, (chunk.collect(source_of(list))))
+    end
+  end)
+
   it("passes on an error of the source", function()
     local err = failure(chunk.collect, function() errors.raise("reset", "gone") end)
     assert.equal("reset", err.kind)
