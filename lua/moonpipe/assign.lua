@@ -13,6 +13,9 @@ function RunnableAssign.new(map)
   if type(map) ~= "table" or getmetatable(map) ~= nil then
     errors.usage("assign takes a table of steps, got " .. errors.shape(map))
   end
+  for key in pairs(map) do
+    if type(key) == "number" then errors.usage("assign adds by name, got key " .. key) end
+  end
   local mapper = parallel.from_table(map, nil, errors.caller())
   return runnable.instance(RunnableAssign, { mapper = mapper, sync = mapper.sync })
 end

@@ -235,6 +235,10 @@ describe("assign", function()
     assert.matches("got a HumanMessage", err.message)
   end)
 
+  it("refuses positions, which have no meaning beside names", function()
+    helper.raises("assign adds by name, got key 1", mp.RunnablePassthrough.assign, { mp.const(1) })
+  end)
+
   it("never writes to its input", function()
     local input = setmetatable({ a = 1 }, {})
     local out = mp.RunnablePassthrough.assign({ b = mp.const(2) }):invoke(input)
