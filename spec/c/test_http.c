@@ -47,7 +47,7 @@ static void wait_for_close(int fd)
 
 static void say_endless(int fd)
 {
-    static char block[65536];
+    char block[65536]; /* one for each connection: they have threads */
 
     memset(block, 'x', sizeof block);
     memcpy(block, "data: ", 6);
