@@ -234,6 +234,11 @@ static void on_done(CURL *easy, CURLcode result)
     if (result == CURLE_OK && self->streaming &&
         mp_http_feed(self, NULL, 0) != MP_OK)
         result = CURLE_WRITE_ERROR;
+    if (result == CURLE_OK && !self->head_ended) {
+        result = CURLE_PARTIAL_FILE;
+        mp_err_set(&self->job.err, MP_KIND_TRUNCATED,
+                   "the connection was closed inside of the head");
+    }
     if (result == CURLE_OK) {
         learn_version(self);
         end(self, MP_EVENT_DONE);

@@ -10,7 +10,8 @@
  * chunks of records (sse.h), the head with the first of them; where the server
  * sent no stream (an error status, JSON, HTML) its answer comes whole all the
  * same. A reader that is slow lets `unread` grow, and at the window's end the
- * transfer pauses until mp_engine_resume.
+ * transfer pauses until mp_engine_resume. Limit: over HTTP/2 libcurl takes up
+ * to 32 MiB more of a paused stream while others share its connection.
  *
  * Timers, all of this attempt and none while it waits in a gate: connect (name,
  * TCP and TLS), first byte, idle (between data records of a stream, between

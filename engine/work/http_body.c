@@ -139,7 +139,7 @@ static void append_header(mp_Buf *head, const char *line, size_t len)
     const char *value = colon ? colon + 1 : NULL;
     size_t start = head->len;
 
-    if (!colon) return; /* the empty line at the end of the head */
+    if (!colon) return;
     while (len > 0 && is_blank(line[len - 1]))
         len--;
     while (value < line + len && is_blank(*value))
@@ -165,9 +165,12 @@ size_t mp_http_on_header(char *line, size_t one, size_t len, void *self_)
     if (len > 5 && strncmp(line, "HTTP/", 5) == 0) {
         mp_buf_clear(head);
         mp_buf_reserve(head, MP_HTTP_HEAD_FIRST);
+        self->head_ended = false;
         if (space && len - (size_t)(space - line) > 4)
             mp_buf_append(head, space + 1, 3);
         mp_buf_char(head, '\n');
+    } else if (is_blank(line[0])) {
+        self->head_ended = true;
     } else {
         append_header(head, line, len);
     }

@@ -2,6 +2,7 @@
 #include "http_error.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,9 +59,26 @@ static mp_Kind corrected(CURLcode result, const char *text, long os_errno)
     if (os_errno == EMFILE || os_errno == ENFILE) return MP_KIND_FDS;
     if (result == CURLE_RECV_ERROR && strstr(text, "chunked-encoding"))
         return MP_KIND_PROTOCOL;
-    if (result == CURLE_UNSUPPORTED_PROTOCOL && strstr(text, "HTTP/0.9"))
+    if (result == CURLE_UNSUPPORTED_PROTOCOL && strstr(text, "HTTP"))
         return MP_KIND_PROTOCOL; /* what came is no HTTP at all */
     return kind_of(result);
+}
+
+/* Curl says "reset" where a proxy refuses a tunnel, and not which proxy. */
+static bool is_refused_tunnel(CURL *easy, CURLcode result, mp_Error *err)
+{
+    const mp_Curl *curl = mp_http_curl(NULL);
+    const char *ip = NULL;
+    long status = 0, port = 0;
+
+    if (result != CURLE_RECV_ERROR) return false;
+    curl->easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    if (status < 300) return false;
+    curl->easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip);
+    curl->easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+    mp_err_set(err, MP_KIND_CONNECT, "the proxy %s:%ld refused the tunnel: %ld",
+               ip ? ip : "?", port, status);
+    return true;
 }
 
 void mp_http_error(CURL *easy, CURLcode result, const char *text, mp_Error *err)
@@ -68,6 +86,7 @@ void mp_http_error(CURL *easy, CURLcode result, const char *text, mp_Error *err)
     const mp_Curl *curl = mp_http_curl(NULL);
     long os_errno = 0;
 
+    if (is_refused_tunnel(easy, result, err)) return;
     curl->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
     if (!text[0]) text = curl->easy_strerror(result);
     mp_err_set(err, corrected(result, text, os_errno), "%s", text);

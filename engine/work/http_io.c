@@ -157,10 +157,13 @@ static unsigned least_busy(void)
     return best;
 }
 
-static unsigned first_with_room(void)
+static unsigned first_with_room(unsigned from)
 {
-    for (unsigned i = 0; i < SHARDS; i++)
-        if (!pool->shards[i] || pool->shards[i]->active < FULL) return i;
+    for (unsigned i = from; i < from + SHARDS; i++) {
+        const mp_HttpShard *shard = pool->shards[i % SHARDS];
+
+        if (!shard || shard->active < FULL) return i % SHARDS;
+    }
     return least_busy();
 }
 
@@ -176,9 +179,10 @@ void mp_http_io_plain(uint64_t origin)
 
 mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls)
 {
+    /* its own shard has the connections that showed that it is plain, too */
+    unsigned own = tls ? (unsigned)(origin % SHARDS) : 0;
     bool together = tls && !is_plain(origin);
-    mp_HttpShard *shard =
-        shard_at(together ? (unsigned)(origin % SHARDS) : first_with_room());
+    mp_HttpShard *shard = shard_at(together ? own : first_with_room(own));
 
     if (!shard) return NULL;
     if (pool->curl->multi_add_handle(shard->multi, easy) != CURLM_OK)

@@ -44,6 +44,7 @@ typedef struct mp_HttpJob {
     int64_t total_at;
     mp_Sse sse;
     bool streaming; /* the body goes through sse */
+    bool head_ended;
     bool body_begun;
     bool head_sent;
     bool paused;

@@ -57,11 +57,12 @@ function retry.is_transient(status, header)
 end
 
 ---Whether a failure is worth another attempt: what its maker says in `retryable`,
----else by its kind.
+---else by its kind. A proxy that wants a password wants it the next time too.
 ---@param err moonpipe.Error
 ---@return boolean
 function retry.is_retryable(err)
   if err.retryable ~= nil then return err.retryable end
+  if err.kind == "connect" and err.message:find("refused the tunnel: 407$") then return false end
   return TRANSIENT[err.kind] == true
 end
 

@@ -6,6 +6,7 @@ local mp = require "moonpipe"
 local proxies = require "spec.support.proxy"
 
 local server = require("spec.support.server").use()
+local it = calls.it
 
 local function step(base_url, fields, seconds)
   return mp.RunnableLambda(function()
@@ -80,6 +81,30 @@ describe("reaching a server", function()
 
 end)
 
+describe("a server that speaks no HTTP", function()
+  it("fails with protocol", function()
+    for _, raw in ipairs({ "SSH-2.0-OpenSSH_9.2\r\n", "\21\3\1\0\2\2\70", "<html></html>",
+      "HTTP/9.9 200 OK\r\n\r\n", "HTTP/1.1 2xx OK\r\n\r\n" }) do
+      assert.same({ "protocol", raw }, { failure(server:with({ raw = raw })).kind, raw })
+    end
+  end)
+
+  it("that ends in its head fails with truncated", function()
+    for _, raw in ipairs({ "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Le" }) do
+      assert.same({ "truncated", raw }, { failure(server:with({ raw = raw })).kind, raw })
+    end
+    assert.equal("reset", failure(server:with({ raw = "HTTP/1.1 200" })).kind)
+  end)
+
+  it("but for what may come before the answer", function()
+    local raw = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-A: 1\r\n\r\n"
+      .. "HTTP/1.1 201 Created\r\nX-B: 2\r\nContent-Length: 2\r\n\r\n{}"
+    local answer = calls.send(server:with({ raw = raw }))
+    assert.same({ 201, "{}", "2" }, { answer.status, answer.body, answer.header("x-b") })
+    assert.is_nil(answer.header("x-a"))
+  end)
+end)
+
 describe("waiting", function()
   it("for the first byte of a stream fails with timeout_first_byte", function()
     local took, err = calls.timed(function()
@@ -101,7 +126,7 @@ describe("waiting", function()
   end)
 
   it("for a drip of bytes goes on, as it brings records", function()
-    local err, text, done = broken({ drip = 1, tokens = 2 }, { idle = 1 })
+    local err, text, done = broken({ drip = 1, tokens = 2 }, { idle = 10 })
     assert.same({ "none", "tok0 tok1 ", true }, { err.kind, text .. " ", done })
   end)
 

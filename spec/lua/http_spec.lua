@@ -9,6 +9,7 @@ local native = require "moonpipe.native"
 local secret = require "moonpipe.secret"
 
 local server = require("spec.support.server").use()
+local it = calls.it
 
 local function last_request()
   local list = server:requests()

@@ -1,6 +1,8 @@
 --- Calls of http.lua for specs: plans for the test server, and what streams hold.
+local busted = require "busted"
 local cjson = require "cjson"
 local errors = require "moonpipe.error"
+local helper = require "spec.helper"
 local http = require "moonpipe.http"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
@@ -9,6 +11,15 @@ local calls = {}
 
 local now = native.c.now
 calls.now = now
+
+--- As busted's `it`, whose body runs in a task that ends within [seconds] (10), and
+--- all that it opened with it.
+---@param name string
+---@param fn fun()
+---@param seconds number?
+function calls.it(name, fn, seconds)
+  busted.it(name, function() helper.run(fn, seconds) end)
+end
 
 --- The body of a request for a chat completion, which the server answers with [text].
 ---@param text string?

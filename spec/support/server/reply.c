@@ -242,6 +242,10 @@ static void add_line(const char *name, Span value, Bytes *out)
 
 void reply_head(const Reply *reply, const Script *script, Bytes *out)
 {
+    if (script->raw.at) {
+        bytes_span(out, bytes_all(&script->raw));
+        return;
+    }
     bytes_text(out, script->http10 ? "HTTP/1.0 " : "HTTP/1.1 ");
     bytes_number(out, reply->status);
     TEXT(out, " ");

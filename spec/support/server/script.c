@@ -185,6 +185,7 @@ static const Key KEYS[] = {
     FLAG(http10),
     FLAG(close),
     TIME(hangup),
+    TEXTS(raw),
     TEXTS(body),
     SPECIAL(body64),
     FLAG(empty),
@@ -279,7 +280,8 @@ static bool read_setting(Script *script, Span setting, Bytes *complaint)
 
 static void settle(Script *script)
 {
-    if (script->http10) script->framing = BY_CLOSE;
+    if (script->http10 || script->raw.at) script->framing = BY_CLOSE;
+    if (script->raw.at) script->empty = true;
     if (script->redirect.at && !script->status) script->status = 302;
     if (!script->status) script->status = 200;
 }

@@ -19,6 +19,7 @@
  *   http10            HTTP/1.0, framing=close
  *   close             says Connection: close, and does so
  *   hangup=T          closes an idle connection T after the answer, unsaid
+ *   raw=TEXT          these bytes and the end of the connection, no head
  * The body, instead of the usual one
  *   body=TEXT  body64=BASE64  empty  html
  *   error=CODE        OpenAI's error object, at status 200 unless given
@@ -82,7 +83,7 @@ typedef struct Script {
     int64_t delay_us, body_delay_us, gap_us, pause_us, hangup_us;
     int64_t status, split, tokens, comments, after, dims, huge;
     Bytes headers; /* whole lines */
-    Bytes content_type, request_id, redirect, body, length;
+    Bytes content_type, request_id, redirect, body, length, raw;
     Bytes error, message, error_json;
     Bytes answer; /* escaped for JSON */
     Bytes finish, fingerprint, answer_id, usage;
