@@ -34,6 +34,7 @@ int mp_bind_submit(lua_State *L, struct mp_Job *job);
 /* [-0, +0] Each adds its functions to the table at the top of the stack. */
 void mp_bind_embed(lua_State *L);
 void mp_bind_floats(lua_State *L);
+void mp_bind_hash(lua_State *L);
 void mp_bind_http(lua_State *L);
 void mp_bind_json(lua_State *L);
 void mp_bind_load(lua_State *L);

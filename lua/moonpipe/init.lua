@@ -15,6 +15,7 @@ local MODULES = {
   context = "current",
   coroutines = "wrap_coroutines=install",
   document = "Document",
+  embedding_hash = "HashEmbeddings",
   floats = "Floats",
   generator = "RunnableGenerator",
   inspect = "inspect=",

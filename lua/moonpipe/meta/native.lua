@@ -137,6 +137,18 @@ function c.embed_decode(body, texts) end
 ---@return string? kind
 function c.embed(body, texts) end
 
+---@param text string
+---@return moonpipe.Floats?  one row
+---@return string? message
+---@return string? kind
+function c.hash_vector(text) end
+
+---@param texts string[]  one at least
+---@return integer? id  of a job that gives a row for each
+---@return string? message
+---@return string? kind
+function c.hash(texts) end
+
 -- ---- coroutines ------------------------------------------------------------------
 
 ---@param fn function
