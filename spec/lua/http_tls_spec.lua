@@ -66,7 +66,7 @@ describe("HTTP/2 over TLS", function()
   end)
 
   it("carries a hundred calls at once over one connection", function()
-    local plan = calls.plan(h2.url(server:with({ delay = 20 })), h2.fields())
+    local plan = calls.plan(h2.url(server:with({ delay = 200 })), h2.fields())
     assert.same({ [200] = 100 }, batch(plan, 100))
     assert.equal(100, server:stats().peak)
     assert.equal(1, h2.connections())
