@@ -2,6 +2,7 @@
 --- them, and what its refusals mean.
 local http = require "moonpipe.http"
 local limiter = require "moonpipe.limiter"
+local native = require "moonpipe.native"
 local options = require "moonpipe.endpoint_options"
 local provider = require "moonpipe.provider"
 local retry = require "moonpipe.retry"
@@ -200,6 +201,21 @@ end
 function Endpoint:open(plan, body, ctx)
   local call = setmetatable({ plan = plan, body = body, ctx = ctx }, self.call_mt)
   return retry.run(call, attempt_open), call
+end
+
+---Asks for [path], once, and gives the answer; nil where that fails in any way.
+---@async
+---@param path string
+---@param ctx moonpipe.Context
+---@param seconds number
+---@return moonpipe.HttpResponse?
+function Endpoint:ask(path, ctx, seconds)
+  local call = setmetatable({
+    plan = self:plan(path, "", "GET"), ctx = ctx, begun = native.c.now(), total = seconds,
+  }, self.call_mt)
+  local ok, answer, slot = pcall(in_slot, call, http.send)
+  if slot then slot:free() end
+  return ok and answer.status == 200 and answer or nil
 end
 
 return endpoint

@@ -105,14 +105,17 @@ function Budget:note(is_retry)
   self.repeats[at] = is_retry and c.now() or nil
 end
 
----Whether one more retry is within it.
+---Whether one more retry is within it; then it is noted at once, though it will be
+---made after a pause: others decide meanwhile.
 ---@return boolean
-function Budget:allows()
+function Budget:take()
   local repeats, since = 0, c.now() - FORGET
   for _, at in pairs(self.repeats) do
     if at > since then repeats = repeats + 1 end
   end
-  return repeats < math.max(LEAST, math.floor(SHARE * (self.count - repeats)))
+  if repeats >= math.max(LEAST, math.floor(SHARE * (self.count - repeats))) then return false end
+  self:note(true)
+  return true
 end
 
 local budgets = {} -- by origin
@@ -145,7 +148,8 @@ end
 ---@field budget moonpipe.RetryBudget
 ---@field ctx moonpipe.Context
 ---@field total number        seconds for all of it, queues not counted
----@field begun number?       when the first attempt began; the caller may move it on
+---@field begun number?       when the first attempt began; the attempt may move it on
+---@field attempts integer?   made so far
 ---@field on_delay fun(call, err: moonpipe.Error, seconds: number)?  a pause is going to be made
 ---@field on_failure fun(call, err: moonpipe.Error)?  the error is going to be raised
 
@@ -158,25 +162,31 @@ local function next_delay(call, err, attempt)
   if at >= call.begun + call.total or deadline and at >= deadline then
     return nil, "no time is left for another attempt"
   end
-  if not call.budget:allows() then
+  if not call.budget:take() then
     return nil, "not tried again: too many calls to " .. call.origin .. " fail"
   end
   return delay
 end
 
-local function give_up(call, err, attempt, why)
-  err.attempts = attempt + 1
+---Raises a failure that is to stay, with what its call knows of it.
+---@param call moonpipe.Attempts
+---@param err moonpipe.Error
+---@param why string?  why no other attempt is made, where it could be
+function retry.give_up(call, err, why)
+  err.attempts = call.attempts
   err.elapsed = c.now() - call.begun
   if why then err.message = err.message .. " (" .. why .. ")" end
   if call.on_failure then call.on_failure(call, err) end
   error(err, 0)
 end
 
--- What cancels the task, its deadline included, is no failure of the call.
-local function is_cancel(err)
+---What cancels the running task, its deadline included, is no failure of a call.
+---@param err any
+---@return boolean
+function retry.is_failure(err)
+  if not errors.is(err) or err.kind == "cancelled" then return false end
   local task = scheduler.current()
-  local scope = task.scope
-  return err.kind == "cancelled" or err == task.cancelled or scope and err == scope.cancelled
+  return err ~= task.cancelled and not (task.scope and err == task.scope.cancelled)
 end
 
 ---Calls attempt(call, a, b) until it succeeds, or its failure is to stay; raises
@@ -187,13 +197,14 @@ end
 ---@return any
 function retry.run(call, attempt, a, b)
   call.begun = c.now()
+  call.budget:note(false)
   for n = 0, math.huge do
-    call.budget:note(n > 0)
+    call.attempts = n + 1
     local ok, value = pcall(attempt, call, a, b)
     if ok then return value end
-    if not errors.is(value) or is_cancel(value) then error(value, 0) end
+    if not retry.is_failure(value) then error(value, 0) end
     local delay, why = next_delay(call, value, n)
-    if not delay then give_up(call, value, n, why) end
+    if not delay then retry.give_up(call, value, why) end
     if call.on_delay then call.on_delay(call, value, delay) end
     scheduler.sleep(delay)
   end

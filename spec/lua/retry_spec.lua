@@ -141,23 +141,17 @@ end
 describe("retry.budget", function()
   it("allows three retries to those who call little", function()
     local budget = retry.budget()
-    for _ = 1, 3 do
-      assert.is_true(budget:allows())
-      budget:note(true)
-    end
-    assert.is_false(budget:allows())
+    for _ = 1, 3 do assert.is_true(budget:take()) end
+    assert.is_false(budget:take())
   end)
 
   it("allows one retry for ten of the last hundred requests", function()
     local budget, repeats = retry.budget(), 0
     for _ = 1, 100 do budget:note(false) end
-    while budget:allows() do
-      budget:note(true)
-      repeats = repeats + 1
-    end
+    while budget:take() do repeats = repeats + 1 end
     assert.equal(9, repeats)
     for _ = 1, 92 do budget:note(false) end
-    assert.is_true(budget:allows())
+    assert.is_true(budget:take())
   end)
 
   it("keeps a storm of failures within a tenth", function()
@@ -165,10 +159,7 @@ describe("retry.budget", function()
     for _ = 1, 10000 do
       budget:note(false)
       for _ = 1, 2 do
-        if budget:allows() then
-          budget:note(true)
-          repeats = repeats + 1
-        end
+        if budget:take() then repeats = repeats + 1 end
       end
     end
     assert.is_true(repeats <= 1003 and repeats > 900)
@@ -177,11 +168,11 @@ describe("retry.budget", function()
   it("forgets retries of long ago", function()
     with_clock(function(clock)
       local budget = retry.budget()
-      for _ = 1, 3 do budget:note(true) end
+      for _ = 1, 3 do budget:take() end
       clock.now = clock.now + 299
-      assert.is_false(budget:allows())
+      assert.is_false(budget:take())
       clock.now = clock.now + 2
-      assert.is_true(budget:allows())
+      assert.is_true(budget:take())
     end)
   end)
 
@@ -270,7 +261,7 @@ describe("retry.run", function()
 
   it("says so where the budget of an origin is spent", function()
     local budget = retry.budget()
-    for _ = 1, 3 do budget:note(true) end
+    for _ = 1, 3 do budget:take() end
     local _, err, made = run(9, nil, call_with({ budget = budget }))
     assert.equal(1, made)
     assert.equal("gone (not tried again: too many calls to http://x.test fail)", err.message)

@@ -5,6 +5,7 @@ local errors = require "moonpipe.error"
 local message = require "moonpipe.message"
 local model = require "moonpipe.model"
 local request = require "moonpipe.models.openai_request"
+local retry = require "moonpipe.retry"
 local runnable = require "moonpipe.runnable"
 local stream = require "moonpipe.models.openai_stream"
 
@@ -88,6 +89,38 @@ local function params_of(opts, base)
   return params
 end
 
+-- ---- names of models ---------------------------------------------------------------------
+
+local MODELS_TIMEOUT, MODELS_SHOWN = 3, 8
+
+-- The names that the server lists; none where it does not answer.
+local function models_of(server, ctx)
+  if server.models then return server.models end
+  local response = server:ask("/models", ctx, MODELS_TIMEOUT)
+  local list, names = response and answer.decode(response.body), {}
+  local entries = type(list) == "table" and list.data
+  for _, entry in ipairs(type(entries) == "table" and entries or {}) do
+    if type(entry.id) == "string" then names[#names + 1] = entry.id end
+  end
+  table.sort(names)
+  if names[1] then server.models = names end
+  return names
+end
+
+-- Helps where a model is not there, by the names of those that are.
+local function on_failure(server, call, err)
+  local is_missing = err.code == "model_not_found" or err.message:lower():find("model", 1, true)
+  if err.status ~= 404 or not is_missing then return end
+  local names = models_of(server, call.ctx)
+  local hint = errors.hint(call.plan.model, names)
+  if hint == "" and names[1] and #names <= MODELS_SHOWN then
+    hint = "; the server has: " .. table.concat(names, ", ")
+  end
+  err.message = err.message .. hint
+end
+
+-- ---- the class ---------------------------------------------------------------------------
+
 ---@class moonpipe.ChatOpenAI: moonpipe.BaseChatModel
 ---@field model string
 ---@field endpoint moonpipe.Endpoint
@@ -108,7 +141,7 @@ function ChatOpenAI.new(opts)
     end
   end
   local server = endpoint.new(openai.SPEC, opts, openai.headers(opts))
-  server.on_failure = openai.on_failure
+  server.on_failure = on_failure
   local params = params_of(opts, server.origin)
   local usage = opts.stream_usage ~= false
   return runnable.instance(ChatOpenAI, {
@@ -162,7 +195,9 @@ local function open(self, messages, ctx)
   local reader, call = self.endpoint:open(plan, body, ctx)
   if not reader.body then return stream.new(reader, call) end
   -- a server that knows no streams gives its whole answer
-  return once(message.to_chunk(answer.message(reader, self.endpoint.who)))
+  local ok, whole = pcall(answer.message, reader, self.endpoint.who)
+  if not ok then retry.give_up(call, whole) end
+  return once(message.to_chunk(whole))
 end
 
 function methods:_chunks(messages, ctx)

@@ -211,7 +211,7 @@ end
 function answer.message(response, who)
   local value = envelope(response, who)
   local choices = member(value.choices)
-  local choice = type(choices) == "table" and choices[1]
+  local choice = type(choices) == "table" and member(choices[1])
   local said = provider.said(value) or choice and provider.said(choice)
   if said then error(provider.error_in(who, said, response), 0) end
   if not choice then

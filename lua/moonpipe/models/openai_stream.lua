@@ -9,6 +9,7 @@ local message = require "moonpipe.message"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
 local record_shape = require "moonpipe.models.record_shape"
+local retry = require "moonpipe.retry"
 local secret = require "moonpipe.secret"
 
 local c = native.c
@@ -52,16 +53,11 @@ end
 
 -- Raises what ended the stream, with what is known of it.
 local function fail(self, err)
-  if errors.is(err) and err.kind ~= "cancelled" then
-    local call, reader = self.call, self.reader
-    local who = call.endpoint.who
-    err.partial = err.partial or table.concat(self.parts)
-    err.provider, err.model = err.provider or who.name, err.model or call.plan.model
-    err.request_id = err.request_id or reader.header("x-request-id")
-    err.attempts, err.elapsed = 1, c.now() - call.begun
-  end
   self.reader:close()
-  error(err, 0)
+  if not retry.is_failure(err) then error(err, 0) end
+  err.partial = err.partial or table.concat(self.parts)
+  err.request_id = err.request_id or self.reader.header("x-request-id")
+  retry.give_up(self.call, err)
 end
 
 local function raise(self, kind, text)
