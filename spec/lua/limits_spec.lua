@@ -1,0 +1,147 @@
+-- The limit of a run, seen from the server: never more in flight than it allows.
+local mp = require "moonpipe"
+local server = require("spec.support.server").use()
+
+local function model(script)
+  return mp.ChatOpenAI { base_url = server:with(script or { delay = 5 }) }
+end
+
+local function map_of(step, n)
+  local map = {}
+  for i = 1, n do map["key" .. i] = step end
+  return mp.RunnableParallel(map)
+end
+
+local LIMIT = { max_concurrency = 2 }
+
+local function seen()
+  local stats = server:stats()
+  return { stats.requests, stats.peak, stats.in_flight }
+end
+
+describe("max_concurrency", function()
+  it("holds for nested maps, in invoke", function()
+    map_of(map_of(model(), 3), 3):invoke("x", LIMIT)
+    assert.same({ 9, 2, 0 }, seen())
+  end)
+
+  it("holds for nested maps, in stream", function()
+    map_of(map_of(model(), 3), 3):stream("x", LIMIT):collect()
+    assert.same({ 9, 2, 0 }, seen())
+  end)
+
+  it("holds for nested maps, in start", function()
+    map_of(map_of(model(), 3), 3):start("x", LIMIT):wait()
+    assert.same({ 9, 2, 0 }, seen())
+  end)
+
+  it("holds for nested maps, in start with a callback for each token", function()
+    local task = map_of(map_of(model(), 3), 3):start("x", {
+      max_concurrency = 2, on_token = function() end,
+    })
+    task:wait()
+    assert.same({ 9, 2, 0 }, seen())
+  end)
+
+  it("holds for a batch over a map", function()
+    map_of(model(), 3):batch({ "a", "b", "c", "d", "e", "f" }, LIMIT)
+    assert.same({ 18, 2, 0 }, seen())
+  end)
+
+  it("holds for batch_as_completed over a map", function()
+    for _, record in map_of(model(), 3):batch_as_completed({ "a", "b", "c" }, LIMIT) do
+      assert.is_true(record.ok)
+    end
+    assert.same({ 9, 2, 0 }, seen())
+  end)
+
+  it("is none by default", function()
+    map_of(model({ delay = 50 }), 8):invoke("x")
+    assert.same({ 8, 8, 0 }, seen())
+  end)
+
+  it("leaves its slot during a pause between attempts", function()
+    local failing = server:lane("failing", { { status = 503, header = "retry-after-ms: 300" },
+      "status=200" })
+    local done = {}
+    mp.RunnableParallel({
+      a = mp.pipe(mp.ChatOpenAI { base_url = failing }, function() done[#done + 1] = "a" end),
+      b = mp.pipe(model(), function() done[#done + 1] = "b" end),
+    }):invoke("x", { max_concurrency = 1 })
+    assert.same({ "b", "a" }, done)
+    assert.same({ 3, 1, 0 }, seen())
+  end)
+
+  it("lets a call downstream of an open stream through", function()
+    local words, second = model({ gap = 5 }), model()
+    local answers = {}
+    mp.RunnableLambda(function()
+      for chunk in words:stream "a b c d" do
+        if chunk.content ~= "" then answers[#answers + 1] = second:invoke(chunk.content).content end
+      end
+    end):invoke(nil, { max_concurrency = 1, timeout = 10 })
+    assert.same({ "a ", "b ", "c ", "d" }, answers)
+    assert.same({ 5, 1, 0 }, seen())
+  end)
+
+  it("lets a model through that reads the stream of another", function()
+    local chain = mp.pipe(model({ gap = 2 }), mp.RunnableGenerator(function(chunks, emit)
+      for chunk in chunks do emit(model():invoke(chunk.content .. "!")) end
+    end), mp.StrOutputParser())
+    local text = chain:stream("a b", { max_concurrency = 1, timeout = 10 }):collect()
+    assert.equal("a !b!!", text)
+    assert.equal(1, server:stats().peak)
+  end)
+
+  it("drains a stream that nobody reads while another call waits", function()
+    local long, other = model({ tokens = 20000 }), model()
+    mp.RunnableLambda(function()
+      local s = long:stream "x"
+      s:next()
+      assert.equal("y", other:invoke("y").content)
+      local count = 1
+      for _ in s do count = count + 1 end
+      assert.equal(20001, count)
+    end):invoke(nil, { max_concurrency = 1, timeout = 20 })
+    assert.same({ 2, 1, 0 }, seen())
+  end)
+
+  it("takes back the slot of a stream that is closed", function()
+    local m = model({ gap = "10s" })
+    mp.RunnableLambda(function()
+      for _ = 1, 3 do
+        local s = m:stream "a b"
+        s:next()
+        s:close()
+      end
+    end):invoke(nil, { max_concurrency = 1, timeout = 10 })
+    server:wait(function(stats) return stats.aborted == 3 end)
+    assert.equal(1, server:stats().peak)
+  end)
+
+  it("takes back the slot of a call that fails", function()
+    local m = mp.ChatOpenAI { base_url = server:with("status=400") }
+    local out = m:batch({ "a", "b", "c" }, { max_concurrency = 1, return_exceptions = true })
+    for i = 1, 3 do assert.equal("refused_request", out[i].kind) end
+    assert.same({ 3, 1, 0 }, seen())
+  end)
+
+  it("takes back the slots of calls that are cancelled", function()
+    local m = model("never")
+    mp.RunnableLambda(function()
+      for _ = 1, 3 do
+        local _, err = m:try_invoke("x", { timeout = 0.05 })
+        assert.equal("timeout_total", err.kind)
+      end
+    end):invoke(nil, { max_concurrency = 1 })
+    assert.equal(1, server:stats().peak)
+  end)
+
+  it("counts time in its queue against the caller's timeout only", function()
+    local m = mp.ChatOpenAI { base_url = server:with({ delay = 150 }), timeout = 0.25 }
+    local out = map_of(m, 3):invoke("x", { max_concurrency = 1 })
+    assert.equal("x", out.key3.content)
+    local _, err = map_of(m, 3):try_invoke("x", { max_concurrency = 1, timeout = 0.2 })
+    assert.equal("timeout_total", err.kind)
+  end)
+end)
