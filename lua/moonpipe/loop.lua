@@ -133,6 +133,7 @@ end
 local function worker(task)
   while true do
     local ok, value = pcall(task.fn, task.a, task.b, task.c)
+    current = task -- Ctrl-C breaks a loop anywhere, even in resume
     if task.first then join_children(task, ok) end
     finish(task, ok, value)
     task = yield(IDLE)

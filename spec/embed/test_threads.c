@@ -116,10 +116,26 @@ static void test_lets_a_loop_end(void)
           MOONPIPE_INTERRUPTED);
 }
 
+/* One that comes before Lua runs is not lost. */
+static void test_interrupts_what_begins(void)
+{
+    moonpipe_Config config;
+    moonpipe_Engine *engine;
+
+    moonpipe_config_init(&config);
+    config.jit = 0;
+    engine = moonpipe_open(&config);
+    moonpipe_interrupt(engine);
+    CHECK(run(engine, "while true do end") == MOONPIPE_INTERRUPTED);
+    CHECK(run(engine, "return 1") == 0);
+    moonpipe_close(engine);
+}
+
 int main(void)
 {
     test_many_threads();
     test_interrupts_what_waits();
     test_lets_a_loop_end();
+    test_interrupts_what_begins();
     return TEST_END();
 }

@@ -53,6 +53,7 @@ end
 
 -- `error()` without a value is how a program says that it has failed already.
 local function run_main(fn, call)
+  scheduler.raise_if_cancelled(scheduler.current()) -- Ctrl-C came before
   local ok, err = xpcall(fn, function(value)
     return value ~= nil and errors.handler(value) or nil
   end, unpack(call, 1, call.n))
