@@ -39,6 +39,7 @@ int mp_bind_open(lua_State *L)
     mp_bind_floats(L);
     mp_bind_embed(L);
     mp_bind_hash(L);
+    mp_bind_vector(L);
     return 1;
 }
 

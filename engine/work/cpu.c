@@ -15,6 +15,7 @@ static bool run(mp_PoolTask *task)
     if (!mp_job_is_cancelled(&self->job))
         step = self->cls->slice(self, mp_clock_us() + MP_CPU_SLICE_US);
     if (step == MP_CPU_MORE) return true;
+    if (step == MP_CPU_PARKED) return false;
     mp_job_settle(&self->job,
                   step == MP_CPU_DONE ? MP_EVENT_DONE : MP_EVENT_FAILED);
     return false;

@@ -21,8 +21,10 @@
 
 typedef enum mp_CpuStep {
     MP_CPU_MORE,
-    MP_CPU_DONE,  /* the cargo is in job.end */
-    MP_CPU_FAILED /* the reason is in job.err */
+    MP_CPU_DONE,   /* the cargo is in job.end */
+    MP_CPU_FAILED, /* the reason is in job.err */
+    MP_CPU_PARKED  /* somebody else does the rest and settles the job, which
+                    * may be gone already */
 } mp_CpuStep;
 
 typedef struct mp_CpuJob mp_CpuJob;

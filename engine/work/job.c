@@ -109,9 +109,12 @@ bool mp_job_is_cancelled(mp_Job *job)
     return atomic_load(&job->state) == CANCELLING;
 }
 
-void mp_job_settle(mp_Job *job, mp_EventKind outcome)
+bool mp_job_settle(mp_Job *job, mp_EventKind outcome)
 {
-    answer(job, change(job, RUNNING, ENDED) ? outcome : MP_EVENT_CANCELLED);
+    bool in_time = change(job, RUNNING, ENDED);
+
+    answer(job, in_time ? outcome : MP_EVENT_CANCELLED);
+    return in_time;
 }
 
 mp_Status mp_job_chunk(mp_Job *job, mp_Buf *bytes, mp_Buf *head)

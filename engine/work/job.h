@@ -121,9 +121,9 @@ void mp_job_cancelled(mp_Job *job);
 bool mp_job_is_cancelled(mp_Job *job);
 
 /* On the pool, at most once and last of all, for no messages come there: the
- * job is answered, as cancelled if that came first. It may be gone on return.
- */
-void mp_job_settle(mp_Job *job, mp_EventKind outcome);
+ * job is answered, as cancelled if that came first: then false. It may be gone
+ * on return. */
+bool mp_job_settle(mp_Job *job, mp_EventKind outcome);
 
 /* On the worker: moves [bytes], and [head] (or NULL), up as a chunk; leaves
  * them empty. `memory`; then they stay. */

@@ -149,6 +149,35 @@ function c.hash_vector(text) end
 ---@return string? kind
 function c.hash(texts) end
 
+---@class moonpipe.VectorIndex: userdata
+
+---@param metric "l2"|"ip"  squared distance or inner product
+---@param dim integer
+---@return moonpipe.VectorIndex?
+---@return string? message
+---@return string? kind
+function c.index_new(metric, dim) end
+
+---@param index moonpipe.VectorIndex
+---@param rows moonpipe.Floats
+---@return integer? id  of a job that gives the number of the first row, from 0, as text
+---@return string? message
+---@return string? kind
+function c.index_add(index, rows) end
+
+---@param index moonpipe.VectorIndex
+---@param query moonpipe.Floats  a vector
+---@param k integer
+---@return integer? id  of a job that gives a row of scores, best first, and as its head the
+---                     numbers of these vectors with blanks between; nothing where there are none
+---@return string? message
+---@return string? kind
+function c.index_search(index, query, k) end
+
+---@param index moonpipe.VectorIndex
+---@return integer
+function c.index_count(index) end
+
 -- ---- coroutines ------------------------------------------------------------------
 
 ---@param fn function

@@ -1,0 +1,109 @@
+/*
+ * faiss_shim.cpp: see faiss_shim.h. The one C++ file.
+ *
+ * Flat indexes only. Searches go to the kernels that IndexFlat itself calls,
+ * so that a part of the vectors can be searched: long work is cut into slices.
+ */
+#include "faiss_shim.h"
+
+#include <faiss/IndexFlat.h>
+#include <faiss/utils/distances.h>
+
+#include <omp.h>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <stdexcept>
+
+/* Limit: it counts for the whole process; a host that computes with the same
+ * OpenBLAS has one thread from then on. */
+extern "C" void openblas_set_num_threads(int count);
+
+namespace
+{
+
+int fail(char *message, int code, const char *text)
+{
+    std::snprintf(message, MP_FAISS_TEXT, "%s", text);
+    return code;
+}
+
+/* Calls [body] and stops every exception. */
+template <typename Body> int guarded(char *message, Body body) noexcept
+{
+    try {
+        body();
+        return MP_FAISS_OK;
+    } catch (const std::bad_alloc &) {
+        return fail(message, MP_FAISS_MEMORY, "out of memory");
+    } catch (const std::length_error &) {
+        return fail(message, MP_FAISS_MEMORY, "out of memory");
+    } catch (const std::exception &err) {
+        return fail(message, MP_FAISS_INTERNAL, err.what());
+    } catch (...) {
+        return fail(message, MP_FAISS_INTERNAL, "an unknown exception");
+    }
+}
+
+faiss::IndexFlat *flat(void *index)
+{
+    return static_cast<faiss::IndexFlat *>(index);
+}
+
+} // namespace
+
+int mp_faiss_start(char *message)
+{
+    return guarded(message, [] { openblas_set_num_threads(1); });
+}
+
+int mp_faiss_make(void **index, int metric, size_t dim, char *message)
+{
+    return guarded(message, [&] {
+        *index = new faiss::IndexFlat(static_cast<faiss::Index::idx_t>(dim),
+                                      metric == MP_FAISS_L2
+                                          ? faiss::METRIC_L2
+                                          : faiss::METRIC_INNER_PRODUCT);
+    });
+}
+
+int mp_faiss_drop(void *index, char *message)
+{
+    return guarded(message, [&] { delete flat(index); });
+}
+
+int mp_faiss_add(void *index, const float *x, size_t count, char *message)
+{
+    return guarded(message, [&] {
+        flat(index)->add(static_cast<faiss::Index::idx_t>(count), x);
+    });
+}
+
+int mp_faiss_cut(void *index, size_t count, char *message)
+{
+    return guarded(message, [&] {
+        faiss::IndexFlat *self = flat(index);
+
+        self->codes.resize(count * self->code_size);
+        self->ntotal = static_cast<faiss::Index::idx_t>(count);
+    });
+}
+
+int mp_faiss_search(const void *index, size_t first, size_t count,
+                    const float *x, size_t nq, size_t k, float *distances,
+                    int64_t *ids, char *message)
+{
+    return guarded(message, [&] {
+        auto self = static_cast<const faiss::IndexFlat *>(index);
+        size_t dim = static_cast<size_t>(self->d);
+        const float *from = self->get_xb() + first * dim;
+
+        omp_set_num_threads(1); /* of this thread's parallel regions */
+        if (self->metric_type == faiss::METRIC_L2)
+            faiss::knn_L2sqr(x, from, dim, nq, count, k, distances, ids);
+        else
+            faiss::knn_inner_product(x, from, dim, nq, count, k, distances,
+                                     ids);
+    });
+}

@@ -1,0 +1,390 @@
+/* test_vector.c: work/vector against a search of its own; the line, cancel,
+ * close, fork, memory. */
+#include "alloc.h"
+#include "engine.h"
+#include "test.h"
+#include "torture.h"
+#include "vector.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static mp_Engine *new_engine(void)
+{
+    mp_Engine *engine = NULL;
+
+    CHECK(mp_engine_new(&engine, NULL) == MP_OK);
+    return engine;
+}
+
+static mp_Vector *new_index(int metric, size_t dim)
+{
+    mp_Vector *index = NULL;
+
+    CHECK(mp_vector_new(&index, metric, dim, NULL) == MP_OK);
+    return index;
+}
+
+static mp_Event *await_event(mp_Engine *engine)
+{
+    mp_Event *event;
+
+    while (!(event = mp_engine_next(engine)))
+        mp_engine_wait(engine, -1);
+    return event;
+}
+
+static uint64_t submit(mp_Engine *engine, mp_Job *job)
+{
+    uint64_t id = 0;
+
+    CHECK(mp_engine_submit(engine, job, &id, NULL) == MP_OK);
+    return id;
+}
+
+/* The same numbers every time, between -1 and 1. */
+static mp_Floats random_rows(size_t rows, size_t dim, unsigned seed)
+{
+    mp_Floats out;
+
+    CHECK(mp_floats_init(&out, rows, dim, NULL) == MP_OK);
+    for (size_t i = 0; i < rows * dim; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        out.data[i] = (float)(seed >> 8) / (1 << 23) - 1;
+    }
+    return out;
+}
+
+static void add_now(mp_Engine *engine, mp_Vector *index, const mp_Floats *rows)
+{
+    mp_Event *event;
+    mp_Floats copy;
+
+    CHECK(mp_floats_init(&copy, rows->rows, rows->dim, NULL) == MP_OK);
+    memcpy(copy.data, rows->data, rows->rows * rows->dim * sizeof(float));
+    submit(engine, mp_vector_add(index, &copy));
+    event = await_event(engine);
+    CHECK(event->kind == MP_EVENT_DONE);
+    mp_job_free_event(event);
+}
+
+static mp_Floats row_of(const mp_Floats *rows, size_t row)
+{
+    mp_Floats out;
+
+    CHECK(mp_floats_init(&out, 1, rows->dim, NULL) == MP_OK);
+    memcpy(out.data, rows->data + row * rows->dim, rows->dim * sizeof(float));
+    return out;
+}
+
+/* --- against plain loops --- */
+
+static double score(int metric, const float *a, const float *b, size_t dim)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < dim; i++)
+        sum += metric == MP_FAISS_L2 ? ((double)a[i] - b[i]) * (a[i] - b[i])
+                                     : (double)a[i] * b[i];
+    return sum;
+}
+
+/* How many vectors are better than [limit] by more than a rounding. */
+static size_t count_better(int metric, const mp_Floats *rows, const float *x,
+                           double limit)
+{
+    double margin = 1e-4 * (1 + fabs(limit));
+    size_t count = 0;
+
+    for (size_t i = 0; i < rows->rows; i++) {
+        double got = score(metric, rows->data + i * rows->dim, x, rows->dim);
+
+        count +=
+            metric == MP_FAISS_L2 ? got < limit - margin : got > limit + margin;
+    }
+    return count;
+}
+
+static bool answers(int metric, const mp_Floats *rows, const float *x,
+                    const mp_Event *event, size_t k)
+{
+    const char *at = event->head.data;
+
+    if (event->kind != MP_EVENT_DONE || event->floats.dim != k) return false;
+    for (size_t i = 0; i < k; i++) {
+        char *end;
+        size_t id = strtoul(at, &end, 10);
+        double got = event->floats.data[i];
+        double real;
+
+        if (end == at || id >= rows->rows) return false;
+        real = score(metric, rows->data + id * rows->dim, x, rows->dim);
+        if (fabs(got - real) > 1e-4 * (1 + fabs(real))) return false;
+        if (count_better(metric, rows, x, real) > i) return false;
+        at = end;
+    }
+    return *at == '\0';
+}
+
+/* [count] searches at once, with different k. */
+static void check_searches(int metric, size_t total, size_t dim, size_t count)
+{
+    mp_Engine *engine = new_engine();
+    mp_Vector *index = new_index(metric, dim);
+    mp_Floats rows = random_rows(total, dim, 7);
+    mp_Floats queries = random_rows(count, dim, 99);
+    uint64_t first = 0;
+
+    add_now(engine, index, &rows);
+    CHECK(mp_vector_count(index) == total);
+    for (size_t i = 0; i < count; i++) {
+        mp_Floats query = row_of(&queries, i);
+        uint64_t id =
+            submit(engine, mp_vector_search(index, &query, i % 7 + 1));
+
+        if (i == 0) first = id;
+    }
+    for (size_t i = 0; i < count; i++) {
+        mp_Event *event = await_event(engine);
+        size_t row = (size_t)(event->id - first);
+
+        CHECK(answers(metric, &rows, queries.data + row * dim, event,
+                      row % 7 + 1));
+        mp_job_free_event(event);
+    }
+    mp_floats_term(&rows);
+    mp_floats_term(&queries);
+    mp_vector_unref(index);
+    mp_engine_free(engine);
+}
+
+static void test_searches(void)
+{
+    check_searches(MP_FAISS_L2, 100, 3, 1);
+    check_searches(MP_FAISS_L2, 1000, 16, 150); /* several batches, BLAS */
+    check_searches(MP_FAISS_INNER_PRODUCT, 1000, 16, 150);
+    check_searches(MP_FAISS_L2, 40000, 1024, 2); /* three blocks each */
+    check_searches(MP_FAISS_INNER_PRODUCT, 40000, 1024, 2);
+}
+
+/* --- the line --- */
+
+static void test_fewer_than_k(void)
+{
+    mp_Engine *engine = new_engine();
+    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Floats rows = random_rows(3, 2, 1), query = row_of(&rows, 1);
+    mp_Event *event;
+
+    submit(engine, mp_vector_search(index, &query, 5));
+    event = await_event(engine);
+    CHECK(event->kind == MP_EVENT_DONE && event->floats.rows == 0);
+    CHECK(event->head.len == 0);
+    mp_job_free_event(event);
+    add_now(engine, index, &rows);
+    query = row_of(&rows, 1);
+    submit(engine, mp_vector_search(index, &query, 5));
+    event = await_event(engine);
+    CHECK(event->floats.dim == 3 && event->floats.data[0] == 0);
+    CHECK(event->head.data[0] == '1');
+    mp_job_free_event(event);
+    mp_floats_term(&rows);
+    mp_vector_unref(index);
+    mp_engine_free(engine);
+}
+
+/* The index is let go of at once: its jobs keep it. */
+static void test_order(void)
+{
+    mp_Engine *engine = new_engine();
+    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    int found = 0;
+
+    for (int i = 0; i < 200; i++) {
+        mp_Floats rows = random_rows(1, 2, (unsigned)i), query;
+
+        query = row_of(&rows, 0);
+        submit(engine, mp_vector_add(index, &rows));
+        submit(engine, mp_vector_search(index, &query, 1));
+    }
+    mp_vector_unref(index);
+    for (int i = 0; i < 400; i++) {
+        mp_Event *event = await_event(engine);
+
+        CHECK(event->kind == MP_EVENT_DONE);
+        found += event->floats.rows > 0;
+        mp_job_free_event(event);
+    }
+    CHECK(found > 0);
+    mp_engine_free(engine);
+}
+
+static void test_cancel(void)
+{
+    mp_Engine *engine = new_engine();
+    mp_Vector *index = new_index(MP_FAISS_L2, 1024);
+    mp_Floats rows = random_rows(60000, 1024, 3), few = random_rows(3, 1024, 4);
+    uint64_t id = submit(engine, mp_vector_add(index, &rows));
+    mp_Event *event;
+
+    usleep(5000);
+    mp_engine_cancel(engine, id);
+    event = await_event(engine);
+    CHECK(event->kind == MP_EVENT_CANCELLED);
+    mp_job_free_event(event);
+    add_now(engine, index, &few);
+    CHECK(mp_vector_count(index) == 3);
+    for (int i = 0; i < 50; i++) {
+        mp_Floats query = row_of(&few, 0);
+
+        id = submit(engine, mp_vector_search(index, &query, 1));
+        if (i % 2) mp_engine_cancel(engine, id);
+    }
+    for (int i = 0; i < 50; i++) {
+        event = await_event(engine);
+        CHECK(event->kind == MP_EVENT_DONE ||
+              event->kind == MP_EVENT_CANCELLED);
+        mp_job_free_event(event);
+    }
+    mp_floats_term(&few);
+    mp_vector_unref(index);
+    mp_engine_free(engine);
+}
+
+/* Closing with jobs in every state, again and again. */
+static void test_close(void)
+{
+    mp_Vector *index = new_index(MP_FAISS_L2, 64);
+
+    for (int round = 0; round < 50; round++) {
+        mp_Engine *engine = new_engine();
+
+        for (int i = 0; i < 20; i++) {
+            mp_Floats rows = random_rows(50, 64, (unsigned)i), query;
+
+            query = row_of(&rows, 0);
+            submit(engine, mp_vector_add(index, &rows));
+            submit(engine, mp_vector_search(index, &query, 3));
+        }
+        if (round % 3) usleep((useconds_t)round * 20);
+        mp_engine_free(engine);
+    }
+    mp_vector_unref(index);
+}
+
+static void test_check(void)
+{
+    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Floats rows = random_rows(2, 3, 1);
+    mp_Error err;
+
+    CHECK(mp_vector_check(index, &rows, &err) == -MP_KIND_INPUT);
+    CHECK(strcmp(err.message, "the index holds vectors of 2 numbers, got 3") ==
+          0);
+    mp_floats_term(&rows);
+    rows = random_rows(2, 2, 1);
+    CHECK(mp_vector_check(index, &rows, &err) == MP_OK);
+    rows.data[3] = NAN;
+    CHECK(mp_vector_check(index, &rows, &err) == -MP_KIND_INPUT);
+    CHECK(strcmp(err.message, "number 2 of vector 2 is not finite") == 0);
+    mp_floats_term(&rows);
+    CHECK(mp_vector_dim(index) == 2);
+    mp_vector_unref(index);
+}
+
+/* --- a forked child --- */
+
+static void test_fork(void)
+{
+    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Floats rows = random_rows(5, 2, 1);
+    mp_Engine *engine = new_engine();
+    int status = -1;
+    pid_t child;
+
+    add_now(engine, index, &rows);
+    mp_engine_free(engine);
+    usleep(20000); /* the turn's last steps come after the answer */
+    child = fork();
+    if (child == 0) {
+        mp_Floats query = row_of(&rows, 4);
+        mp_Event *event;
+
+        engine = new_engine();
+        CHECK(mp_vector_check(index, &query, NULL) == MP_OK);
+        submit(engine, mp_vector_search(index, &query, 1));
+        event = await_event(engine);
+        CHECK(event->floats.dim == 1 && event->head.data[0] == '4');
+        _exit(test_failed);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    mp_floats_term(&rows);
+    mp_vector_unref(index);
+}
+
+/* --- memory --- */
+
+static mp_Status end_of(mp_Event *event)
+{
+    mp_Status status = MP_OK;
+
+    if (event->kind == MP_EVENT_FAILED)
+        status = -(mp_Status)event->job->err.kind;
+    mp_job_free_event(event);
+    return status;
+}
+
+static mp_Status run_one(mp_Engine *engine, mp_Vector *index, bool adds)
+{
+    mp_Floats rows;
+    mp_Status status = mp_floats_init(&rows, 1, 2, NULL);
+    mp_Job *job;
+    uint64_t id;
+
+    if (status != MP_OK) return status;
+    rows.data[0] = rows.data[1] = 0.5f;
+    job =
+        adds ? mp_vector_add(index, &rows) : mp_vector_search(index, &rows, 2);
+    mp_floats_term(&rows);
+    status = mp_engine_submit(engine, job, &id, NULL);
+    return status == MP_OK ? end_of(await_event(engine)) : status;
+}
+
+static mp_Status work_once(void *userdata)
+{
+    mp_Engine *engine = NULL;
+    mp_Vector *index = NULL;
+    mp_Status status = mp_engine_new(&engine, NULL);
+
+    (void)userdata;
+    if (status == MP_OK) status = mp_vector_new(&index, MP_FAISS_L2, 2, NULL);
+    if (status == MP_OK) status = run_one(engine, index, true);
+    if (status == MP_OK) status = run_one(engine, index, false);
+    if (engine) mp_engine_free(engine);
+    if (index) mp_vector_unref(index);
+    return status;
+}
+
+int main(void)
+{
+    mp_Vector *index = NULL;
+    mp_Error err;
+
+    if (mp_vector_new(&index, MP_FAISS_L2, 1, &err) == -MP_KIND_UNSUPPORTED) {
+        fprintf(stderr, "not tested: %s\n", err.message);
+        return 0;
+    }
+    mp_vector_unref(index);
+    test_fork();
+    test_searches();
+    test_fewer_than_k();
+    test_order();
+    test_cancel();
+    test_close();
+    test_check();
+    CHECK(torture(work_once, NULL) > 8);
+    return TEST_END();
+}
