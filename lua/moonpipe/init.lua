@@ -16,6 +16,7 @@ local MODULES = {
   coroutines = "wrap_coroutines=install",
   document = "Document",
   embedding_hash = "HashEmbeddings",
+  embedding_openai = "OpenAIEmbeddings",
   floats = "Floats",
   generator = "RunnableGenerator",
   inspect = "inspect=",
