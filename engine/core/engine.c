@@ -259,6 +259,11 @@ int mp_engine_fd(mp_Engine *engine)
     return engine->answers.waker;
 }
 
+void mp_engine_wake(mp_Engine *engine)
+{
+    if (engine->answers.keep_armed) mp_os_wake(engine->answers.waker);
+}
+
 size_t mp_engine_live(const mp_Engine *engine)
 {
     return engine->live;

@@ -61,6 +61,10 @@ bool mp_engine_wait(mp_Engine *engine, int64_t timeout_us);
  * never read it. */
 int mp_engine_fd(mp_Engine *engine);
 
+/* Makes the descriptor readable, if a host polls it, until events are taken
+ * next: there is work that no event tells of. */
+void mp_engine_wake(mp_Engine *engine);
+
 /* Jobs that have not been answered. */
 size_t mp_engine_live(const mp_Engine *engine);
 

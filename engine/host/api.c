@@ -1,32 +1,29 @@
 /*
- * api.c: moonpipe.h implemented.
+ * api.c: engines: opening, running, updating, closing.
  *
- * Everything that can be said in Lua is: api.c opens a VM, calls one function
- * of lua/moonpipe/tool/host.lua under lua_pcall, and keeps the error text.
+ * Each function is one call into lua/moonpipe/tool/embed.lua under lua_pcall,
+ * by mp_host_call; see call.c for chains and callbacks.
+ *
+ * The VM and the engine may end in either order: the VM holds a box with a
+ * pointer to the engine, and whoever goes first clears the other's pointer.
  */
-#include "moonpipe.h"
+#include "host.h"
 
 #include "alloc.h"
 #include "bind.h"
 #include "clock.h"
-#include "engine.h"
 #include "os.h"
 
+#include <assert.h>
 #include <luajit.h>
 #include <lualib.h>
-#include <stdatomic.h>
 #include <string.h>
 
-#define ENGINE_KEY "moonpipe.host"
+#define BOX_KEY "moonpipe.host"
+#define STACK   16 /* slots that a call needs at most */
 
-struct moonpipe_Engine {
-    lua_State *L;
-    mp_Engine *engine; /* borrowed from the VM: for moonpipe_interrupt */
-    char *error;
-    uintptr_t thread;        /* which opened it */
-    atomic_bool running_lua; /* an interrupt may set the hook */
-    atomic_llong deaf_until_us;
-};
+/* --- opening ----------------------------------------------------------------
+ */
 
 const char *moonpipe_version(void)
 {
@@ -40,145 +37,370 @@ void moonpipe_config_init(moonpipe_Config *config)
     config->jit = 1;
 }
 
-static int open_vm(lua_State *L)
+void mp_host_copy(void *to, size_t size, const void *from)
 {
-    const moonpipe_Config *config = lua_touserdata(L, 1);
+    size_t known;
 
-    luaL_openlibs(L);
-    if (config && !config->jit)
-        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    if (!from) return;
+    memcpy(&known, from, sizeof known);
+    memcpy(to, from, known < size ? known : size);
+}
+
+static int f_gc_box(lua_State *L)
+{
+    moonpipe_Engine **box = lua_touserdata(L, 1);
+
+    if (!*box) return 0;
+    (*box)->L = NULL;
+    (*box)->engine = NULL;
+    *box = NULL;
+    return 0;
+}
+
+moonpipe_Engine *mp_host_engine(lua_State *L)
+{
+    moonpipe_Engine **box;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, BOX_KEY);
+    box = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return box ? *box : NULL;
+}
+
+/* [-0, +0] */
+static void push_box(lua_State *L, moonpipe_Engine *engine)
+{
+    engine->box = lua_newuserdata(L, sizeof *engine->box);
+    *engine->box = engine;
+    lua_newtable(L);
+    lua_pushcfunction(L, f_gc_box);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, LUA_REGISTRYINDEX, BOX_KEY);
+}
+
+static int f_open(lua_State *L)
+{
+    moonpipe_Engine *engine = lua_touserdata(L, 1);
+
+    if (mp_host_engine(L)) return luaL_error(L, "one engine a VM");
     mp_bind_preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "moonpipe.native");
     lua_call(L, 1, 0);
+    mp_error_prepare(L);
+    engine->engine = mp_bind_engine(L);
+    push_box(L, engine);
     return 0;
 }
 
-moonpipe_Engine *moonpipe_open(const moonpipe_Config *config)
+static int f_open_libs(lua_State *L)
+{
+    luaL_openlibs(L);
+    return 0;
+}
+
+static moonpipe_Engine *new_engine(lua_State *L)
 {
     moonpipe_Engine *engine = mp_alloc_zero(1, sizeof *engine);
 
     if (!engine) return NULL;
+    mp_error_set(&engine->error, MOONPIPE_KIND_NONE, "");
     engine->thread = mp_os_thread();
-    engine->L = luaL_newstate();
-    if (!engine->L ||
-        lua_cpcall(engine->L, open_vm, (void *)(uintptr_t)config)) {
-        moonpipe_close(engine);
-        return NULL;
+    engine->L = L;
+    if (lua_cpcall(L, f_open, engine) == 0) return engine;
+    lua_pop(L, 1);
+    if (engine->box) *engine->box = NULL;
+    mp_alloc_free(engine);
+    return NULL;
+}
+
+moonpipe_Engine *moonpipe_open(const moonpipe_Config *given)
+{
+    moonpipe_Config config;
+    moonpipe_Engine *engine = NULL;
+    lua_State *L = luaL_newstate();
+
+    if (!L) return NULL;
+    moonpipe_config_init(&config);
+    mp_host_copy(&config, sizeof config, given);
+    if (lua_cpcall(L, f_open_libs, NULL) == 0) {
+        if (!config.jit)
+            luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+        engine = new_engine(L);
     }
-    engine->engine = mp_bind_engine(engine->L);
-    lua_pushlightuserdata(engine->L, engine);
-    lua_setfield(engine->L, LUA_REGISTRYINDEX, ENGINE_KEY);
+    if (!engine) lua_close(L);
     return engine;
 }
 
-void moonpipe_close(moonpipe_Engine *engine)
+moonpipe_Engine *moonpipe_attach(void *L, const moonpipe_Config *config)
 {
-    if (!engine) return;
-    if (engine->L) lua_close(engine->L);
-    mp_alloc_free(engine->error);
-    mp_alloc_free(engine);
+    const mp_HostCall attach = {.name = "attach"};
+    moonpipe_Engine *engine = new_engine(L);
+
+    (void)config;
+    if (!engine) return NULL;
+    engine->guest = true;
+    if (mp_host_call(engine, &attach)) return engine;
+    moonpipe_close(engine);
+    return NULL;
 }
 
-const char *moonpipe_error(const moonpipe_Engine *engine)
+void *moonpipe_state(moonpipe_Engine *engine)
 {
-    return engine->error ? engine->error : "";
+    return engine->L;
 }
 
-/* Keeps a copy of [text]; without memory, the text of that. */
-static void keep_error(moonpipe_Engine *engine, const char *text)
-{
-    mp_alloc_free(engine->error);
-    engine->error = text ? mp_alloc_copy(text, strlen(text)) : NULL;
-}
-
-/* One call into Lua: a function of moonpipe.tool.host by [name] with its
- * string arguments. It returns an exit code and, where that is not 0, a text.
+/* --- calling Lua ------------------------------------------------------------
  */
-typedef struct Call {
-    const char *name;
-    const char *first; /* path, or name of the text; may be NULL */
-    const char *text;
-    size_t length;
-    int argc;
-    char *const *argv;
-} Call;
 
-static void push_arguments(lua_State *L, const Call *call)
+/* [-1, +0] The function to call and what it needs come as a mp_HostCall. */
+static int f_call(lua_State *L)
 {
-    lua_createtable(L, call->argc, 0);
-    for (int i = 0; i < call->argc; i++) {
-        lua_pushstring(L, call->argv[i]);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_pushstring(L, call->first);
-    if (call->text)
-        lua_pushlstring(L, call->text, call->length);
-    else
-        lua_pushnil(L);
-}
-
-/* [-1, +2] */
-static int f_perform(lua_State *L)
-{
-    const Call *call = lua_touserdata(L, 1);
+    const mp_HostCall *call = lua_touserdata(L, 1);
+    int count = 0;
 
     lua_getglobal(L, "require");
-    lua_pushliteral(L, "moonpipe.tool.host");
+    lua_pushliteral(L, "moonpipe.tool.embed");
     lua_call(L, 1, 1);
     lua_getfield(L, -1, call->name);
-    push_arguments(L, call);
-    lua_call(L, 3, 2);
-    return 2;
+    if (call->push) count = call->push(L, call->arguments);
+    lua_call(L, count, LUA_MULTRET);
+    lua_remove(L, 2); /* the module, and what it was asked by */
+    lua_remove(L, 1);
+    if (call->take) call->take(L, call->results);
+    return 0;
 }
 
-/* Message handler: an error that is no string becomes its text. */
-static int f_text_of(lua_State *L)
+/* [-1, +1] Message handler: the list that mp_error_read reads. */
+static int f_describe(lua_State *L)
 {
-    if (!lua_isstring(L, 1) && !luaL_callmeta(L, 1, "__tostring"))
-        lua_pushfstring(L, "error of type %s", luaL_typename(L, 1));
+    lua_settop(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "moonpipe.tool.embed");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "describe");
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
     return 1;
 }
 
-static int perform(moonpipe_Engine *engine, const Call *call)
+/* [-1, +0] */
+static void take_error(moonpipe_Engine *engine, lua_State *L, int status)
+{
+    if (lua_istable(L, -1)) {
+        mp_error_keep(L, engine);
+        return;
+    }
+    lua_pop(L, 1);
+    if (status == LUA_ERRMEM)
+        mp_error_set(&engine->error, MOONPIPE_KIND_MEMORY, "not enough memory");
+    else
+        mp_error_set(&engine->error, MOONPIPE_KIND_INTERNAL,
+                     "the error could not be described");
+}
+
+/* Why a call cannot begin; NULL if it can. */
+static bool refuse(moonpipe_Engine *engine, const mp_HostCall *call)
+{
+    if (!engine->L)
+        mp_error_set(&engine->error, MOONPIPE_KIND_CLOSED, "the VM was closed");
+    else if (call->outermost && engine->depth > 0)
+        mp_error_set(&engine->error, MOONPIPE_KIND_UNSUPPORTED,
+                     "a callback may not run, load, update or wait");
+    else if (!lua_checkstack(engine->L, STACK))
+        mp_error_set(&engine->error, MOONPIPE_KIND_MEMORY, "not enough memory");
+    else
+        return false;
+    return true;
+}
+
+static void leave(moonpipe_Engine *engine)
+{
+    if (--engine->depth > 0) return;
+    atomic_store(&engine->running_lua, false);
+    if (engine->closing) moonpipe_close(engine);
+}
+
+bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call)
 {
     lua_State *L = engine->L;
-    int code = MOONPIPE_FAILED;
+    int status, top;
 
-    keep_error(engine, NULL);
-    lua_settop(L, 0);
-    lua_pushcfunction(L, f_text_of);
-    lua_pushcfunction(L, f_perform);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)call);
+    assert(mp_os_thread() == engine->thread);
+    mp_error_set(&engine->error, MOONPIPE_KIND_NONE, "");
+    if (refuse(engine, call)) return false;
+    engine->depth++;
     atomic_store(&engine->running_lua, true);
-    if (lua_pcall(L, 1, 2, 1) == 0) code = (int)lua_tointeger(L, 2);
-    atomic_store(&engine->running_lua, false);
-    if (code != 0) keep_error(engine, lua_tostring(L, -1));
-    lua_settop(L, 0);
-    return code;
+    top = lua_gettop(L);
+    lua_pushcfunction(L, f_describe);
+    lua_pushcfunction(L, f_call);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)call);
+    status = lua_pcall(L, 1, 0, top + 1);
+    if (status != 0) take_error(engine, L, status);
+    lua_settop(L, top);
+    leave(engine);
+    return status == 0;
+}
+
+lua_State *mp_host_enter_callback(moonpipe_Engine *engine, lua_State *L)
+{
+    lua_State *before = engine->L;
+
+    engine->depth++;
+    engine->L = L;
+    return before;
+}
+
+void mp_host_leave_callback(moonpipe_Engine *engine, lua_State *before)
+{
+    engine->L = before;
+    leave(engine);
+}
+
+/* --- closing ----------------------------------------------------------------
+ */
+
+void moonpipe_close(moonpipe_Engine *engine)
+{
+    const mp_HostCall close = {.name = "close"};
+
+    if (!engine) return;
+    if (engine->depth > 0) {
+        engine->closing = !engine->dying;
+        return;
+    }
+    engine->closing = false;
+    engine->dying = true; /* callbacks may close again */
+    if (engine->L) mp_host_call(engine, &close);
+    if (engine->L) {
+        *engine->box = NULL;
+        if (!engine->guest) lua_close(engine->L);
+    }
+    mp_alloc_free(engine);
+}
+
+/* --- scripts ----------------------------------------------------------------
+ */
+
+typedef struct Script {
+    const char *first; /* path, or name of the text; NULL: a command */
+    const char *text;  /* NULL: there is none */
+    size_t length;
+    int argc;
+    char *const *argv;
+} Script;
+
+typedef struct Outcome {
+    moonpipe_Engine *engine;
+    int code;
+} Outcome;
+
+static int push_script(lua_State *L, const void *arguments)
+{
+    const Script *script = arguments;
+
+    if (script->first) lua_pushstring(L, script->first);
+    if (script->text) {
+        lua_pushlstring(L, script->text, script->length);
+        return 2;
+    }
+    lua_createtable(L, script->argc, 0);
+    for (int i = 0; i < script->argc; i++) {
+        lua_pushstring(L, script->argv[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return script->first ? 2 : 1;
+}
+
+/* code[, error] */
+static void take_outcome(lua_State *L, void *results)
+{
+    Outcome *outcome = results;
+
+    outcome->code = (int)lua_tointeger(L, 1);
+    if (lua_istable(L, 2)) mp_error_keep(L, outcome->engine);
+}
+
+static int run(moonpipe_Engine *engine, const char *name, const Script *script)
+{
+    Outcome outcome = {engine, MOONPIPE_FAILED};
+    const mp_HostCall call = {.name = name,
+                              .push = push_script,
+                              .arguments = script,
+                              .take = take_outcome,
+                              .results = &outcome,
+                              .outermost = true};
+
+    return mp_host_call(engine, &call) ? outcome.code : MOONPIPE_FAILED;
 }
 
 int moonpipe_run_file(moonpipe_Engine *engine, const char *path, int argc,
                       char *const argv[])
 {
-    Call call = {"run_file", path, NULL, 0, argc, argv};
+    const Script script = {.first = path, .argc = argc, .argv = argv};
 
-    return perform(engine, &call);
+    return run(engine, "run_file", &script);
 }
 
 int moonpipe_run_text(moonpipe_Engine *engine, const char *name,
                       const char *text, size_t length)
 {
-    Call call = {"run_text", name, text, length, 0, NULL};
+    const Script script = {.first = name, .text = text, .length = length};
 
-    return perform(engine, &call);
+    return run(engine, "run_text", &script);
 }
 
 int moonpipe_command(moonpipe_Engine *engine, int argc, char *const argv[])
 {
-    Call call = {"command", NULL, NULL, 0, argc, argv};
+    const Script script = {.argc = argc, .argv = argv};
 
-    return perform(engine, &call);
+    return run(engine, "command", &script);
+}
+
+/* --- the loop ---------------------------------------------------------------
+ */
+
+void mp_host_wake(moonpipe_Engine *engine)
+{
+    if (engine->engine) mp_engine_wake(engine->engine);
+}
+
+static int push_seconds(lua_State *L, const void *arguments)
+{
+    const int64_t *span_us = arguments;
+
+    lua_pushnumber(L, (lua_Number)*span_us / 1e6);
+    return 1;
+}
+
+/* What is left is work that no event tells of. */
+static void take_ready(lua_State *L, void *results)
+{
+    int64_t *ready = results;
+
+    *ready = (int64_t)lua_tonumber(L, 1);
+    if (*ready > 0) mp_engine_wake(mp_bind_engine(L));
+}
+
+int64_t moonpipe_update(moonpipe_Engine *engine, int64_t budget_us)
+{
+    int64_t ready = -1;
+    const mp_HostCall call = {.name = "update",
+                              .push = push_seconds,
+                              .arguments = &budget_us,
+                              .take = take_ready,
+                              .results = &ready,
+                              .outermost = true};
+
+    if (!mp_host_call(engine, &call)) return -1;
+    return ready;
+}
+
+int moonpipe_fd(moonpipe_Engine *engine)
+{
+    assert(mp_os_thread() == engine->thread);
+    return engine->engine ? mp_engine_fd(engine->engine) : -1;
 }
 
 /* How long Lua has to notice an interrupt at its next await before the hook
@@ -188,13 +410,10 @@ int moonpipe_command(moonpipe_Engine *engine, int argc, char *const argv[])
 
 static void break_deaf_lua(lua_State *L, lua_Debug *ar)
 {
-    moonpipe_Engine *engine;
+    moonpipe_Engine *engine = mp_host_engine(L);
 
     (void)ar;
-    lua_getfield(L, LUA_REGISTRYINDEX, ENGINE_KEY);
-    engine = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    if (!mp_engine_is_interrupted(engine->engine)) {
+    if (!engine || !mp_engine_is_interrupted(engine->engine)) {
         lua_sethook(L, NULL, 0, 0);
         return;
     }
@@ -209,6 +428,7 @@ static void break_deaf_lua(lua_State *L, lua_Debug *ar)
  * compiled loop is deaf. */
 void moonpipe_interrupt(moonpipe_Engine *engine)
 {
+    if (!engine->engine) return;
     atomic_store(&engine->deaf_until_us, mp_clock_us() + PATIENCE_US);
     mp_engine_interrupt(engine->engine);
     if (atomic_load(&engine->running_lua) && mp_os_thread() == engine->thread)

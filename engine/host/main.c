@@ -53,6 +53,7 @@ static int wants_no_jit(int argc, char **argv)
 int main(int argc, char **argv)
 {
     moonpipe_Config config;
+    const char *text;
     int code;
 
     raise_descriptors();
@@ -67,8 +68,8 @@ int main(int argc, char **argv)
     handle(SIGINT, on_interrupt);
     handle(SIGTERM, on_interrupt);
     code = moonpipe_command(engine, argc, argv);
-    if (code != 0 && moonpipe_error(engine)[0])
-        fprintf(stderr, "%s\n", moonpipe_error(engine));
+    text = moonpipe_error_text(moonpipe_error(engine));
+    if (code != 0 && text[0]) fprintf(stderr, "%s\n", text);
     if (code == MOONPIPE_INTERRUPTED) code = 128 + signal_seen;
     handle(SIGINT, SIG_DFL); /* the engine is going */
     handle(SIGTERM, SIG_DFL);

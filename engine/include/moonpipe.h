@@ -3,20 +3,32 @@
  *
  * The life of an engine:
  *
- *     moonpipe_Config config;
- *     moonpipe_config_init(&config);
- *     moonpipe_Engine *engine = moonpipe_open(&config);
- *     if (moonpipe_run_file(engine, "rag.lua", 0, NULL) != 0)
- *         fprintf(stderr, "%s\n", moonpipe_error(engine));
+ *     moonpipe_Engine *engine = moonpipe_open(NULL);
+ *     uint64_t chain = moonpipe_load_file(engine, "rag.lua");
+ *     moonpipe_Options options;
+ *
+ *     moonpipe_options_init(&options);
+ *     options.flags = MOONPIPE_TEXT;
+ *     options.on_token = show;
+ *     moonpipe_start(engine, chain, "where?", 6, &options);
+ *     while (running)
+ *         moonpipe_update(engine, 2000); // each frame, 2 ms at most
  *     moonpipe_close(engine);
  *
- * An engine belongs to the thread that opened it: all functions that take one
- * are called on that thread, but for moonpipe_interrupt. Several engines may
+ * A chain is written in Lua and loaded once; a call of it is started with an
+ * input, and answers through callbacks. Values cross as JSON, or as plain text
+ * where you ask for it. scripts/embed/minimal.c is a whole program.
+ *
+ * Threads: an engine belongs to the thread that opened it. All functions that
+ * take one are called there, but for moonpipe_interrupt; callbacks come there
+ * too, and only while moonpipe_update, moonpipe_wait, a run, a load or
+ * moonpipe_close is on the stack. Debug builds assert it. Several engines may
  * live in one process, each on its own thread.
  *
  * Words for pointers: a function borrows what it needs for the call only,
  * copies what the caller may free at once, takes what it frees itself, and
- * returns owned what the caller must free.
+ * returns owned what the caller must free. Texts have a length and may hold
+ * NUL; those that are called strings end with NUL.
  */
 #ifndef MOONPIPE_H
 #define MOONPIPE_H
@@ -42,28 +54,106 @@ extern "C" {
 #define MOONPIPE_API
 #endif
 
+/* --- types ---------------------------------------------------------------- */
+
+/* A Lua VM with its calls. */
 typedef struct moonpipe_Engine moonpipe_Engine;
 
+/* What failed: see the accessors at the end. */
+typedef struct moonpipe_Error moonpipe_Error;
+
 typedef struct moonpipe_Config {
-    /* sizeof(moonpipe_Config) of the program's compile; set by
+    /* sizeof(moonpipe_Config) as the program was compiled; set by
      * moonpipe_config_init, so that a later library knows what you know. */
     size_t size;
 
     /* Whether LuaJIT compiles. Default 1; with 0 every Lua loop can be
-     * interrupted. */
+     * interrupted. Not looked at by moonpipe_attach. */
     int jit;
 } moonpipe_Config;
+
+/* Input and results are plain text instead of JSON: an input becomes a string;
+ * of a result, a string and a message are their text, all else stays JSON. */
+#define MOONPIPE_TEXT_IN  1
+#define MOONPIPE_TEXT_OUT 2
+#define MOONPIPE_TEXT     3
+
+/* How a call is run and what is told of it. Every call that was started ends
+ * with exactly one on_done or one on_error, also when the engine closes. In a
+ * callback you may start, cancel, complete and drop; not run, load, update or
+ * wait; and not leave it by longjmp or a C++ exception. */
+typedef struct moonpipe_Options {
+    /* sizeof(moonpipe_Options); set by moonpipe_options_init. */
+    size_t size;
+
+    /* MOONPIPE_TEXT_IN, MOONPIPE_TEXT_OUT or both. Default 0: JSON. */
+    int flags;
+
+    /* Seconds the whole call may last. Default 0: no limit. */
+    double timeout;
+
+    /* Given back to the callbacks. Default NULL. */
+    void *userdata;
+
+    /* A piece of the answer has come: [length] bytes at [token], borrowed, with
+     * a NUL after them. Default NULL: the call is not streamed. */
+    void (*on_token)(void *userdata, uint64_t call, const char *token,
+                     size_t length);
+
+    /* The call has ended with [result], borrowed likewise. Default NULL. */
+    void (*on_done)(void *userdata, uint64_t call, const char *result,
+                    size_t length);
+
+    /* The call has failed, or was cancelled (kind MOONPIPE_KIND_CANCELLED).
+     * Borrows [error] to you. Default NULL. */
+    void (*on_error)(void *userdata, uint64_t call,
+                     const moonpipe_Error *error);
+} moonpipe_Options;
+
+/* A function of the host's as a step of chains. [input] is borrowed, with a NUL
+ * after it. It answers by moonpipe_complete or moonpipe_fail with [answer]:
+ * before it returns, or at any later time on the engine's thread. */
+typedef void (*moonpipe_Function)(void *userdata, uint64_t answer,
+                                  const char *input, size_t length);
+
+/* --- opening and closing -------------------------------------------------- */
 
 /* The version of the library in use, "0.1.0". */
 MOONPIPE_API const char *moonpipe_version(void);
 
-/* Fills [config] with the defaults. Call it before setting any field. */
+/* Fill [config] or [options] with the defaults. Call them before setting any
+ * field. */
 MOONPIPE_API void moonpipe_config_init(moonpipe_Config *config);
+MOONPIPE_API void moonpipe_options_init(moonpipe_Options *options);
 
 /* Returns an engine, owned (moonpipe_close), or NULL without memory or
  * descriptors. Borrows [config]; NULL means the defaults. Starts no thread:
  * threads begin with the first native step. */
 MOONPIPE_API moonpipe_Engine *moonpipe_open(const moonpipe_Config *config);
+
+/* Returns an engine, owned, in a VM that you have: [L] is the lua_State of its
+ * main thread, of the LuaJIT that this library is linked with. No global of it
+ * is touched. moonpipe_close leaves the VM open; if it closes first, the
+ * engine's functions fail with MOONPIPE_KIND_CLOSED. NULL without memory or
+ * descriptors, or where the VM has an engine already. */
+MOONPIPE_API moonpipe_Engine *moonpipe_attach(void *L,
+                                              const moonpipe_Config *config);
+
+/* The lua_State of [engine], borrowed: for hosts that know Lua. NULL when it
+ * was closed. Leave its stack as you find it. */
+MOONPIPE_API void *moonpipe_state(moonpipe_Engine *engine);
+
+/* Cancels what runs, tells the callbacks, joins, frees. Within a callback it
+ * takes effect when the function that called it ends. NULL is fine. */
+MOONPIPE_API void moonpipe_close(moonpipe_Engine *engine);
+
+/* --- scripts and programs ------------------------------------------------- */
+
+/* What the functions of this section return, besides 0. A failure can have a
+ * code of its own, as the command line's --help says. */
+#define MOONPIPE_FAILED      1
+#define MOONPIPE_USAGE       2
+#define MOONPIPE_INTERRUPTED 130
 
 /* Runs the Lua file at [path], in which `|` composes steps, until it and all
  * that it started have ended. [argv] are its `arg` and `...`. Returns 0, or
@@ -83,13 +173,52 @@ MOONPIPE_API int moonpipe_run_text(moonpipe_Engine *engine, const char *name,
 MOONPIPE_API int moonpipe_command(moonpipe_Engine *engine, int argc,
                                   char *const argv[]);
 
-#define MOONPIPE_FAILED      1
-#define MOONPIPE_USAGE       2
-#define MOONPIPE_INTERRUPTED 130
+/* --- chains and calls ----------------------------------------------------- */
 
-/* What failed last on [engine], as text with its place. Borrowed: valid until
- * the next call on the engine. "" if nothing did. */
-MOONPIPE_API const char *moonpipe_error(const moonpipe_Engine *engine);
+/* Runs the Lua file at [path], which must return a step (a chain, a function
+ * or a map), and keeps that. Returns its id, or 0: see moonpipe_error. */
+MOONPIPE_API uint64_t moonpipe_load_file(moonpipe_Engine *engine,
+                                         const char *path);
+
+/* The same for [length] bytes at [text]; [name] stands in messages. */
+MOONPIPE_API uint64_t moonpipe_load_text(moonpipe_Engine *engine,
+                                         const char *name, const char *text,
+                                         size_t length);
+
+/* Forgets a chain; its calls go on. An unknown id is fine. */
+MOONPIPE_API void moonpipe_drop(moonpipe_Engine *engine, uint64_t chain);
+
+/* Starts a call of [chain] with [length] bytes of JSON at [input], which it
+ * copies. It begins at the next update or wait. Returns its id, or 0: see
+ * moonpipe_error (`decode` for wrong JSON, `closed` for an unknown chain). Ids
+ * are never used again in a process. Borrows [options]; NULL means the
+ * defaults. */
+MOONPIPE_API uint64_t moonpipe_start(moonpipe_Engine *engine, uint64_t chain,
+                                     const char *input, size_t length,
+                                     const moonpipe_Options *options);
+
+/* Cancels [call] and all below it; its on_error comes at one of the next
+ * updates. Returns 1, or 0 where it has ended already. */
+MOONPIPE_API int moonpipe_cancel(moonpipe_Engine *engine, uint64_t call);
+
+/* Runs what is ready, at most about [budget_us] microseconds long, and never
+ * blocks: for each frame of a game, or when moonpipe_fd is readable. With a
+ * negative budget all that is ready. Returns how many tasks still wait for
+ * their turn, or -1: see moonpipe_error. */
+MOONPIPE_API int64_t moonpipe_update(moonpipe_Engine *engine,
+                                     int64_t budget_us);
+
+/* A descriptor that is readable while moonpipe_update has something to do, for
+ * your poll or epoll; never read from it. -1 when the VM was closed. It is
+ * another one after a fork. */
+MOONPIPE_API int moonpipe_fd(moonpipe_Engine *engine);
+
+/* Blocks and runs until [call] has ended (0: all calls), or [timeout_us] went
+ * by; negative waits for ever. Returns 1 when it has ended, 0 after the time,
+ * or -1: see moonpipe_error (`internal` if nothing is left that could end
+ * it). */
+MOONPIPE_API int moonpipe_wait(moonpipe_Engine *engine, uint64_t call,
+                               int64_t timeout_us);
 
 /* Asks what runs to end: its native calls are cancelled, its tasks raise
  * `cancelled` where they wait. From any thread, also from a signal handler.
@@ -97,9 +226,95 @@ MOONPIPE_API const char *moonpipe_error(const moonpipe_Engine *engine);
  * loop that waits for nothing. */
 MOONPIPE_API void moonpipe_interrupt(moonpipe_Engine *engine);
 
-/* Cancels what runs, joins, frees. Safe at any moment on the engine's thread;
- * NULL is fine. */
-MOONPIPE_API void moonpipe_close(moonpipe_Engine *engine);
+/* --- functions of the host ------------------------------------------------ */
+
+/* Makes [function] a step: in Lua mp.host.<name>, or mp.host_step("<name>").
+ * [flags] as in moonpipe_Options: how it gets its input, and how it gives its
+ * result. Copies [name]; a name given before gets the new function, also in
+ * chains that have it. Returns 0, or MOONPIPE_FAILED: see moonpipe_error. */
+MOONPIPE_API int moonpipe_register(moonpipe_Engine *engine, const char *name,
+                                   moonpipe_Function function, void *userdata,
+                                   int flags);
+
+/* Ends the function call [answer] with [length] bytes of JSON, or of text where
+ * it was registered so. Copies [result]. Returns 1, or 0 where nobody waits
+ * for it any more: its chain was cancelled, or it was answered. JSON that does
+ * not parse is a failure of the step. */
+MOONPIPE_API int moonpipe_complete(moonpipe_Engine *engine, uint64_t answer,
+                                   const char *result, size_t length);
+
+/* Ends it with an error of [kind] (below; 0 is MOONPIPE_KIND_TOOL) and the
+ * string [message]. */
+MOONPIPE_API int moonpipe_fail(moonpipe_Engine *engine, uint64_t answer,
+                               int kind, const char *message);
+
+/* --- errors --------------------------------------------------------------- */
+
+/* Kinds of errors. Numbers never change; later versions add some at the end. */
+typedef enum moonpipe_Kind {
+    MOONPIPE_KIND_NONE = 0,
+    MOONPIPE_KIND_DNS = 1,
+    MOONPIPE_KIND_CONNECT = 2,
+    MOONPIPE_KIND_TLS = 3,
+    MOONPIPE_KIND_TIMEOUT_CONNECT = 4,
+    MOONPIPE_KIND_TIMEOUT_FIRST_BYTE = 5,
+    MOONPIPE_KIND_TIMEOUT_IDLE = 6,
+    MOONPIPE_KIND_TIMEOUT_TOTAL = 7,
+    MOONPIPE_KIND_RESET = 8,
+    MOONPIPE_KIND_TRUNCATED = 9,
+    MOONPIPE_KIND_PROTOCOL = 10,
+    MOONPIPE_KIND_HTTP = 11,
+    MOONPIPE_KIND_AUTH = 12,
+    MOONPIPE_KIND_QUOTA = 13,
+    MOONPIPE_KIND_RATE_LIMIT = 14,
+    MOONPIPE_KIND_CONTEXT_LENGTH = 15,
+    MOONPIPE_KIND_CONTENT_FILTER = 16,
+    MOONPIPE_KIND_REFUSED_REQUEST = 17,
+    MOONPIPE_KIND_TOO_LARGE = 18,
+    MOONPIPE_KIND_DECODE = 19,
+    MOONPIPE_KIND_SCHEMA = 20,
+    MOONPIPE_KIND_TOOL = 21,
+    MOONPIPE_KIND_CANCELLED = 22,
+    MOONPIPE_KIND_CLOSED = 23,
+    MOONPIPE_KIND_LUA = 24,
+    MOONPIPE_KIND_LIMIT = 25,
+    MOONPIPE_KIND_MEMORY = 26,
+    MOONPIPE_KIND_FDS = 27,
+    MOONPIPE_KIND_IO = 28,
+    MOONPIPE_KIND_CONFIG = 29,
+    MOONPIPE_KIND_INTERNAL = 30,
+    MOONPIPE_KIND_INPUT = 31,
+    MOONPIPE_KIND_UNSUPPORTED = 32
+} moonpipe_Kind;
+
+/* What failed last on [engine]. Borrowed: valid until the next call on the
+ * engine that is not an accessor. Never NULL; kind NONE if nothing failed. */
+MOONPIPE_API const moonpipe_Error *
+moonpipe_error(const moonpipe_Engine *engine);
+
+/* A number of moonpipe_Kind. */
+MOONPIPE_API int moonpipe_error_kind(const moonpipe_Error *error);
+
+/* Accessors of strings, borrowed as long as the error is; "" where there is
+ * nothing to say. */
+
+/* All in one text, for people, with its place. */
+MOONPIPE_API const char *moonpipe_error_text(const moonpipe_Error *error);
+
+/* The name of the kind: "rate_limit". */
+MOONPIPE_API const char *moonpipe_error_name(const moonpipe_Error *error);
+
+/* What went wrong, without kind and place. */
+MOONPIPE_API const char *moonpipe_error_message(const moonpipe_Error *error);
+
+/* Where in the chain: "map.context > step 2 of 3 ChatOpenAI". */
+MOONPIPE_API const char *moonpipe_error_path(const moonpipe_Error *error);
+
+/* file:line at which the failing step was composed. */
+MOONPIPE_API const char *moonpipe_error_where(const moonpipe_Error *error);
+
+/* All fields as a JSON object: status, attempts, retry_after, partial, … */
+MOONPIPE_API const char *moonpipe_error_json(const moonpipe_Error *error);
 
 #ifdef __cplusplus
 }

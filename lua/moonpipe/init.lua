@@ -37,6 +37,7 @@ local MODULES = {
   scheduler = "sleep update",
   secret = "getpass secret=of",
   sequence = "RunnableSequence",
+  ["tool.steps"] = "host host_step",
 }
 
 local homes, names = {}, { "Error", "version" }

@@ -324,6 +324,17 @@ function loop.start(ctx, fn, a, b, x)
   return task
 end
 
+---Calls fn(...), which may not wait, as if no task ran: what it starts is the
+---root of a tree of its own. For callbacks of a C host.
+function loop.outside(fn, ...)
+  local task = current
+  current = nil
+  local ok, value = pcall(fn, ...)
+  current = task
+  if not ok then error(value, 0) end
+  return value
+end
+
 -- ---- for coroutines.lua ------------------------------------------------------
 
 ---Whether the running coroutine can hand WAIT to its resumer.

@@ -1,6 +1,5 @@
 /*
- * minimal.c: a chain inside a C program.
- *
+ * minimal.c: a chain inside a C program, its answer token by token.
  *     cc minimal.c $(pkg-config --cflags --libs moonpipe) -o minimal
  */
 #include <moonpipe.h>
@@ -12,17 +11,30 @@ static const char script[] =
     "local mp = require 'moonpipe'\n"
     "local prompt = mp.PromptTemplate.from_template('Hello, {name}.')\n"
     "local model = mp.FakeListChatModel { responses = { 'Hello, C.' } }\n"
-    "local chain = prompt | model | mp.StrOutputParser()\n"
-    "print(chain:invoke { name = 'engine' })\n";
+    "return prompt | model | mp.StrOutputParser()\n";
+
+static void show(void *out, uint64_t call, const char *token, size_t length)
+{
+    (void)call;
+    fwrite(token, 1, length, out);
+}
 
 int main(void)
 {
     moonpipe_Engine *engine = moonpipe_open(NULL);
-    int failed;
+    const char input[] = "{\"name\": \"engine\"}";
+    moonpipe_Options options;
+    uint64_t chain;
 
     if (!engine) return 1;
-    failed = moonpipe_run_text(engine, "=minimal", script, strlen(script));
-    if (failed) fprintf(stderr, "%s\n", moonpipe_error(engine));
+    moonpipe_options_init(&options);
+    options.flags = MOONPIPE_TEXT_OUT;
+    options.userdata = stdout;
+    options.on_token = show;
+    chain = moonpipe_load_text(engine, "minimal", script, strlen(script));
+    if (!moonpipe_start(engine, chain, input, strlen(input), &options))
+        puts(moonpipe_error_text(moonpipe_error(engine)));
+    moonpipe_wait(engine, 0, -1); /* or moonpipe_update, each frame */
     moonpipe_close(engine);
-    return failed ? 1 : 0;
+    return 0;
 }

@@ -45,7 +45,8 @@ static void *open_and_close(void *arg)
         moonpipe_Engine *engine = moonpipe_open(NULL);
 
         if (!engine || run(engine, chain) != MOONPIPE_FAILED ||
-            strcmp(moonpipe_error(engine), "moonpipe: the end") != 0)
+            strcmp(moonpipe_error_text(moonpipe_error(engine)),
+                   "moonpipe: the end") != 0)
             return arg; /* not NULL: failed */
         moonpipe_close(engine);
     }

@@ -1,6 +1,7 @@
 --- What the C host calls: a file, a text, a command line, each as a task.
 --
--- Each gives an exit code and, where that is not 0, a text for the person.
+-- Each gives an exit code and, where that is not 0, a text for the person and the
+-- error, if there is one.
 local errors = require "moonpipe.error"
 local loader = require "moonpipe.loader"
 local native = require "moonpipe.native"
@@ -41,6 +42,7 @@ local function text_of(err)
   local text = errors.text(err):gsub("^lua: ", "", 1)
   return text .. (err.traceback and own_lines(err.traceback) or "")
 end
+host.text_of = text_of
 
 local interrupted = false
 
@@ -54,27 +56,29 @@ end
 -- `error()` without a value is how a program says that it has failed already.
 local function run_main(fn, call)
   scheduler.raise_if_cancelled(scheduler.current()) -- Ctrl-C came before
-  local ok, err = xpcall(fn, function(value)
+  local ok, result = xpcall(fn, function(value)
     return value ~= nil and errors.handler(value) or nil
   end, unpack(call, 1, call.n))
-  if ok then return end
-  call.silent = err == nil
-  error(err, 0)
+  if ok then return result end
+  call.silent = result == nil
+  error(result, 0)
 end
 
 local function outcome(main, call)
   if interrupted or native.c.interrupted() then
     interrupted = false
-    return INTERRUPTED, "moonpipe: interrupted"
+    return INTERRUPTED, "moonpipe: interrupted", tree.cancelled("interrupted")
   end
-  if main.err == nil then return 0 end
+  if main.err == nil then return 0, nil, nil, main.value end
   if call.silent then return FAILED end
-  return code_of(main.err), "moonpipe: " .. text_of(main.err)
+  return code_of(main.err), "moonpipe: " .. text_of(main.err), main.err
 end
 
 ---Runs fn(...) as the main task until it and its children have ended.
 ---@return integer code
 ---@return string? text
+---@return moonpipe.Error? err
+---@return any value  what fn returned
 function host.run(fn, ...)
   local call = { n = select("#", ...), ... }
   local main = scheduler.start(nil, run_main, fn, call)
@@ -82,20 +86,27 @@ function host.run(fn, ...)
   scheduler.on_interrupt = on_interrupt(main)
   local ok, err = pcall(scheduler.run_until, main)
   scheduler.on_interrupt = previous
-  if not ok then return FAILED, "moonpipe: " .. errors.text(err) end
+  if not ok then return FAILED, "moonpipe: " .. errors.text(err), errors.wrap(err) end
   return outcome(main, call)
 end
 
--- Makes the language ready in this VM: once, for programs of ours.
+---Says that the VM is somebody else's: its globals stay as they are.
+function host.attach()
+  host.guest = true
+end
+
+-- Makes the language ready in this VM: once.
 local function prepare()
   if host.prepared then return end
   host.prepared = true
-  require("moonpipe.coroutines").install()
   loader.set_operator(require("moonpipe.operator"))
+  if host.guest then return end
+  require("moonpipe.coroutines").install()
   loader.install()
 end
 
 local function set_arg(program, script, arguments)
+  if host.guest then return end
   local list = { [-1] = program, [0] = script }
   for i, value in ipairs(arguments) do list[i] = value end
   rawset(_G, "arg", list)
@@ -110,7 +121,15 @@ local function run_text(text, name, program, script, arguments)
   return host.run(fn, unpack(arguments))
 end
 
-local function read(path)
+---@return function? fn
+---@return string? message
+function host.load_text(name, text)
+  prepare()
+  return loader.main(text, name)
+end
+
+---The text of the file at [path], or nil and what is wrong.
+function host.read(path)
   if path == "-" then return io.read("*a") end
   local file, message = io.open(path, "rb")
   if not file then return nil, "cannot open " .. message end
@@ -121,7 +140,7 @@ end
 
 ---Runs the file at [path] ("-": standard input) with [arguments].
 function host.run_file(arguments, path, _, program)
-  local text, message = read(path)
+  local text, message = host.read(path)
   if not text then return USAGE, "moonpipe: " .. message end
   local name = path == "-" and "=stdin" or "@" .. path
   return run_text(text, name, program or "moonpipe", path, arguments)
