@@ -78,14 +78,6 @@ describe("row 2: a refused connection", function()
   end)
 end)
 
-describe("row 3: a failure of TLS", function()
-  it("is tls and never tried again, nor without TLS", function()
-    local err = failure(model(nil, { base_url = ("https://127.0.0.1:%d/v1"):format(server.port) }))
-    assert.same({ "tls", 1 }, { err.kind, err.attempts })
-    assert.equal(0, server:stats().requests)
-  end)
-end)
-
 describe("row 4: a connection that is not made", function()
   it("is timeout_connect after its time", function()
     local err = failure(model(nil, { base_url = server.deaf_url .. "/v1", max_retries = 0,
