@@ -1,7 +1,8 @@
 /*
  * http.c: the life of one attempt, on the I/O thread.
  *
- *     start -> own gate -> descriptor gate -> launch -> on_done or fail -> end
+ *     start -> own gate -> descriptor gate -> lookup -> launch -> on_done ->
+ * end
  *
  * A failure of ours inside a callback of curl (too large, no memory) is noted
  * in `err` and ends the transfer by the callback's return value; curl calls
@@ -14,13 +15,13 @@
 #include "gate.h"
 #include "http_error.h"
 #include "http_job.h"
+#include "lookup.h"
 #include "os.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
-
-#define FD_MARGIN 32 /* descriptors left to the rest of the process */
+#include <sys/socket.h>
 
 static mp_HttpJob *of(mp_Job *job)
 {
@@ -42,6 +43,7 @@ static void stop_transfer(mp_HttpJob *self)
     if (self->easy) mp_http_io_give(self->easy, tag_of(self));
     self->shard = NULL;
     self->easy = NULL;
+    mp_lookup_leave(&self->lookup);
     mp_gate_leave(&self->wide);
     mp_gate_leave(&self->own);
 }
@@ -70,6 +72,7 @@ static int64_t earliest(const mp_HttpJob *self)
 {
     int64_t at = self->total_at;
 
+    if (self->connect_at < at) at = self->connect_at;
     if (self->first_byte_at < at) at = self->first_byte_at;
     if (self->idle_at < at) at = self->idle_at;
     return at;
@@ -86,6 +89,12 @@ static mp_Status arm(mp_HttpJob *self)
 
     if (at == MP_CLOCK_NEVER) return MP_OK;
     return mp_io_timer_set(&self->timer, at);
+}
+
+static mp_Status rearm(mp_HttpJob *self)
+{
+    mp_io_timer_clear(&self->timer);
+    return arm(self);
 }
 
 static void time_out(mp_HttpJob *self, mp_Kind kind, int64_t us,
@@ -105,6 +114,9 @@ void mp_http_on_time(mp_IoTimer *timer)
 
     if (self->total_at <= now) {
         time_out(self, MP_KIND_TIMEOUT_TOTAL, self->total_us, "answer");
+    } else if (self->connect_at <= now) {
+        time_out(self, MP_KIND_TIMEOUT_CONNECT, self->plan->spec.connect_us,
+                 "connection");
     } else if (self->first_byte_at <= now) {
         time_out(self, MP_KIND_TIMEOUT_FIRST_BYTE,
                  self->plan->spec.first_byte_us, "first byte");
@@ -121,8 +133,7 @@ void mp_http_on_time(mp_IoTimer *timer)
 static void sooner(mp_HttpJob *self, int64_t at)
 {
     if (self->timer.place && self->timer.at_us <= at) return;
-    mp_io_timer_clear(&self->timer);
-    arm(self);
+    rearm(self);
 }
 
 void mp_http_note_data(mp_HttpJob *self)
@@ -132,6 +143,35 @@ void mp_http_note_data(mp_HttpJob *self)
 }
 
 /* --- the transfer --- */
+
+/* Curl does not tell why it got no socket, and lets children inherit it, which
+ * keeps connections open that we close. */
+static curl_socket_t open_socket(void *easy, curlsocktype purpose,
+                                 struct curl_sockaddr *address)
+{
+    mp_HttpJob *self;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
+                    address->protocol);
+
+    (void)purpose;
+    mp_http_curl(NULL)->easy_getinfo(easy, CURLINFO_PRIVATE, &self);
+    self->connect_at = MP_CLOCK_NEVER; /* from here on curl keeps it */
+    mp_lookup_known(&self->lookup);
+    if (fd >= 0) return fd;
+    self->no_descriptor = errno == EMFILE || errno == ENFILE;
+    return CURL_SOCKET_BAD;
+}
+
+/* Called before a name is looked up that is not in curl's cache. */
+static int on_lookup(void *resolver, void *reserved, void *easy)
+{
+    mp_HttpJob *self;
+
+    (void)resolver, (void)reserved;
+    mp_http_curl(NULL)->easy_getinfo(easy, CURLINFO_PRIVATE, &self);
+    self->looks_up = true;
+    return 0;
+}
 
 /* What is the same for each call of one plan and framing: a handle that had the
  * same before keeps it. */
@@ -157,6 +197,11 @@ static void set_plan_options(mp_HttpJob *self)
     /* wait for a connection that may be shared; without TLS none may, and the
      * second call would wait for the first one's answer */
     curl->easy_setopt(easy, CURLOPT_PIPEWAIT, self->plan->tls ? 1L : 0L);
+    curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl->easy_setopt(easy, CURLOPT_OPENSOCKETDATA, easy);
+    curl->easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
+                      self->plan->has_name ? on_lookup : NULL);
+    curl->easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, easy);
     curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, mp_http_on_body);
     curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, mp_http_on_header);
 }
@@ -180,6 +225,17 @@ static void set_call_options(mp_HttpJob *self)
     curl->easy_setopt(easy, CURLOPT_PRIVATE, self);
 }
 
+/* Whether the one who may look the name up does: it may find it in the cache,
+ * or a connection that is open. Others must not wait for it then. */
+static void find_out(mp_HttpJob *self)
+{
+    self->looks_up = false;
+    mp_http_io_run(self->shard);
+    if (self->looks_up) return;
+    self->connect_at = MP_CLOCK_NEVER;
+    mp_lookup_leave(&self->lookup);
+}
+
 static void launch(mp_HttpJob *self)
 {
     bool had_options;
@@ -194,14 +250,59 @@ static void launch(mp_HttpJob *self)
     self->first_byte_at = self->framing == MP_HTTP_WHOLE
                               ? MP_CLOCK_NEVER
                               : after(self->plan->spec.first_byte_us);
-    self->total_at = after(self->total_us);
-    self->idle_at = MP_CLOCK_NEVER;
-    if (self->shard && arm(self) == MP_OK) return;
+    if (!self->lookup.lookup) self->connect_at = MP_CLOCK_NEVER;
+    if (self->shard && rearm(self) == MP_OK) {
+        if (self->lookup.lookup) find_out(self);
+        return;
+    }
     mp_err_memory(&self->job.err);
     end(self, MP_EVENT_FAILED);
 }
 
-/* Ran out of descriptors: waits, as if it had not begun, until others end. */
+void mp_http_on_name(mp_LookupEntry *entry)
+{
+    launch((mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, lookup)));
+}
+
+void mp_http_on_no_name(mp_LookupEntry *entry, const mp_Error *err)
+{
+    mp_HttpJob *self =
+        (mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, lookup));
+
+    self->job.err = *err;
+    end(self, MP_EVENT_FAILED);
+}
+
+/* Through all gates: the time of the attempt begins. */
+static void begin(mp_HttpJob *self)
+{
+    self->total_at = after(self->total_us);
+    self->connect_at = self->first_byte_at = self->idle_at = MP_CLOCK_NEVER;
+    if (!self->plan->has_name ||
+        mp_lookup_enter(self->plan->origin, &self->lookup)) {
+        launch(self);
+        return;
+    }
+    self->connect_at = after(self->plan->spec.connect_us);
+    if (arm(self) == MP_OK) return;
+    mp_err_memory(&self->job.err);
+    end(self, MP_EVENT_FAILED);
+}
+
+/* Whether a failure is a lack of descriptors. The thread of a lookup needs two
+ * of them, and curl does not tell why it could not start. */
+static bool lacks_descriptors(const mp_HttpJob *self, CURLcode result)
+{
+    int fd;
+
+    if (result == CURLE_COULDNT_CONNECT) return self->no_descriptor;
+    if (!strstr(self->curl_text, "thread failed to start")) return false;
+    if (mp_os_waker(&fd, NULL) != MP_OK) return true;
+    mp_os_close(fd);
+    return false;
+}
+
+/* Waits, as if it had not begun, until others end. */
 static void begin_again(mp_HttpJob *self)
 {
     mp_Gate *gate = self->wide.gate;
@@ -209,9 +310,13 @@ static void begin_again(mp_HttpJob *self)
     mp_io_timer_clear(&self->timer);
     mp_http_io_give(self->easy, tag_of(self));
     self->easy = NULL;
+    mp_lookup_leave(&self->lookup);
+    self->no_descriptor = false;
+    self->curl_text[0] = '\0';
+    self->job.err.kind = MP_KIND_NONE;
     mp_gate_leave(&self->wide);
     mp_gate_hold(gate, mp_clock_us() + 50000);
-    if (mp_gate_enter(gate, &self->wide)) launch(self);
+    if (mp_gate_enter(gate, &self->wide)) begin(self);
 }
 
 static void learn_version(mp_HttpJob *self)
@@ -246,11 +351,12 @@ static void on_done(CURL *easy, CURLcode result)
     }
     if (self->job.err.kind == MP_KIND_NONE)
         mp_http_error(easy, result, self->curl_text, &self->job.err);
-    if (self->job.err.kind == MP_KIND_FDS && !self->body_begun) {
-        self->job.err.kind = MP_KIND_NONE;
+    if (lacks_descriptors(self, result)) {
         begin_again(self);
         return;
     }
+    if (self->job.err.kind == MP_KIND_DNS)
+        mp_lookup_fail(&self->lookup, &self->job.err);
     end(self, MP_EVENT_FAILED);
 }
 
@@ -261,7 +367,7 @@ void mp_http_enter_wide(mp_GateEntry *entry)
     mp_HttpJob *self =
         (mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, wide));
 
-    launch(self);
+    begin(self);
 }
 
 /* The gate of all descriptors of the process. */
@@ -272,13 +378,13 @@ void mp_http_enter_own(mp_GateEntry *entry)
     mp_HttpJob *self =
         (mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, own));
 
-    if (!wide) wide = mp_gate_get("", mp_os_descriptors(FD_MARGIN));
+    if (!wide) wide = mp_gate_get("", mp_http_io_room());
     if (!wide) {
         mp_err_memory(&self->job.err);
         end(self, MP_EVENT_FAILED);
         return;
     }
-    if (mp_gate_enter(wide, &self->wide)) launch(self);
+    if (mp_gate_enter(wide, &self->wide)) begin(self);
 }
 
 static void start(mp_Job *job)

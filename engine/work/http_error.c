@@ -52,11 +52,12 @@ static mp_Kind kind_of(CURLcode result)
     return MP_KIND_PROTOCOL;
 }
 
-/* Without descriptors curl says that it could not connect; and two codes of its
- * mean more than one thing. */
+/* Without descriptors curl says that it could not connect; and three codes of
+ * its mean more than one thing. */
 static mp_Kind corrected(CURLcode result, const char *text, long os_errno)
 {
     if (os_errno == EMFILE || os_errno == ENFILE) return MP_KIND_FDS;
+    if (strstr(text, "thread failed to start")) return MP_KIND_MEMORY;
     if (result == CURLE_RECV_ERROR && strstr(text, "chunked-encoding"))
         return MP_KIND_PROTOCOL;
     if (result == CURLE_UNSUPPORTED_PROTOCOL && strstr(text, "HTTP"))
@@ -104,6 +105,19 @@ uint64_t mp_http_origin(const char *url)
     for (size_t i = 0; i < len; i++)
         hash = (hash ^ (unsigned char)url[i]) * 1099511628211u;
     return hash ? hash : 1;
+}
+
+bool mp_http_has_name(const char *url)
+{
+    const char *host = strstr(url, "://");
+    size_t len;
+
+    host = host ? host + 3 : url;
+    len = strcspn(host, ":/?#");
+    if (host[0] == '[') return false;
+    if (len == strlen("localhost") && strncasecmp(host, "localhost", len) == 0)
+        return false;
+    return strspn(host, "0123456789.") < len;
 }
 
 const char *mp_http_ca_file(void)

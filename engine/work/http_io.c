@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "io.h"
+#include "os.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -11,14 +12,16 @@
 
 #define SHARDS     64
 #define FULL       48  /* transfers of a shard before the next one is used */
-#define CACHED     128 /* connections that a shard keeps */
+#define CACHED     128 /* connections that a shard keeps, at most */
+#define FD_MARGIN  32  /* descriptors left to the rest of the process */
 #define SPARE_MAX  256 /* easy handles kept; one costs 5.6 kB */
 #define PLAIN_SIZE 256 /* origins known to speak HTTP/1.1 over TLS */
 
 struct mp_HttpShard {
     mp_IoSource source; /* first: ready gets a pointer to it */
     CURLM *multi;
-    mp_IoTimer timer;
+    mp_IoTimer timer; /* curl's */
+    mp_IoTimer soon;  /* set for now: some have ended */
     int active;
 };
 
@@ -27,6 +30,9 @@ typedef struct Pool {
     mp_HttpDone done;
     CURLSH *share;
     mp_HttpShard *shards[SHARDS];
+    unsigned shard_count;
+    unsigned cached;
+    unsigned room;
     struct {
         CURL *easy;
         uint64_t tag; /* of the options that it has */
@@ -97,6 +103,11 @@ static void on_time(mp_IoTimer *timer)
     act(shard, CURL_SOCKET_TIMEOUT, 0);
 }
 
+static void on_soon(mp_IoTimer *timer)
+{
+    read_ends((mp_HttpShard *)((char *)timer - offsetof(mp_HttpShard, soon)));
+}
+
 /* Zero must not call back into curl at once: the heap does at its next turn. */
 static int on_timer(CURLM *multi, long ms, void *shard_)
 {
@@ -118,6 +129,7 @@ static void free_shard(mp_HttpShard *shard)
     if (!shard) return;
     if (shard->multi) pool->curl->multi_cleanup(shard->multi);
     mp_io_timer_clear(&shard->timer);
+    mp_io_timer_clear(&shard->soon);
     mp_alloc_free(shard);
 }
 
@@ -129,6 +141,7 @@ static mp_HttpShard *make_shard(void)
     if (!shard) return NULL;
     shard->source.ready = on_ready;
     shard->timer.fire = on_time;
+    shard->soon.fire = on_soon;
     shard->multi = curl->multi_init();
     if (!shard->multi || mp_io_source_add(&shard->source) != MP_OK) {
         free_shard(shard);
@@ -138,7 +151,7 @@ static mp_HttpShard *make_shard(void)
     curl->multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
     curl->multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl->multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
-    curl->multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)CACHED);
+    curl->multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)pool->cached);
     return shard;
 }
 
@@ -152,17 +165,19 @@ static unsigned least_busy(void)
 {
     unsigned best = 0;
 
-    for (unsigned i = 1; i < SHARDS; i++)
+    for (unsigned i = 1; i < pool->shard_count; i++)
         if (pool->shards[i]->active < pool->shards[best]->active) best = i;
     return best;
 }
 
 static unsigned first_with_room(unsigned from)
 {
-    for (unsigned i = from; i < from + SHARDS; i++) {
-        const mp_HttpShard *shard = pool->shards[i % SHARDS];
+    unsigned count = pool->shard_count;
 
-        if (!shard || shard->active < FULL) return i % SHARDS;
+    for (unsigned i = from; i < from + count; i++) {
+        const mp_HttpShard *shard = pool->shards[i % count];
+
+        if (!shard || shard->active < FULL) return i % count;
     }
     return least_busy();
 }
@@ -180,7 +195,7 @@ void mp_http_io_plain(uint64_t origin)
 mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls)
 {
     /* its own shard has the connections that showed that it is plain, too */
-    unsigned own = tls ? (unsigned)(origin % SHARDS) : 0;
+    unsigned own = tls ? (unsigned)(origin % pool->shard_count) : 0;
     bool together = tls && !is_plain(origin);
     mp_HttpShard *shard = shard_at(together ? own : first_with_room(own));
 
@@ -189,6 +204,17 @@ mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls)
         return NULL;
     shard->active++;
     return shard;
+}
+
+/* Without memory for the timer the ends are read with the next ones. */
+void mp_http_io_run(mp_HttpShard *shard)
+{
+    int running;
+
+    pool->curl->multi_socket_action(shard->multi, CURL_SOCKET_TIMEOUT, 0,
+                                    &running);
+    if (running < shard->active && !shard->soon.place)
+        mp_io_timer_set(&shard->soon, mp_clock_us());
 }
 
 void mp_http_io_remove(mp_HttpShard *shard, CURL *easy)
@@ -267,11 +293,30 @@ static void close_all(void)
 {
     while (pool->spares > 0)
         pool->curl->easy_cleanup(pool->spare[--pool->spares].easy);
-    for (unsigned i = 0; i < SHARDS; i++)
+    for (unsigned i = 0; i < pool->shard_count; i++)
         free_shard(pool->shards[i]);
     if (pool->share) pool->curl->share_cleanup(pool->share);
     mp_alloc_free(pool);
     pool = NULL;
+}
+
+/* Connections that are kept count as descriptors: half of these are for them.
+ */
+static void divide_descriptors(void)
+{
+    unsigned all = mp_os_descriptors(FD_MARGIN);
+    unsigned kept = all / 2 / CACHED;
+
+    pool->shard_count = kept < 1 ? 1 : kept > SHARDS ? SHARDS : kept;
+    kept = all / 2 / pool->shard_count;
+    pool->cached = kept < 1 ? 1 : kept > CACHED ? CACHED : kept;
+    kept = pool->shard_count * pool->cached;
+    pool->room = all > kept ? all - kept : 1;
+}
+
+unsigned mp_http_io_room(void)
+{
+    return pool->room;
 }
 
 /* One thread uses it all, so the share needs no locks. */
@@ -300,6 +345,7 @@ mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err)
     pool->curl = curl;
     pool->done = done;
     pool->share = share;
+    divide_descriptors();
     mp_io_at_end(close_all);
     return MP_OK;
 }

@@ -23,6 +23,10 @@ typedef struct mp_HttpShard mp_HttpShard;
 /* Called when a transfer has ended by itself; it has been removed already. */
 typedef void (*mp_HttpDone)(CURL *easy, CURLcode result);
 
+/* How many transfers may run, so that these and the connections that wait for
+ * the next call fit in the descriptors of the process. */
+unsigned mp_http_io_room(void);
+
 /* Makes the I/O thread ready for HTTP; [done] hears of ends. Cheap when it is
  * ready already. */
 mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err);
@@ -38,6 +42,10 @@ void mp_http_io_give(CURL *easy, uint64_t tag);
 /* Starts the transfer of [easy] to the origin of hash [origin]; NULL without
  * memory. */
 mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls);
+
+/* Lets its transfers go as far as they can at once; what has ended is told in
+ * the loop's next turn. */
+void mp_http_io_run(mp_HttpShard *shard);
 
 /* Stops it: a transfer that has not ended loses its connection. */
 void mp_http_io_remove(mp_HttpShard *shard, CURL *easy);

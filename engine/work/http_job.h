@@ -11,6 +11,7 @@
 #include "http.h"
 #include "http_io.h"
 #include "io.h"
+#include "lookup.h"
 #include "sse.h"
 
 /* A longer head is none of a model's server; most fit in the first piece. */
@@ -23,6 +24,7 @@ struct mp_HttpPlan {
     uint64_t serial;
     uint64_t origin;
     bool tls;
+    bool has_name; /* that must be looked up */
     struct curl_slist *headers;
     mp_HttpSpec spec; /* its strings stand behind the struct */
 };
@@ -34,16 +36,20 @@ typedef struct mp_HttpJob {
     size_t body_len;
     mp_HttpFraming framing;
     int64_t total_us;
-    mp_GateEntry own;    /* in the gate of the call, if it has one */
-    mp_GateEntry wide;   /* in the gate of all descriptors */
+    mp_GateEntry own;  /* in the gate of the call, if it has one */
+    mp_GateEntry wide; /* in the gate of all descriptors */
+    mp_LookupEntry lookup;
     mp_HttpShard *shard; /* while the transfer runs */
     CURL *easy;
     mp_IoTimer timer;
-    int64_t first_byte_at; /* absolute; MP_CLOCK_NEVER: not now */
+    int64_t connect_at; /* absolute, as all; MP_CLOCK_NEVER: not now */
+    int64_t first_byte_at;
     int64_t idle_at;
     int64_t total_at;
     mp_Sse sse;
     bool streaming; /* the body goes through sse */
+    bool looks_up;
+    bool no_descriptor; /* for the socket that it needed */
     bool head_ended;
     bool body_begun;
     bool head_sent;
@@ -64,9 +70,11 @@ mp_Status mp_http_feed(mp_HttpJob *self, const char *bytes, size_t len);
 size_t mp_http_on_body(char *bytes, size_t one, size_t len, void *self);
 size_t mp_http_on_header(char *line, size_t one, size_t len, void *self);
 
-/* The two gates that a job goes through, in http.c. */
+/* What a job goes through, in http.c. */
 void mp_http_enter_own(mp_GateEntry *entry);
 void mp_http_enter_wide(mp_GateEntry *entry);
+void mp_http_on_name(mp_LookupEntry *entry);
+void mp_http_on_no_name(mp_LookupEntry *entry, const mp_Error *err);
 void mp_http_on_time(mp_IoTimer *timer);
 
 #endif

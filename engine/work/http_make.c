@@ -97,6 +97,7 @@ mp_HttpPlan *mp_http_plan_new(const mp_HttpSpec *spec)
     plan->size = size;
     plan->serial = atomic_fetch_add(&serials, 1) + 1;
     plan->origin = mp_http_origin(spec->url);
+    plan->has_name = mp_http_has_name(spec->url);
     plan->tls = strncasecmp(spec->url, "https:", 6) == 0;
     atomic_init(&plan->references, 1);
     return plan;
@@ -129,6 +130,8 @@ mp_Job *mp_http_new(mp_HttpPlan *plan, const char *body, size_t body_len,
     mp_buf_init(&self->job.end.head, MP_HTTP_HEAD_MAX);
     mp_sse_init(&self->sse,
                 framing == MP_HTTP_NDJSON ? MP_SSE_LINES : MP_SSE_EVENTS);
+    self->lookup.go = mp_http_on_name;
+    self->lookup.fail = mp_http_on_no_name;
     self->own.go = mp_http_enter_own;
     self->wide.go = mp_http_enter_wide;
     self->timer.fire = mp_http_on_time;

@@ -2,10 +2,11 @@
  * slow_resolver.c: names that a test makes up, for LD_PRELOAD.
  *
  *   slow-MS.test      resolves to 127.0.0.1 after MS milliseconds
+ *   unknown-MS.test   no such host, which takes MS milliseconds
  *   broken6-PORT.test resolves at once: first to an IPv6 address where nothing
  *                     answers, [::ffff:127.0.0.1]:PORT of a port that takes no
  *                     connection, then to 127.0.0.1
- *   *.test            all others: no such host
+ *   *.test            all others: no such host, at once
  *
  * Each lookup of one of them adds a byte to the file RESOLVER_LOG, if that is
  * set. All other names go to the real getaddrinfo.
@@ -86,6 +87,7 @@ static int made_up(const char *name, const char *service, int family,
         *out = loopback(service);
         return 0;
     }
+    if (sscanf(name, "unknown-%ld.test", &number) == 1) sleep_ms(number);
     if (sscanf(name, "broken6-%ld.test", &number) != 1) return EAI_NONAME;
     *out = family == AF_INET6 ? NULL : loopback(service);
     if (family == AF_INET) return 0;

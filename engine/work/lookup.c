@@ -1,0 +1,175 @@
+/* lookup.c: see lookup.h. */
+#include "lookup.h"
+
+#include "alloc.h"
+#include "clock.h"
+#include "io.h"
+
+#include <stddef.h>
+
+/* Less than the minute for which curl keeps a name. */
+#define KNOWN_US (50 * 1000 * 1000LL)
+
+struct mp_Lookup {
+    mp_Lookup *next;
+    uint64_t origin;
+    int64_t known_until;
+    mp_LookupEntry *asker; /* NULL: nobody asks */
+    mp_LookupEntry *first; /* who waits */
+    mp_LookupEntry *last;
+    mp_IoTimer timer; /* set for now: lets go on who may */
+    bool releasing;
+};
+
+/* Few: one for each named server that the process talks to. */
+static _Thread_local mp_Lookup *lookups;
+static _Thread_local bool at_end_set;
+
+static void free_lookups(void)
+{
+    while (lookups) {
+        mp_Lookup *lookup = lookups;
+
+        lookups = lookup->next;
+        mp_alloc_free(lookup);
+    }
+}
+
+static bool is_known(const mp_Lookup *lookup)
+{
+    return lookup->known_until > mp_clock_us();
+}
+
+static void append(mp_Lookup *lookup, mp_LookupEntry *entry)
+{
+    entry->lookup = lookup;
+    entry->next = NULL;
+    entry->previous = lookup->last;
+    if (lookup->last)
+        lookup->last->next = entry;
+    else
+        lookup->first = entry;
+    lookup->last = entry;
+}
+
+static void unlink_entry(mp_Lookup *lookup, mp_LookupEntry *entry)
+{
+    if (entry->previous)
+        entry->previous->next = entry->next;
+    else
+        lookup->first = entry->next;
+    if (entry->next)
+        entry->next->previous = entry->previous;
+    else
+        lookup->last = entry->previous;
+    entry->lookup = NULL;
+}
+
+/* The first that waits asks, or all go on. An entry's go may leave at once:
+ * the loop asks anew each time. */
+static void release(mp_Lookup *lookup)
+{
+    if (lookup->releasing) return;
+    lookup->releasing = true;
+    while (lookup->first && (!lookup->asker || is_known(lookup))) {
+        mp_LookupEntry *entry = lookup->first;
+
+        unlink_entry(lookup, entry);
+        if (!is_known(lookup)) {
+            entry->lookup = lookup;
+            lookup->asker = entry;
+        }
+        entry->go(entry);
+    }
+    lookup->releasing = false;
+}
+
+static void on_time(mp_IoTimer *timer)
+{
+    release((mp_Lookup *)((char *)timer - offsetof(mp_Lookup, timer)));
+}
+
+static mp_Lookup *make(uint64_t origin)
+{
+    mp_Lookup *lookup = mp_alloc_zero(1, sizeof *lookup);
+
+    if (!lookup) return NULL;
+    if (!at_end_set) mp_io_at_end(free_lookups);
+    at_end_set = true;
+    lookup->origin = origin;
+    lookup->timer.fire = on_time;
+    lookup->next = lookups;
+    return lookups = lookup;
+}
+
+static mp_Lookup *get(uint64_t origin)
+{
+    for (mp_Lookup *lookup = lookups; lookup; lookup = lookup->next)
+        if (lookup->origin == origin) return lookup;
+    return make(origin);
+}
+
+/* Without memory everybody asks: nobody fails for that. */
+bool mp_lookup_enter(uint64_t origin, mp_LookupEntry *entry)
+{
+    mp_Lookup *lookup = get(origin);
+
+    if (!lookup || is_known(lookup)) return true;
+    if (lookup->asker) {
+        append(lookup, entry);
+        return false;
+    }
+    entry->lookup = lookup;
+    lookup->asker = entry;
+    return true;
+}
+
+/* The lookup for which [entry] asks; NULL if it does not. */
+static mp_Lookup *asked_by(const mp_LookupEntry *entry)
+{
+    mp_Lookup *lookup = entry->lookup;
+
+    return lookup && lookup->asker == entry ? lookup : NULL;
+}
+
+/* Without memory for the timer it asks until it leaves. */
+void mp_lookup_known(mp_LookupEntry *entry)
+{
+    mp_Lookup *lookup = asked_by(entry);
+
+    if (!lookup) return;
+    lookup->known_until = mp_clock_us() + KNOWN_US;
+    if (!lookup->timer.place &&
+        mp_io_timer_set(&lookup->timer, mp_clock_us()) != MP_OK)
+        return;
+    lookup->asker = NULL;
+    entry->lookup = NULL;
+}
+
+void mp_lookup_fail(mp_LookupEntry *entry, const mp_Error *err)
+{
+    mp_Lookup *lookup = asked_by(entry);
+    mp_LookupEntry *last = lookup ? lookup->last : NULL;
+
+    while (last && lookup->first) {
+        mp_LookupEntry *waiting = lookup->first;
+
+        unlink_entry(lookup, waiting);
+        waiting->fail(waiting, err);
+        if (waiting == last) return; /* those behind it came later */
+    }
+}
+
+void mp_lookup_leave(mp_LookupEntry *entry)
+{
+    mp_Lookup *lookup = entry->lookup;
+
+    if (!lookup) return;
+    if (lookup->asker != entry) {
+        unlink_entry(lookup, entry);
+        return;
+    }
+    entry->lookup = NULL;
+    lookup->asker = NULL;
+    release(lookup);
+}
