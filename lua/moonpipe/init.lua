@@ -37,6 +37,8 @@ local MODULES = {
   scheduler = "sleep update",
   secret = "getpass secret=of",
   sequence = "RunnableSequence",
+  splitter = "RecursiveCharacterTextSplitter",
+  store = "FAISS",
   ["tool.steps"] = "host host_step",
 }
 

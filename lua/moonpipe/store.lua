@@ -1,0 +1,305 @@
+--- FAISS: documents by the nearness of their vectors.
+--
+-- The vectors live in a native index (engine/work/vector.h), the documents here, under the same
+-- numbers. Searches that wait on one store at the same time are answered together.
+--
+-- The score of a document is the squared distance of its vector to the query's: 0 is the same
+-- vector, less is nearer; of vectors of length 1 it is 2 - 2 * cosine, at most 4. With
+-- `distance_strategy = "inner_product"` it is the inner product, and more is nearer.
+local document = require "moonpipe.document"
+local errors = require "moonpipe.error"
+local floats = require "moonpipe.floats"
+local native = require "moonpipe.native"
+local retriever = require "moonpipe.retriever"
+local scheduler = require "moonpipe.scheduler"
+
+local c, check = native.c, native.check
+
+local store = {}
+
+---@class moonpipe.FAISS
+---@field embedding table       what makes vectors of texts
+---@field distance_strategy "l2"|"inner_product"
+local methods = {}
+
+local mt = { __name = "moonpipe.FAISS", __index = methods }
+
+function mt.__tostring()
+  return "FAISS"
+end
+
+local METRICS = { l2 = "l2", inner_product = "ip" }
+local OPTIONS = { "distance_strategy", "embedding", "ids", "metadatas" }
+
+-- ---- arguments ---------------------------------------------------------------------------------
+
+local function check_list(list, what)
+  if type(list) ~= "table" or getmetatable(list) ~= nil or next(list) ~= nil and #list == 0 then
+    errors.usage(("%s takes a list, got %s"):format(what, errors.shape(list)))
+  end
+  return list
+end
+
+-- One for each text, if given.
+local function check_beside(list, count, name)
+  if list ~= nil and (type(list) ~= "table" or #list ~= count) then
+    errors.usage(("%s must be a list of %d, one for each text, got %s"):format(name, count,
+      errors.shape(list)))
+  end
+  return list or {}
+end
+
+local function check_embedding(embedding, what)
+  if type(embedding) ~= "table" or type(embedding.embed_documents) ~= "function"
+    or type(embedding.embed_query) ~= "function" then
+    errors.usage(("embedding of %s is %s; it must be one, such as mp.HashEmbeddings()"):format(
+      what, errors.shape(embedding)))
+  end
+  return embedding
+end
+
+--- Raises if [k] is given and no number of documents.
+---@param k integer?
+---@return integer
+function methods.check_k(k)
+  if k ~= nil and (type(k) ~= "number" or k < 1 or k % 1 ~= 0) then
+    errors.usage(("k is %s; it must be a positive integer"):format(errors.shape(k)))
+  end
+  return k or 4
+end
+
+local function documents_of(texts, opts, what)
+  local metadatas = check_beside(opts.metadatas, #texts, "metadatas")
+  local ids = check_beside(opts.ids, #texts, "ids")
+  local list = {}
+  for i, text in ipairs(check_list(texts, what)) do
+    if type(text) ~= "string" then
+      errors.usage(("text %d of %s is %s; it must be a string"):format(i, what,
+        errors.shape(text)))
+    end
+    list[i] = document.Document { page_content = text, metadata = metadatas[i], id = ids[i] }
+  end
+  return list
+end
+
+-- ---- adding ------------------------------------------------------------------------------------
+
+-- Reserves the ids that were given: nothing is overwritten, also by two adds at once.
+local function reserve(self, list)
+  local own = {}
+  for _, doc in ipairs(list) do
+    local id = doc.id
+    if id ~= nil and (own[id] or self._taken[id]) then
+      errors.raise("input", ("id '%s' is already in the store"):format(id))
+    end
+    if id ~= nil then own[id] = true end
+  end
+  for id in pairs(own) do self._taken[id] = true end
+end
+
+local function release(self, list)
+  for _, doc in ipairs(list) do
+    if doc.id ~= nil then self._taken[doc.id] = nil end
+  end
+end
+
+local function index_of(self, dim)
+  if not self._index then
+    self._index = check(c.index_new(METRICS[self.distance_strategy], dim))
+  end
+  return self._index
+end
+
+-- The number of the first vector, from 0.
+local function add_rows(self, vectors, dim)
+  if dim == 0 then return 0 end
+  return tonumber((scheduler.await(check(c.index_add(index_of(self, dim), vectors)))))
+end
+
+-- Adds documents with their vectors; runs in a task. An id that is not given is the number of the
+-- document.
+local function add(self, list, vectors)
+  local rows, dim = vectors:shape()
+  if rows ~= #list then
+    errors.raise("input", ("%d vectors for %d texts"):format(rows, #list))
+  end
+  reserve(self, list)
+  local ok, first = pcall(add_rows, self, vectors, dim)
+  if not ok then
+    release(self, list)
+    error(first, 0)
+  end
+  local ids = {}
+  for i, doc in ipairs(list) do
+    self._documents[first + i] = doc
+    ids[i] = doc.id or tostring(first + i)
+  end
+  return ids
+end
+
+local function embed_and_add(self, list)
+  if #list == 0 then return {} end
+  local texts = {}
+  for i, doc in ipairs(list) do texts[i] = doc.page_content end
+  return add(self, list, floats.Floats(self.embedding:embed_documents(texts)))
+end
+
+--- Adds texts and gives their ids.
+---@async
+---@param texts string[]
+---@param opts { metadatas: table[]?, ids: string[]? }?
+---@return string[] ids
+function methods:add_texts(texts, opts)
+  opts = errors.options(opts, { "ids", "metadatas" }, "add_texts")
+  check_list(texts, "add_texts")
+  return scheduler.call(embed_and_add, self, documents_of(texts, opts, "add_texts"))
+end
+
+--- Adds documents and gives their ids.
+---@async
+---@param documents moonpipe.Document[]
+---@return string[] ids
+function methods:add_documents(documents)
+  for i, doc in ipairs(check_list(documents, "add_documents")) do
+    if not document.is(doc) then
+      errors.usage(("item %d of add_documents is %s; it must be a Document"):format(i,
+        errors.shape(doc)))
+    end
+  end
+  return scheduler.call(embed_and_add, self, documents)
+end
+
+-- ---- searching ---------------------------------------------------------------------------------
+
+local function search(self, vector, k)
+  local found = {}
+  if not self._index then return found end
+  local scores, numbers = scheduler.await(check(c.index_search(self._index, vector, k)))
+  local i = 0
+  for number in (numbers or ""):gmatch("%d+") do
+    i = i + 1
+    local doc = self._documents[tonumber(number) + 1]
+    if doc then found[#found + 1] = { doc, scores[1][i] } end
+  end
+  return found
+end
+
+local function search_text(self, query, k)
+  return search(self, floats.Floats(self.embedding:embed_query(query)), k)
+end
+
+--- The [k] nearest documents, nearest first, each as `{ document, score }`; what the score means
+--- stands on top of this file.
+---@async
+---@param query string
+---@param opts { k: integer? }?
+---@return { [1]: moonpipe.Document, [2]: number }[]
+function methods:similarity_search_with_score(query, opts)
+  local k = self.check_k(errors.options(opts, { "k" }, "similarity_search").k)
+  if type(query) ~= "string" then
+    errors.usage("similarity_search takes a string, got " .. errors.shape(query))
+  end
+  return scheduler.call(search_text, self, query, k)
+end
+
+local function documents_in(found)
+  local list = {}
+  for i, pair in ipairs(found) do list[i] = pair[1] end
+  return list
+end
+
+--- The [k] nearest documents, nearest first.
+---@async
+---@param query string
+---@param opts { k: integer? }?
+---@return moonpipe.Document[]
+function methods:similarity_search(query, opts)
+  return documents_in(self:similarity_search_with_score(query, opts))
+end
+
+--- The documents nearest to a vector, a list of numbers or an mp.Floats.
+---@async
+---@param vector moonpipe.Floats|number[]
+---@param opts { k: integer? }?
+---@return moonpipe.Document[]
+function methods:similarity_search_by_vector(vector, opts)
+  local k = self.check_k(errors.options(opts, { "k" }, "similarity_search_by_vector").k)
+  local given = floats.Floats(vector)
+  if type(given[1]) ~= "number" then
+    errors.usage("similarity_search_by_vector takes one vector, got a matrix")
+  end
+  return documents_in(scheduler.call(search, self, given, k))
+end
+
+--- A step that gives the nearest documents: `as_retriever{ search_kwargs = { k = 4 } }`.
+---@param opts { search_type: "similarity"?, search_kwargs: { k: integer? }? }?
+---@return moonpipe.VectorStoreRetriever
+function methods:as_retriever(opts)
+  return retriever.new(self, opts)
+end
+
+-- ---- making one --------------------------------------------------------------------------------
+
+local function new(opts, what)
+  local strategy = opts.distance_strategy or "l2"
+  if not METRICS[strategy] then
+    errors.usage(("distance_strategy of %s is %s; it must be 'l2' or 'inner_product'"):format(what,
+      errors.shape(strategy)))
+  end
+  return setmetatable({
+    embedding = check_embedding(opts.embedding, what),
+    distance_strategy = strategy,
+    _documents = {}, -- by number of their vector, from 1
+    _taken = {}, -- ids that were given
+  }, mt)
+end
+
+local FAISS = {}
+
+--- A store of texts: `from_texts(texts, { embedding =, metadatas =, ids =, distance_strategy = })`.
+---@async
+---@param texts string[]
+---@param opts table
+---@return moonpipe.FAISS
+function FAISS.from_texts(texts, opts)
+  opts = errors.options(opts, OPTIONS, "FAISS.from_texts")
+  check_list(texts, "FAISS.from_texts")
+  local self = new(opts, "FAISS.from_texts")
+  scheduler.call(embed_and_add, self, documents_of(texts, opts, "FAISS.from_texts"))
+  return self
+end
+
+--- A store of documents: `from_documents(documents, { embedding = })`.
+---@async
+---@param documents moonpipe.Document[]
+---@param opts table
+---@return moonpipe.FAISS
+function FAISS.from_documents(documents, opts)
+  opts = errors.options(opts, { "distance_strategy", "embedding" }, "FAISS.from_documents")
+  local self = new(opts, "FAISS.from_documents")
+  self:add_documents(documents)
+  return self
+end
+
+--- A store of texts whose vectors are known: an mp.Floats or a list of rows.
+---@async
+---@param texts string[]
+---@param vectors moonpipe.Floats|number[][]
+---@param opts table
+---@return moonpipe.FAISS
+function FAISS.from_embeddings(texts, vectors, opts)
+  opts = errors.options(opts, OPTIONS, "FAISS.from_embeddings")
+  check_list(texts, "FAISS.from_embeddings")
+  local self = new(opts, "FAISS.from_embeddings")
+  local list = documents_of(texts, opts, "FAISS.from_embeddings")
+  scheduler.call(add, self, list, floats.Floats(vectors))
+  return self
+end
+
+store.FAISS = setmetatable(FAISS, {
+  __name = "moonpipe.class",
+  __call = function() errors.usage("write FAISS.from_texts(texts, { embedding = … })") end,
+  __tostring = function() return "FAISS" end,
+})
+
+return store
