@@ -28,10 +28,11 @@ local function outcomes(base_url, count, fields)
 end
 ]]
 
--- Before all other libraries a sanitizer wants its own.
+-- Before all other libraries a sanitizer wants its own; the shell wants neither.
 local function preloaded(name)
   local libraries = helper.execute({ "ldd", helper.bin })
-  return (libraries:match("(/%S*/lib[at]san%S*)") or "") .. " " .. process.helper(name .. ".so")
+  local runtime = libraries:match("(/%S*/lib[at]san%S*)")
+  return ("LD_PRELOAD=%s%s"):format(runtime and runtime .. ":" or "", process.helper(name .. ".so"))
 end
 
 --- Runs a text; gives what it printed, its stderr and its exit code.
@@ -39,12 +40,10 @@ end
 ---  library of spec/support, the environment
 ---@param text string
 function child.execute(opts, text, ...)
-  local env = {}
-  for name, value in pairs(opts.env or {}) do env[name] = value end
-  if opts.preload then env.LD_PRELOAD = preloaded(opts.preload) end
   local setup = opts.limits and "ulimit " .. opts.limits .. " && " or ""
-  return helper.execute({ "bash", "-c", setup .. 'exec "$@"', "bash", helper.bin,
-    helper.temp(child.PRELUDE .. text), ... }, nil, env)
+  return helper.execute({ "bash", "-c", setup .. 'exec env "$@"', "bash",
+    opts.preload and preloaded(opts.preload) or "TESTING=1", helper.bin,
+    helper.temp(child.PRELUDE .. text), ... }, nil, opts.env)
 end
 
 --- As execute, for one that must end well; gives what it printed, without the last
