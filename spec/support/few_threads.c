@@ -1,25 +1,16 @@
 /*
  * few_threads.c: a system that has no thread left, for LD_PRELOAD: after
- * FEW_THREADS successful ones every pthread_create fails. Threads from before
- * main, as a sanitizer's own, do not count.
+ * FEW_THREADS successful ones every pthread_create fails.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef int Create(pthread_t *thread, const pthread_attr_t *attr,
                    void *(*run)(void *), void *arg);
-
-static atomic_bool counting;
-
-__attribute__((constructor)) static void begin(void)
-{
-    atomic_store(&counting, true);
-}
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
                    void *(*run)(void *), void *arg)
@@ -29,9 +20,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     void *found = dlsym(RTLD_NEXT, "pthread_create");
     Create *real;
 
-    if (limit && atomic_load(&counting) &&
-        atomic_fetch_add(&made, 1) >= atoi(limit))
-        return EAGAIN;
+    if (limit && atomic_fetch_add(&made, 1) >= atoi(limit)) return EAGAIN;
     memcpy(&real, &found, sizeof real);
     return real(thread, attr, run, arg);
 }
