@@ -1,23 +1,26 @@
 #!/usr/bin/env moonpipe
 -- Answers a question from files:  moonpipe run rag.lua FILES... "question"
--- Without arguments it asks this project's own README. No key, no network: the
--- model picks the sentences that answer best, and says so.
+-- Without arguments it asks this project's own README. Without a key it needs
+-- no network: texts are found by their words, and the model picks the sentences
+-- that answer best, and says so.
 local mp = require "moonpipe"
 
 local here = arg[0]:match("^(.*)/") or "."
 local files = { unpack(arg, 1, #arg - 1) }
-local question = arg[#arg] or "How do the branches of a map run?"
+local question = arg[1] and arg[#arg] or "How do the branches of a map run?"
 if #files == 0 then files = { here .. "/../README.md" } end
 
-local function read_files()
-  local texts = {}
-  for i, path in ipairs(files) do
-    local file = assert(io.open(path))
-    texts[i] = file:read "*a"
-    file:close()
-  end
-  return table.concat(texts, "\n\n")
+local documents = {}
+for i, path in ipairs(files) do
+  local file = assert(io.open(path))
+  documents[i] = mp.Document(file:read "*a", { source = path })
+  file:close()
 end
+
+local splitter = mp.RecursiveCharacterTextSplitter { chunk_size = 1000, chunk_overlap = 0 }
+local vectorstore = mp.FAISS.from_documents(splitter:split_documents(documents),
+  { embedding = mp.init_embeddings() })
+local retriever = vectorstore:as_retriever { search_kwargs = { k = 4 } }
 
 local prompt = mp.ChatPromptTemplate.from_template [[
 Answer the question based only on the following context:
@@ -27,9 +30,9 @@ Question: {question}
 ]]
 
 local chain =
-    { context = read_files, question = mp.RunnablePassthrough() }
+    { context = retriever, question = mp.RunnablePassthrough() }
   | prompt
-  | mp.ExtractiveChatModel()
+  | mp.init_chat_model()
   | mp.StrOutputParser()
 
 print(chain:invoke(question))

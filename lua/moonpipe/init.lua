@@ -25,6 +25,7 @@ local MODULES = {
   loader = "load loadfile dofile install_loader",
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
+  model_choice = "init_chat_model init_embeddings",
   ["models.extractive"] = "ExtractiveChatModel",
   ["models.fake"] = "FakeListChatModel GenericFakeChatModel",
   ["models.openai"] = "ChatOpenAI",
@@ -34,7 +35,7 @@ local MODULES = {
   pick = "RunnablePick itemgetter const",
   prompt = [[PromptTemplate ChatPromptTemplate MessagesPlaceholder SystemMessagePromptTemplate
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
-  scheduler = "sleep update",
+  scheduler = "now sleep update",
   secret = "getpass secret=of",
   sequence = "RunnableSequence",
   splitter = "RecursiveCharacterTextSplitter",

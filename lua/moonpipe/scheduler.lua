@@ -92,4 +92,10 @@ function scheduler.sleep(seconds)
   scheduler.await(jobs.submit(c.timer, seconds))
 end
 
+---Seconds since some moment in the past: for measuring how long something takes.
+---@return number
+function scheduler.now()
+  return c.now()
+end
+
 return scheduler
