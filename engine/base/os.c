@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -72,19 +73,32 @@ void mp_os_close(int fd)
     if (fd >= 0) close(fd);
 }
 
-/* Kernels before 5.11 and some tools do not know epoll_pwait2: there, whole
- * milliseconds, never early. */
+/* Kernels before 5.11 and some tools do not know epoll_pwait2; asked once. */
+static atomic_bool no_pwait2;
+
+/* Whole milliseconds then, never early. */
+static int wait_coarsely(int epoll, struct epoll_event *events, int max,
+                         int64_t timeout_us)
+{
+    int64_t ms = timeout_us < 0 ? -1 : (timeout_us + 999) / 1000;
+
+    return epoll_wait(epoll, events, max, ms > 60000 ? 60000 : (int)ms);
+}
+
 int mp_os_epoll_wait(int epoll, struct epoll_event *events, int max,
                      int64_t timeout_us)
 {
     struct timespec limit = {.tv_sec = timeout_us / 1000000,
                              .tv_nsec = timeout_us % 1000000 * 1000};
-    int64_t ms = timeout_us < 0 ? -1 : (timeout_us + 999) / 1000;
-    int count =
-        epoll_pwait2(epoll, events, max, timeout_us < 0 ? NULL : &limit, NULL);
+    int count = -1;
 
-    if (count < 0 && errno == ENOSYS)
-        count = epoll_wait(epoll, events, max, ms > 60000 ? 60000 : (int)ms);
+    if (!atomic_load_explicit(&no_pwait2, memory_order_relaxed)) {
+        count = epoll_pwait2(epoll, events, max, timeout_us < 0 ? NULL : &limit,
+                             NULL);
+        if (count < 0 && errno == ENOSYS) atomic_store(&no_pwait2, true);
+    }
+    if (atomic_load_explicit(&no_pwait2, memory_order_relaxed))
+        count = wait_coarsely(epoll, events, max, timeout_us);
     return count < 0 ? 0 : count;
 }
 
