@@ -10,6 +10,10 @@ helper.bin = os.getenv("MOONPIPE_BIN") or "build/moonpipe"
 --- True in the long tier: tests that know two sizes take the full one.
 helper.long = (os.getenv("MOONPIPE_LONG") or "") ~= ""
 
+--- True in a build with sanitizers: they keep freed memory, so what the process
+--- occupies says nothing there.
+helper.sanitized = (os.getenv("MOONPIPE_SANITIZED") or "") ~= ""
+
 -- --- files and processes -------------------------------------------------------
 
 local function quote(text)
