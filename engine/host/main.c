@@ -1,10 +1,13 @@
 /*
  * main.c: the program `moonpipe`: argv, signals, the exit code.
  *
- * The first Ctrl-C cancels what runs and ends with 130, a second one ends at
+ * `moonpipe repl`, or without words on a terminal, is repl.c. Else the first
+ * Ctrl-C cancels what runs and ends with 130, a second one ends at
  * once: a compiled Lua loop does not hear the first.
  */
 #include "moonpipe.h"
+
+#include "repl.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -50,27 +53,45 @@ static int wants_no_jit(int argc, char **argv)
     return 0;
 }
 
+static int wants_repl(int argc, char **argv)
+{
+    int at = 1;
+
+    while (at < argc && strncmp(argv[at], "--jit=", 6) == 0)
+        at++;
+    if (at == argc) return isatty(STDIN_FILENO);
+    return at == argc - 1 && strcmp(argv[at], "repl") == 0;
+}
+
+static int run_command(int argc, char **argv)
+{
+    const char *text;
+    int code;
+
+    handle(SIGINT, on_interrupt);
+    handle(SIGTERM, on_interrupt);
+    code = moonpipe_command(engine, argc, argv);
+    text = moonpipe_error_text(moonpipe_error(engine));
+    if (code != 0 && text[0]) fprintf(stderr, "%s\n", text);
+    return code == MOONPIPE_INTERRUPTED ? 128 + signal_seen : code;
+}
+
 int main(int argc, char **argv)
 {
     moonpipe_Config config;
-    const char *text;
+    int interactive = wants_repl(argc, argv);
     int code;
 
     raise_descriptors();
     moonpipe_config_init(&config);
-    config.jit = !wants_no_jit(argc, argv);
+    config.jit = !interactive && !wants_no_jit(argc, argv);
     engine = moonpipe_open(&config);
     if (!engine) {
         fputs("moonpipe: cannot start: no memory or no descriptor\n", stderr);
         return MOONPIPE_FAILED;
     }
     handle(SIGPIPE, SIG_IGN);
-    handle(SIGINT, on_interrupt);
-    handle(SIGTERM, on_interrupt);
-    code = moonpipe_command(engine, argc, argv);
-    text = moonpipe_error_text(moonpipe_error(engine));
-    if (code != 0 && text[0]) fprintf(stderr, "%s\n", text);
-    if (code == MOONPIPE_INTERRUPTED) code = 128 + signal_seen;
+    code = interactive ? mp_repl_run(engine) : run_command(argc, argv);
     handle(SIGINT, SIG_DFL); /* the engine is going */
     handle(SIGTERM, SIG_DFL);
     moonpipe_close(engine);

@@ -8,6 +8,7 @@ usage: moonpipe [options] run FILE [arguments]
        moonpipe [options] FILE [arguments]
        moonpipe [options] -e CODE [arguments]
        moonpipe [options] - [arguments]
+       moonpipe [repl]
 
 Runs a Lua script in which `|` composes steps and a table is a parallel map.
 Results go to standard output, all else to standard error.
@@ -17,6 +18,7 @@ commands:
   FILE           the same; for scripts that begin with #!
   -e CODE        run CODE
   -              run what comes from standard input
+  repl           run line by line what is typed; without words, on a terminal
 
 options:
   --jit=off      interpret only: every Lua loop can be interrupted
@@ -53,6 +55,11 @@ local function file(state)
     state.program)
 end
 
+-- The program reads the lines itself, and comes here only with more words.
+local function repl()
+  return wrong("repl takes no arguments")
+end
+
 local function help()
   print(HELP)
   return 0
@@ -65,6 +72,7 @@ end
 
 local WORDS = {
   run = run,
+  repl = repl,
   ["-e"] = evaluate,
   ["-"] = file,
   ["--help"] = help,
