@@ -101,6 +101,7 @@ describe("repl", function()
 end)
 
 describe("repl in a terminal #signal", function()
+  local server = require("spec.support.server").use()
   local term, state
 
   before_each(function()
@@ -171,6 +172,20 @@ describe("repl in a terminal #signal", function()
     term:wait("interrupted\n> *$")
     term:line("5 + 5")
     term:wait("\n10\n> *$")
+  end)
+
+  it("cancels a model call at Ctrl-C, and closes its connection", function()
+    local base_url = server:lane("repl", { { delay = 60000 }, { answer = "second" } })
+    open()
+    term:line(("model = mp.ChatOpenAI { base_url = '%s', api_key = 'k' }"):format(base_url))
+    term:wait("\n> *$")
+    term:line("model('hi')")
+    server:wait(function(stats) return stats.requests == 1 end)
+    term:press("C-c")
+    term:wait("interrupted\n> *$")
+    server:wait(function(stats) return stats.aborted == 1 end)
+    term:line("(model | mp.StrOutputParser())('hi')")
+    term:wait('"second"\n> *$')
   end)
 
   it("breaks a loop at Ctrl-C", function()
