@@ -7,12 +7,13 @@ local helper = {}
 --- The binary under test; scripts/test sets it for each build.
 helper.bin = os.getenv("MOONPIPE_BIN") or "build/moonpipe"
 
---- True in the long tier: tests that know two sizes take the full one.
-helper.long = (os.getenv("MOONPIPE_LONG") or "") ~= ""
-
 --- True in a build with sanitizers: they keep freed memory, so what the process
 --- occupies says nothing there.
 helper.sanitized = (os.getenv("MOONPIPE_SANITIZED") or "") ~= ""
+
+--- True in the long tier: tests that know two sizes take the full one; not with
+--- sanitizers, which run all specs, ten times slower.
+helper.long = (os.getenv("MOONPIPE_LONG") or "") ~= "" and not helper.sanitized
 
 -- --- files and processes -------------------------------------------------------
 
