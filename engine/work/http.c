@@ -55,17 +55,6 @@ static void end(mp_HttpJob *self, mp_EventKind kind)
     mp_job_end(&self->job, kind);
 }
 
-static void free_job(mp_Job *job)
-{
-    mp_HttpJob *self = of(job);
-
-    mp_sse_term(&self->sse);
-    mp_http_plan_free(self->plan);
-    mp_buf_term(&job->end.bytes);
-    mp_buf_term(&job->end.head);
-    mp_alloc_free(self);
-}
-
 /* --- timers --- */
 
 static int64_t earliest(const mp_HttpJob *self)
@@ -173,6 +162,28 @@ static int on_lookup(void *resolver, void *reserved, void *easy)
     return 0;
 }
 
+/* Parsed once for all calls of a plan; what does not parse curl itself shall
+ * complain of. */
+static void set_address(mp_HttpJob *self, const mp_Curl *curl)
+{
+    mp_HttpPlan *plan = self->plan;
+
+    if (!plan->address) plan->address = mp_http_address(curl, plan->spec.url);
+    curl->easy_setopt(self->easy, CURLOPT_CURLU, plan->address);
+    if (!plan->address)
+        curl->easy_setopt(self->easy, CURLOPT_URL, plan->spec.url);
+}
+
+/* Where there is none curl need not look for one at each call. */
+static void set_proxy(mp_HttpJob *self, const mp_Curl *curl)
+{
+    const char *proxy = self->plan->spec.proxy;
+    bool none = proxy ? !proxy[0] : !mp_http_has_proxy();
+
+    curl->easy_setopt(self->easy, CURLOPT_PROXY, proxy);
+    curl->easy_setopt(self->easy, CURLOPT_NOPROXY, none ? "*" : NULL);
+}
+
 /* What is the same for each call of one plan and framing: a handle that had the
  * same before keeps it. */
 static void set_plan_options(mp_HttpJob *self)
@@ -182,9 +193,9 @@ static void set_plan_options(mp_HttpJob *self)
     CURL *easy = self->easy;
     bool whole = self->framing == MP_HTTP_WHOLE;
 
-    curl->easy_setopt(easy, CURLOPT_URL, spec->url);
+    set_address(self, curl);
+    set_proxy(self, curl);
     curl->easy_setopt(easy, CURLOPT_HTTPHEADER, self->plan->headers);
-    curl->easy_setopt(easy, CURLOPT_PROXY, spec->proxy);
     curl->easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
     curl->easy_setopt(easy, CURLOPT_IPRESOLVE,
                       spec->ip == 4   ? (long)CURL_IPRESOLVE_V4
@@ -426,4 +437,5 @@ static void resume(mp_Job *job)
     mp_http_curl(NULL)->easy_pause(self->easy, CURLPAUSE_CONT);
 }
 
-const mp_JobClass mp_http_class = {"http", start, cancel, resume, free_job};
+const mp_JobClass mp_http_class = {"http", start, cancel, resume,
+                                   mp_http_free_job};

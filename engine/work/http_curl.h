@@ -32,7 +32,10 @@
     X(multi_socket_action)                                                     \
     X(share_cleanup)                                                           \
     X(share_init)                                                              \
-    X(share_setopt)
+    X(share_setopt)                                                            \
+    X(url)                                                                     \
+    X(url_cleanup)                                                             \
+    X(url_set)
 
 typedef struct mp_Curl {
 #define MP_CURL_MEMBER(name) __typeof__(curl_##name) *name;

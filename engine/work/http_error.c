@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     CURLcode code;
@@ -107,17 +108,63 @@ uint64_t mp_http_origin(const char *url)
     return hash ? hash : 1;
 }
 
-bool mp_http_has_name(const char *url)
+/* Behind the scheme and whose account it is. */
+static const char *host_of(const char *url)
 {
     const char *host = strstr(url, "://");
     size_t len;
 
     host = host ? host + 3 : url;
-    len = strcspn(host, ":/?#");
-    if (host[0] == '[') return false;
-    if (len == strlen("localhost") && strncasecmp(host, "localhost", len) == 0)
-        return false;
-    return strspn(host, "0123456789.") < len;
+    len = strcspn(host, "/?#@");
+    return host[len] == '@' ? host + len + 1 : host;
+}
+
+static bool is_localhost(const char *host)
+{
+    size_t len = strcspn(host, ":/?#");
+
+    return len == strlen("localhost") &&
+           strncasecmp(host, "localhost", len) == 0;
+}
+
+bool mp_http_has_name(const char *url)
+{
+    const char *host = host_of(url);
+
+    if (host[0] == '[' || is_localhost(host)) return false;
+    return strspn(host, "0123456789.") < strcspn(host, ":/?#");
+}
+
+bool mp_http_is_loopback(const char *url)
+{
+    const char *host = host_of(url);
+
+    if (strncmp(host, "[::1]", 5) == 0 || is_localhost(host)) return true;
+    return strncmp(host, "127.", 4) == 0 && !mp_http_has_name(url);
+}
+
+CURLU *mp_http_address(const mp_Curl *curl, const char *url)
+{
+    CURLU *address = curl->url();
+
+    if (!address) return NULL;
+    if (curl->url_set(address, CURLUPART_URL, url, 0) == CURLUE_OK)
+        return address;
+    curl->url_cleanup(address);
+    return NULL;
+}
+
+bool mp_http_has_proxy(void)
+{
+    static const char *const names[] = {
+        "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && value[0]) return true;
+    }
+    return false;
 }
 
 const char *mp_http_ca_file(void)

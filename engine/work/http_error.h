@@ -19,6 +19,15 @@ uint64_t mp_http_origin(const char *url);
 /* Whether the host of a URL must be looked up: no address, no localhost. */
 bool mp_http_has_name(const char *url);
 
+/* Whether the host is this machine, by its name or number. */
+bool mp_http_is_loopback(const char *url);
+
+/* The url parsed, owned, or NULL if it does not parse or without memory. */
+CURLU *mp_http_address(const mp_Curl *curl, const char *url);
+
+/* Whether the environment names a proxy for anything. */
+bool mp_http_has_proxy(void);
+
 /* SSL_CERT_FILE, or NULL for the system's certificates. */
 const char *mp_http_ca_file(void);
 

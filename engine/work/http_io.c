@@ -239,7 +239,6 @@ static void set_shared_options(CURL *easy)
     curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl->easy_setopt(easy, CURLOPT_SHARE, pool->share);
-    curl->easy_setopt(easy, CURLOPT_USERAGENT, "moonpipe/" MOONPIPE_VERSION);
 }
 
 /* The last few are looked at: calls of one model come one after another. */

@@ -14,6 +14,8 @@
 #include "lookup.h"
 #include "sse.h"
 
+#include <pthread.h>
+
 /* A longer head is none of a model's server; most fit in the first piece. */
 #define MP_HTTP_HEAD_MAX   ((size_t)64 << 10)
 #define MP_HTTP_HEAD_FIRST ((size_t)500)
@@ -24,15 +26,21 @@ struct mp_HttpPlan {
     uint64_t serial;
     uint64_t origin;
     bool tls;
-    bool has_name; /* that must be looked up */
+    bool has_name;  /* that must be looked up */
+    CURLU *address; /* the url parsed; the I/O thread's, NULL at first */
     struct curl_slist *headers;
+    pthread_mutex_t lock; /* of the next two */
+    struct mp_HttpJob *spare;
+    unsigned spares;
     mp_HttpSpec spec; /* its strings stand behind the struct */
 };
 
 typedef struct mp_HttpJob {
     mp_Job job;
     mp_HttpPlan *plan;
-    const char *body; /* behind the struct, or NULL */
+    struct mp_HttpJob *next_spare; /* while nobody uses it */
+    size_t room;                   /* bytes behind the struct */
+    const char *body;              /* there, or NULL */
     size_t body_len;
     mp_HttpFraming framing;
     int64_t total_us;
@@ -58,6 +66,9 @@ typedef struct mp_HttpJob {
 } mp_HttpJob;
 
 extern const mp_JobClass mp_http_class;
+
+/* The class's free: keeps the job for the next call of its plan. */
+void mp_http_free_job(mp_Job *job);
 
 /* A record has come, or a byte of a whole answer: the idle time begins anew. */
 void mp_http_note_data(mp_HttpJob *self);

@@ -94,7 +94,18 @@ describe("http.send", function()
   it("takes what is compressed", function()
     local answer = calls.send(server:with({ gzip = true, body = ("ab"):rep(1000) }))
     assert.equal(("ab"):rep(1000), answer.body)
+  end)
+
+  it("asks for compression where there is a network between", function()
+    calls.send(server.base_url)
+    assert.is_nil(last_request().headers["accept-encoding"])
+    calls.send((server.base_url:gsub("127%.0%.0%.1", "0.0.0.0")))
     assert.matches("gzip", last_request().headers["accept-encoding"])
+  end)
+
+  it("leaves the name of the client to who gives one", function()
+    calls.send(server.base_url, { headers = { { "user-agent", "mine" } } })
+    assert.equal("mine", last_request().headers["user-agent"])
   end)
 
   it("gives bytes as they are", function()
