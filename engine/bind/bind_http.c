@@ -170,10 +170,23 @@ static mp_HttpFraming framing_at(lua_State *L, int index)
 {
     static const char *const names[] = {"", "sse", "ndjson", NULL};
 
+    if (lua_isnoneornil(L, index)) return MP_HTTP_WHOLE;
     return (mp_HttpFraming)luaL_checkoption(L, index, "", names);
 }
 
-/* http(plan, body or nil, framing or nil, seconds or nil)
+/* What is left until [total_at], by the clock of now(); 0: no limit, negative:
+ * it has gone by. */
+static int64_t time_left(lua_State *L, int index)
+{
+    double total_at = luaL_optnumber(L, index, 0);
+    int64_t left;
+
+    if (total_at == 0) return 0;
+    left = (int64_t)(total_at * 1e6 + 0.5) - mp_clock_us();
+    return left > 0 ? left : -1;
+}
+
+/* http(plan, body or nil, framing or nil, total_at or nil)
  *     -> id, inbox or nil | nil, message, kind */
 static int f_http(lua_State *L)
 {
@@ -181,13 +194,18 @@ static int f_http(lua_State *L)
     size_t len = 0;
     const char *body = luaL_optlstring(L, 2, NULL, &len);
     mp_HttpFraming framing = framing_at(L, 3);
-    double seconds = luaL_optnumber(L, 4, 0);
+    int64_t left_us = time_left(L, 4);
+    mp_Error err;
     mp_Job *job;
 
+    if (left_us < 0) {
+        mp_err_set(&err, MP_KIND_TIMEOUT_TOTAL,
+                   "no time is left for another attempt");
+        return mp_bind_fail(L, &err);
+    }
     lua_settop(L, 4);
     if (framing != MP_HTTP_WHOLE) mp_bind_inbox_new(L);
-    job = mp_http_new(*box, body, len, framing,
-                      seconds > 0 ? (int64_t)(seconds * 1e6 + 0.5) : 0);
+    job = mp_http_new(*box, body, len, framing, left_us);
     if (mp_bind_submit(L, job) != 1) return 3;
     if (framing == MP_HTTP_WHOLE) return 1;
     mp_bind_inbox_attach(L, 5, job);

@@ -12,7 +12,7 @@ local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
 local c = native.c
-local now = c.now
+local DONE = jobs.DONE
 
 local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into memory
 
@@ -35,6 +35,7 @@ local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into me
 ---@class moonpipe.HttpResponse
 ---@field status integer
 ---@field body string
+---@field head string                        the status and `name: value` lines
 ---@field header fun(name: string): string?  by lower-case name
 
 local http = {}
@@ -47,15 +48,8 @@ function http.plan(spec)
 end
 
 -- A total time that has gone by already is no attempt at all.
-local function time_left(total_at)
-  if not total_at then return nil end
-  local left = total_at - now()
-  if left <= 0 then errors.raise("timeout_total", "no time is left for another attempt") end
-  return left
-end
-
 local function submit(plan, body, total_at, framing)
-  local id, inbox, kind = c.http(plan, body, framing, time_left(total_at))
+  local id, inbox, kind = c.http(plan, body, framing, total_at)
   if not id then errors.raise(kind, inbox) end
   return id, inbox
 end
@@ -67,6 +61,27 @@ local function header_reader(head)
   end
 end
 
+-- ---- whole answers -------------------------------------------------------------
+
+-- The one table of a call: listens for the answer, then is it. Most callers never
+-- ask for a header.
+local response_mt = { __name = "moonpipe.HttpResponse" }
+
+local function on_response(self, kind, cargo, error_kind, head)
+  self.kind = kind
+  if cargo then self.body = cargo end
+  if head then self.head = head end
+  if error_kind then self.error_kind = error_kind end
+  scheduler.answered(self)
+end
+
+function response_mt:__index(key)
+  if key == "on_event" then return on_response end
+  if key ~= "header" then return nil end
+  self.header = header_reader(self.head)
+  return self.header
+end
+
 ---Sends [body] and waits for the whole answer.
 ---@async
 ---@param plan moonpipe.HttpPlan
@@ -74,15 +89,23 @@ end
 ---@param total_at number?  monotonic seconds at which it must have ended
 ---@return moonpipe.HttpResponse
 function http.send(plan, body, total_at)
-  local answer, head = scheduler.await((submit(plan, body, total_at)))
-  head = head or "000\n"
-  return { status = tonumber(head:sub(1, 3)), body = answer or "", header = header_reader(head) }
+  local id = submit(plan, body, total_at)
+  local response = setmetatable({
+    task = scheduler.current(), kind = 0, body = "", head = "000\n", status = 0,
+  }, response_mt)
+  scheduler.await_answer(id, response)
+  if response.kind ~= DONE then
+    jobs.check(response.kind, response.body, response.error_kind)
+  end
+  response.status = tonumber(response.head:sub(1, 3))
+  return response
 end
 
 -- ---- streams -------------------------------------------------------------------
 
 ---@class moonpipe.HttpReader
 ---@field status integer
+---@field head string
 ---@field header fun(name: string): string?
 ---@field body string?  the whole answer, where the server sent no stream
 ---@field id integer
@@ -92,27 +115,24 @@ local Reader = {}
 local reader_mt = { __name = "moonpipe.HttpReader", __index = Reader }
 
 local function learn_head(self, head)
-  self.status, self.header = tonumber(head:sub(1, 3)), header_reader(head)
+  self.status, self.head, self.header = tonumber(head:sub(1, 3)), head, header_reader(head)
 end
 
--- What the loop calls for each event of the job.
-local function on_event(self, inbox)
-  return function(kind, cargo, error_kind, head)
-    if kind == jobs.CHUNK then
-      self.begun = true
-    else
-      self.ended, self.kind, self.cargo, self.error_kind = true, kind, cargo, error_kind
-      if kind == jobs.DONE and cargo then self.body = cargo end
-      tree.finished(self.node)
-      if self.on_end then self.on_end() end
-    end
-    head = head or not self.status and inbox:head()
-    if head and not self.status then learn_head(self, head) end
-    local task = self.task
-    if task then
-      self.task, task.job = nil, nil
-      scheduler.unpark(task)
-    end
+function Reader:on_event(kind, cargo, error_kind, head)
+  if kind == jobs.CHUNK then
+    self.begun = true
+  else
+    self.ended, self.kind, self.cargo, self.error_kind = true, kind, cargo, error_kind
+    if kind == DONE and cargo then self.body = cargo end
+    tree.finished(self.node)
+    if self.on_end then self.on_end() end
+  end
+  head = head or not self.status and self.inbox:head()
+  if head and not self.status then learn_head(self, head) end
+  local task = self.task
+  if task then
+    self.task, task.job = nil, nil
+    scheduler.unpark(task)
   end
 end
 
@@ -147,7 +167,7 @@ function http.open(plan, body, total_at, framing)
   local id, inbox = submit(plan, body, total_at, framing or "sse")
   local self = setmetatable({ id = id, inbox = inbox }, reader_mt)
   self.node = tree.job_node(scheduler.current().scope or scheduler.current(), id, jobs.cancel)
-  jobs.listen(id, on_event(self, inbox))
+  jobs.listen(id, self)
   while not self.status and not self.ended do wait_for_event(self) end
   if not self.status then
     raise_end(self)

@@ -13,7 +13,19 @@ local CHUNK, DONE, FAILED, CANCELLED = 0, 1, 2, 3
 
 local jobs = { CHUNK = CHUNK, DONE = DONE, FAILED = FAILED, CANCELLED = CANCELLED }
 
-local waiting = {} -- job id -> function(kind, cargo, error_kind)
+---@class moonpipe.Listener  who wants to know what becomes of a job
+---@field on_event fun(self, kind: integer, cargo: any, error_kind: string?, head: string?)
+---       called in the loop; may not wait
+
+local waiting = {} -- job id -> moonpipe.Listener
+
+-- Calls a function for the end of a timer.
+local Alarm = {}
+local alarm_mt = { __index = Alarm }
+
+function Alarm:on_event(kind)
+  self.fn(kind)
+end
 
 ---Submits a native job by fn(...) and gives its id, or raises.
 ---@return integer id
@@ -28,13 +40,15 @@ end
 ---@return integer id
 function jobs.timer(seconds, fn)
   local id = jobs.submit(c.timer, seconds)
-  waiting[id] = fn
+  waiting[id] = setmetatable({ fn = fn }, alarm_mt)
   return id
 end
 
----Calls answer(kind, cargo, error_kind, head) in the loop for each event of job [id].
-function jobs.listen(id, answer)
-  waiting[id] = answer
+---Tells [listener] of each event of job [id].
+---@param id integer
+---@param listener moonpipe.Listener
+function jobs.listen(id, listener)
+  waiting[id] = listener
 end
 
 ---Asks job [id] to end; its terminal event still comes.
@@ -52,9 +66,9 @@ end
 function jobs.drain()
   local id, kind, cargo, error_kind, head = next_event()
   while id do
-    local answer = waiting[id]
+    local listener = waiting[id]
     if kind ~= CHUNK then waiting[id] = nil end
-    if answer then answer(kind, cargo, error_kind, head) end
+    if listener then listener:on_event(kind, cargo, error_kind, head) end
     id, kind, cargo, error_kind, head = next_event()
   end
 end

@@ -10,7 +10,7 @@ local scheduler = require "moonpipe.loop"
 local tree = require "moonpipe.tree"
 
 local c = native.c
-local current, park_raw = scheduler.current, scheduler.park_raw
+local current, park_raw, unpark = scheduler.current, scheduler.park_raw, scheduler.unpark
 
 ---Why [task], or the stream that it reads, is cancelled.
 ---@return moonpipe.Error?
@@ -37,26 +37,57 @@ function scheduler.park()
   raise_if_cancelled(task)
 end
 
+---@class moonpipe.Answer: moonpipe.Listener  one task waits for the end of one job
+---@field task moonpipe.Task
+---@field kind integer
+---@field cargo any
+---@field error_kind string?
+---@field head string?
+---@field too_late moonpipe.Error?  what cancelled the task before the answer came
+local Answer = {}
+local answer_mt = { __name = "moonpipe.Answer", __index = Answer }
+
+---Lets the task of [answer] go on, whose job has been answered.
+---@param answer moonpipe.Answer
+local function answered(answer)
+  local task = answer.task
+  local too_late = cancelled(task)
+  if too_late then answer.too_late = too_late end
+  task.job = nil
+  unpark(task)
+end
+scheduler.answered = answered
+
+function Answer:on_event(kind, cargo, error_kind, head)
+  self.kind, self.cargo, self.error_kind, self.head = kind, cargo, error_kind, head
+  answered(self)
+end
+
+---Waits until [answer], whose `task` is the running one, has been told what job
+---[id] answered. A cancel that comes after the answer is raised at the next
+---await: what arrived in time counts, however late somebody looks.
+---@async
+---@param id integer
+---@param answer moonpipe.Answer
+function scheduler.await_answer(id, answer)
+  local task = answer.task
+  jobs.listen(id, answer)
+  task.job = id
+  if cancelled(task) then jobs.cancel(id) end
+  while task.job do park_raw() end
+  if answer.too_late then error(tree.own(answer.too_late), 0) end
+end
+
 ---Waits for the terminal event of native job [id] and gives its cargo and head;
----raises what the job failed with. A cancel that comes after the answer is raised
----at the next await: what arrived in time counts, however late somebody looks.
+---raises what the job failed with.
 ---@async
 ---@return string? cargo
 ---@return string? head
 function scheduler.await(id)
-  local task = current()
-  local kind, cargo, error_kind, head, too_late
-  jobs.listen(id, function(...)
-    kind, cargo, error_kind, head = ...
-    task.job, too_late = nil, cancelled(task)
-    scheduler.unpark(task)
-  end)
-  task.job = id
-  if cancelled(task) then jobs.cancel(id) end
-  while task.job do park_raw() end
-  if too_late then error(tree.own(too_late), 0) end
-  jobs.check(kind, cargo, error_kind)
-  return cargo, head
+  local answer = setmetatable({ task = current() }, answer_mt)
+  scheduler.await_answer(id, answer)
+  jobs.check(answer.kind, answer.cargo, answer.error_kind)
+  return answer.cargo, answer.head
 end
 
 ---Parks [task], the running one, until an event of its job has come; raises if it

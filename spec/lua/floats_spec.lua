@@ -195,7 +195,9 @@ local ANSWER = [[{"data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":"
 -- What the job answered: kind, rows or message, kind of error, usage.
 local function decode_on_pool(body, texts)
   local got
-  jobs.listen(jobs.submit(c.embed, body, texts), function(...) got = { ... } end)
+  jobs.listen(jobs.submit(c.embed, body, texts), {
+    on_event = function(_, ...) got = { ... } end,
+  })
   while not got do
     c.wait(1)
     jobs.drain()

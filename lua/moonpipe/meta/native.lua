@@ -65,11 +65,11 @@ function c.http_plan(spec) end
 ---@param plan moonpipe.HttpPlan
 ---@param body string?
 ---@param framing "sse"|"ndjson"|nil
----@param seconds number?  of the whole attempt
+---@param total_at number?  of c.now(), when it must have ended
 ---@return integer? id
 ---@return moonpipe.Inbox|string|nil inbox  of a stream; or the message
 ---@return string? kind
-function c.http(plan, body, framing, seconds) end
+function c.http(plan, body, framing, total_at) end
 
 ---@param name string
 ---@param slots integer?    0: no limit
