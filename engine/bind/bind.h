@@ -38,6 +38,7 @@ void mp_bind_hash(lua_State *L);
 void mp_bind_http(lua_State *L);
 void mp_bind_json(lua_State *L);
 void mp_bind_load(lua_State *L);
+void mp_bind_picks(lua_State *L);
 void mp_bind_task(lua_State *L);
 void mp_bind_job(lua_State *L);
 void mp_bind_sys(lua_State *L);

@@ -217,6 +217,19 @@ function c.isatty(fd) end
 ---@return integer? column
 function c.json_decode(text, unique, lenient, partial) end
 
+---@class moonpipe.Picker: userdata
+
+---@param wanted string[]   paths such as "choices.0.message.content"
+---@param ignored string[]  paths whose values may be anything but containers
+---@return moonpipe.Picker
+function c.json_picker(wanted, ignored) end
+
+---@param picker moonpipe.Picker
+---@param text string
+---@return true?  nil where the text is anything else, see bind_pick.h
+---@return ...  the wanted values
+function c.json_pick(picker, text) end
+
 ---@param unique boolean?
 ---@param lenient boolean?
 ---@return userdata  with feed, value, finish, done

@@ -3,6 +3,7 @@ local errors = require "moonpipe.error"
 local message = require "moonpipe.message"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
+local quick = require "moonpipe.models.openai_quick"
 
 local c = native.c
 local NULL = c.json_null
@@ -209,6 +210,8 @@ end
 ---@param who moonpipe.Provider
 ---@return moonpipe.AIMessage
 function answer.message(response, who)
+  local usual = quick.message(response.body or "")
+  if usual then return usual end
   local value = envelope(response, who)
   local choices = member(value.choices)
   local choice = type(choices) == "table" and member(choices[1])
