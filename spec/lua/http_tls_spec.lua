@@ -121,7 +121,7 @@ describe("HTTP/1.1 over TLS", function()
   local h1 = use_tls({ protocols = "http/1.1" })
 
   it("spreads calls over connections, and keeps these", function()
-    local plan = calls.plan(h1.url(server:with({ delay = 200 })), h1.fields())
+    local plan = calls.plan(h1.url(server:with({ delay = 1000 })), h1.fields())
     assert.same({ [200] = 20 }, batch(plan, 20))
     assert.equal(20, server:stats().peak)
     local before = h1.connections()
