@@ -323,13 +323,19 @@ static void test_check(void)
 static int search_in_child(mp_Vector *index, const mp_Floats *rows)
 {
     mp_Floats query = row_of(rows, 4);
-    mp_Engine *engine = new_engine();
+    mp_Engine *engine;
     mp_Event *event;
 
-    if (mp_vector_check(index, &query, NULL) != MP_OK) return IN_USE;
+    if (mp_vector_check(index, &query, NULL) != MP_OK) {
+        mp_floats_term(&query);
+        return IN_USE;
+    }
+    engine = new_engine();
     submit(engine, mp_vector_search(index, &query, 1));
     event = await_event(engine);
     CHECK(event->floats.dim == 1 && event->head.data[0] == '4');
+    mp_job_free_event(event);
+    mp_engine_free(engine);
     return test_failed;
 }
 
