@@ -320,16 +320,12 @@ static void test_check(void)
 
 #define IN_USE 77 /* a child's exit code: the parent forked in a turn */
 
-static int search_in_child(mp_Vector *index, const mp_Floats *rows)
+static int search_in_child(mp_Vector *index, mp_Floats query)
 {
-    mp_Floats query = row_of(rows, 4);
     mp_Engine *engine;
     mp_Event *event;
 
-    if (mp_vector_check(index, &query, NULL) != MP_OK) {
-        mp_floats_term(&query);
-        return IN_USE;
-    }
+    if (mp_vector_check(index, &query, NULL) != MP_OK) return IN_USE;
     engine = new_engine();
     submit(engine, mp_vector_search(index, &query, 1));
     event = await_event(engine);
@@ -352,7 +348,13 @@ static void test_fork(void)
     for (int i = 0; i < 100; i++) {
         pid_t child = fork();
 
-        if (child == 0) _exit(search_in_child(index, &rows));
+        if (child == 0) {
+            int code = search_in_child(index, row_of(&rows, 4));
+
+            mp_floats_term(&rows);
+            mp_vector_unref(index);
+            _exit(code);
+        }
         CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
         if (WEXITSTATUS(status) != IN_USE) break;
         usleep(10000);
