@@ -36,13 +36,17 @@ static uint64_t tag_of(const mp_HttpJob *self)
 
 /* --- the end --- */
 
+static void give_back(mp_HttpJob *self)
+{
+    if (self->transfer.easy) mp_http_io_give(self->transfer.easy, tag_of(self));
+    self->transfer.easy = NULL;
+}
+
 static void stop_transfer(mp_HttpJob *self)
 {
     mp_io_timer_clear(&self->timer);
-    if (self->shard) mp_http_io_remove(self->shard, self->easy);
-    if (self->easy) mp_http_io_give(self->easy, tag_of(self));
-    self->shard = NULL;
-    self->easy = NULL;
+    if (self->transfer.shard) mp_http_io_remove(&self->transfer);
+    give_back(self);
     mp_lookup_leave(&self->lookup);
     mp_gate_leave(&self->wide);
     mp_gate_leave(&self->own);
@@ -133,17 +137,29 @@ void mp_http_note_data(mp_HttpJob *self)
 
 /* --- the transfer --- */
 
+static mp_HttpJob *job_of_transfer(mp_HttpTransfer *transfer)
+{
+    return (mp_HttpJob *)((char *)transfer - offsetof(mp_HttpJob, transfer));
+}
+
+static mp_HttpJob *job_of(CURL *easy)
+{
+    mp_HttpTransfer *transfer;
+
+    mp_http_curl(NULL)->easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+    return job_of_transfer(transfer);
+}
+
 /* Curl does not tell why it got no socket, and lets children inherit it, which
  * keeps connections open that we close. */
 static curl_socket_t open_socket(void *easy, curlsocktype purpose,
                                  struct curl_sockaddr *address)
 {
-    mp_HttpJob *self;
+    mp_HttpJob *self = job_of(easy);
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
                     address->protocol);
 
     (void)purpose;
-    mp_http_curl(NULL)->easy_getinfo(easy, CURLINFO_PRIVATE, &self);
     self->connect_at = MP_CLOCK_NEVER; /* from here on curl keeps it */
     mp_lookup_known(&self->lookup);
     if (fd >= 0) return fd;
@@ -154,11 +170,8 @@ static curl_socket_t open_socket(void *easy, curlsocktype purpose,
 /* Called before a name is looked up that is not in curl's cache. */
 static int on_lookup(void *resolver, void *reserved, void *easy)
 {
-    mp_HttpJob *self;
-
     (void)resolver, (void)reserved;
-    mp_http_curl(NULL)->easy_getinfo(easy, CURLINFO_PRIVATE, &self);
-    self->looks_up = true;
+    job_of(easy)->looks_up = true;
     return 0;
 }
 
@@ -169,9 +182,9 @@ static void set_address(mp_HttpJob *self, const mp_Curl *curl)
     mp_HttpPlan *plan = self->plan;
 
     if (!plan->address) plan->address = mp_http_address(curl, plan->spec.url);
-    curl->easy_setopt(self->easy, CURLOPT_CURLU, plan->address);
+    curl->easy_setopt(self->transfer.easy, CURLOPT_CURLU, plan->address);
     if (!plan->address)
-        curl->easy_setopt(self->easy, CURLOPT_URL, plan->spec.url);
+        curl->easy_setopt(self->transfer.easy, CURLOPT_URL, plan->spec.url);
 }
 
 /* Where there is none curl need not look for one at each call. */
@@ -180,8 +193,8 @@ static void set_proxy(mp_HttpJob *self, const mp_Curl *curl)
     const char *proxy = self->plan->spec.proxy;
     bool none = proxy ? !proxy[0] : !mp_http_has_proxy();
 
-    curl->easy_setopt(self->easy, CURLOPT_PROXY, proxy);
-    curl->easy_setopt(self->easy, CURLOPT_NOPROXY, none ? "*" : NULL);
+    curl->easy_setopt(self->transfer.easy, CURLOPT_PROXY, proxy);
+    curl->easy_setopt(self->transfer.easy, CURLOPT_NOPROXY, none ? "*" : NULL);
 }
 
 /* What is the same for each call of one plan and framing: a handle that had the
@@ -190,7 +203,7 @@ static void set_plan_options(mp_HttpJob *self)
 {
     const mp_Curl *curl = mp_http_curl(NULL);
     const mp_HttpSpec *spec = &self->plan->spec;
-    CURL *easy = self->easy;
+    CURL *easy = self->transfer.easy;
     bool whole = self->framing == MP_HTTP_WHOLE;
 
     set_address(self, curl);
@@ -220,7 +233,7 @@ static void set_plan_options(mp_HttpJob *self)
 static void set_call_options(mp_HttpJob *self)
 {
     const mp_Curl *curl = mp_http_curl(NULL);
-    CURL *easy = self->easy;
+    CURL *easy = self->transfer.easy;
 
     if (self->body) {
         curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -233,7 +246,6 @@ static void set_call_options(mp_HttpJob *self)
     curl->easy_setopt(easy, CURLOPT_WRITEDATA, self);
     curl->easy_setopt(easy, CURLOPT_HEADERDATA, self);
     curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, self->curl_text);
-    curl->easy_setopt(easy, CURLOPT_PRIVATE, self);
 }
 
 /* Whether the one who may look the name up does: it may find it in the cache,
@@ -241,7 +253,7 @@ static void set_call_options(mp_HttpJob *self)
 static void find_out(mp_HttpJob *self)
 {
     self->looks_up = false;
-    mp_http_io_run(self->shard);
+    mp_http_io_run(&self->transfer);
     if (self->looks_up) return;
     self->connect_at = MP_CLOCK_NEVER;
     mp_lookup_leave(&self->lookup);
@@ -250,19 +262,20 @@ static void find_out(mp_HttpJob *self)
 static void launch(mp_HttpJob *self)
 {
     bool had_options;
+    mp_Status status = -MP_KIND_MEMORY;
 
-    self->easy = mp_http_io_take(tag_of(self), &had_options);
-    if (self->easy) {
+    self->transfer.easy = mp_http_io_take(tag_of(self), &had_options);
+    if (self->transfer.easy) {
         if (!had_options) set_plan_options(self);
         set_call_options(self);
-        self->shard =
-            mp_http_io_add(self->easy, self->plan->origin, self->plan->tls);
+        status = mp_http_io_add(&self->transfer, self->plan->origin,
+                                self->plan->tls);
     }
     self->first_byte_at = self->framing == MP_HTTP_WHOLE
                               ? MP_CLOCK_NEVER
                               : after(self->plan->spec.first_byte_us);
     if (!self->lookup.lookup) self->connect_at = MP_CLOCK_NEVER;
-    if (self->shard && rearm(self) == MP_OK) {
+    if (status == MP_OK && rearm(self) == MP_OK) {
         if (self->lookup.lookup) find_out(self);
         return;
     }
@@ -319,8 +332,7 @@ static void begin_again(mp_HttpJob *self)
     mp_Gate *gate = self->wide.gate;
 
     mp_io_timer_clear(&self->timer);
-    mp_http_io_give(self->easy, tag_of(self));
-    self->easy = NULL;
+    give_back(self);
     mp_lookup_leave(&self->lookup);
     self->no_descriptor = false;
     self->curl_text[0] = '\0';
@@ -335,18 +347,15 @@ static void learn_version(mp_HttpJob *self)
     long version = 0;
 
     if (!self->plan->tls) return;
-    mp_http_curl(NULL)->easy_getinfo(self->easy, CURLINFO_HTTP_VERSION,
+    mp_http_curl(NULL)->easy_getinfo(self->transfer.easy, CURLINFO_HTTP_VERSION,
                                      &version);
     if (version == CURL_HTTP_VERSION_1_1) mp_http_io_plain(self->plan->origin);
 }
 
-static void on_done(CURL *easy, CURLcode result)
+static void on_done(mp_HttpTransfer *transfer, CURLcode result)
 {
-    mp_HttpJob *self;
-    const mp_Curl *curl = mp_http_curl(NULL);
+    mp_HttpJob *self = job_of_transfer(transfer);
 
-    curl->easy_getinfo(easy, CURLINFO_PRIVATE, &self);
-    self->shard = NULL; /* removed already */
     if (result == CURLE_OK && self->streaming &&
         mp_http_feed(self, NULL, 0) != MP_OK)
         result = CURLE_WRITE_ERROR;
@@ -361,7 +370,7 @@ static void on_done(CURL *easy, CURLcode result)
         return;
     }
     if (self->job.err.kind == MP_KIND_NONE)
-        mp_http_error(easy, result, self->curl_text, &self->job.err);
+        mp_http_error(transfer->easy, result, self->curl_text, &self->job.err);
     if (lacks_descriptors(self, result)) {
         begin_again(self);
         return;
@@ -427,14 +436,22 @@ static void cancel(mp_Job *job)
     mp_job_cancelled(job);
 }
 
+/* Curl hands over what it held back at once, and when that fails the transfer
+ * goes on behind a hole: it must be ended here. */
 static void resume(mp_Job *job)
 {
     mp_HttpJob *self = of(job);
+    CURLcode result;
 
     if (!mp_job_resumed(job) || !self->paused) return;
     self->paused = false;
     mp_http_note_data(self);
-    mp_http_curl(NULL)->easy_pause(self->easy, CURLPAUSE_CONT);
+    result =
+        mp_http_curl(NULL)->easy_pause(self->transfer.easy, CURLPAUSE_CONT);
+    if (result == CURLE_OK) return;
+    if (job->err.kind == MP_KIND_NONE)
+        mp_http_error(self->transfer.easy, result, self->curl_text, &job->err);
+    end(self, MP_EVENT_FAILED);
 }
 
 const mp_JobClass mp_http_class = {"http", start, cancel, resume,

@@ -123,7 +123,7 @@ size_t mp_http_on_body(char *bytes, size_t one, size_t len, void *self_)
     if (!mp_job_is_full(&self->job)) return len;
     self->paused = true;
     self->idle_at = MP_CLOCK_NEVER;
-    mp_http_curl(NULL)->easy_pause(self->easy, CURLPAUSE_RECV);
+    mp_http_curl(NULL)->easy_pause(self->transfer.easy, CURLPAUSE_RECV);
     return len;
 }
 

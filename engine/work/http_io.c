@@ -21,8 +21,11 @@ struct mp_HttpShard {
     mp_IoSource source; /* first: ready gets a pointer to it */
     CURLM *multi;
     mp_IoTimer timer; /* curl's */
-    mp_IoTimer soon;  /* set for now: some have ended */
+    mp_IoTimer soon;  /* set for now: there is something to settle */
+    bool blind;       /* it has failed */
     int active;
+    mp_HttpTransfer *first;
+    mp_HttpTransfer *last;
 };
 
 typedef struct Pool {
@@ -45,27 +48,64 @@ static _Thread_local Pool *pool;
 
 /* --- what curl asks of a loop --- */
 
+static mp_HttpTransfer *transfer_of(CURL *easy)
+{
+    mp_HttpTransfer *transfer;
+
+    pool->curl->easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+    return transfer;
+}
+
 static void read_ends(mp_HttpShard *shard)
 {
     CURLMsg *message;
     int left;
 
     while ((message = pool->curl->multi_info_read(shard->multi, &left))) {
-        CURL *easy = message->easy_handle;
+        mp_HttpTransfer *transfer = transfer_of(message->easy_handle);
         CURLcode result = message->data.result; /* gone after the removal */
 
         if (message->msg != CURLMSG_DONE) continue;
-        mp_http_io_remove(shard, easy);
-        pool->done(easy, result);
+        mp_http_io_remove(transfer);
+        pool->done(transfer, result);
     }
+}
+
+/* Without memory curl loses sight of a transfer, and does not tell of which:
+ * they all end. Those that begin meanwhile stand behind them. */
+static void fail_all(mp_HttpShard *shard)
+{
+    int count = shard->active;
+
+    shard->blind = false;
+    while (count-- > 0 && shard->first) {
+        mp_HttpTransfer *transfer = shard->first;
+
+        mp_http_io_remove(transfer);
+        pool->done(transfer, CURLE_OUT_OF_MEMORY);
+    }
+}
+
+static void settle(mp_HttpShard *shard)
+{
+    read_ends(shard);
+    if (shard->blind) fail_all(shard);
+}
+
+/* True if there is something to settle. */
+static bool drive(mp_HttpShard *shard, curl_socket_t fd, int events)
+{
+    int running;
+
+    if (pool->curl->multi_socket_action(shard->multi, fd, events, &running) !=
+        CURLM_OK)
+        shard->blind = true;
+    return shard->blind || running < shard->active;
 }
 
 static void act(mp_HttpShard *shard, curl_socket_t fd, int events)
 {
-    int running;
-
-    pool->curl->multi_socket_action(shard->multi, fd, events, &running);
-    if (running < shard->active) read_ends(shard);
+    if (drive(shard, fd, events)) settle(shard);
 }
 
 static void on_ready(mp_IoSource *source, int fd, unsigned events)
@@ -105,7 +145,7 @@ static void on_time(mp_IoTimer *timer)
 
 static void on_soon(mp_IoTimer *timer)
 {
-    read_ends((mp_HttpShard *)((char *)timer - offsetof(mp_HttpShard, soon)));
+    settle((mp_HttpShard *)((char *)timer - offsetof(mp_HttpShard, soon)));
 }
 
 /* Zero must not call back into curl at once: the heap does at its next turn. */
@@ -192,35 +232,58 @@ void mp_http_io_plain(uint64_t origin)
     pool->plain[origin % PLAIN_SIZE] = origin;
 }
 
-mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls)
+static void append(mp_HttpShard *shard, mp_HttpTransfer *transfer)
+{
+    transfer->shard = shard;
+    transfer->next = NULL;
+    transfer->previous = shard->last;
+    if (shard->last)
+        shard->last->next = transfer;
+    else
+        shard->first = transfer;
+    shard->last = transfer;
+    shard->active++;
+}
+
+mp_Status mp_http_io_add(mp_HttpTransfer *transfer, uint64_t origin, bool tls)
 {
     /* its own shard has the connections that showed that it is plain, too */
     unsigned own = tls ? (unsigned)(origin % pool->shard_count) : 0;
     bool together = tls && !is_plain(origin);
     mp_HttpShard *shard = shard_at(together ? own : first_with_room(own));
 
-    if (!shard) return NULL;
-    if (pool->curl->multi_add_handle(shard->multi, easy) != CURLM_OK)
-        return NULL;
-    shard->active++;
-    return shard;
+    if (!shard) return -MP_KIND_MEMORY;
+    pool->curl->easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer);
+    if (pool->curl->multi_add_handle(shard->multi, transfer->easy) != CURLM_OK)
+        return -MP_KIND_MEMORY;
+    append(shard, transfer);
+    return MP_OK;
 }
 
-/* Without memory for the timer the ends are read with the next ones. */
-void mp_http_io_run(mp_HttpShard *shard)
+/* Without memory for the timer it is settled with the next event. */
+void mp_http_io_run(mp_HttpTransfer *transfer)
 {
-    int running;
+    mp_HttpShard *shard = transfer->shard;
 
-    pool->curl->multi_socket_action(shard->multi, CURL_SOCKET_TIMEOUT, 0,
-                                    &running);
-    if (running < shard->active && !shard->soon.place)
+    if (drive(shard, CURL_SOCKET_TIMEOUT, 0) && !shard->soon.place)
         mp_io_timer_set(&shard->soon, mp_clock_us());
 }
 
-void mp_http_io_remove(mp_HttpShard *shard, CURL *easy)
+void mp_http_io_remove(mp_HttpTransfer *transfer)
 {
-    pool->curl->multi_remove_handle(shard->multi, easy);
+    mp_HttpShard *shard = transfer->shard;
+
+    pool->curl->multi_remove_handle(shard->multi, transfer->easy);
+    if (transfer->previous)
+        transfer->previous->next = transfer->next;
+    else
+        shard->first = transfer->next;
+    if (transfer->next)
+        transfer->next->previous = transfer->previous;
+    else
+        shard->last = transfer->previous;
     shard->active--;
+    transfer->shard = NULL;
 }
 
 /* --- easy handles --- */

@@ -20,8 +20,16 @@
 
 typedef struct mp_HttpShard mp_HttpShard;
 
+/* A transfer; part of its owner, and what CURLINFO_PRIVATE of `easy` is. */
+typedef struct mp_HttpTransfer {
+    CURL *easy;
+    mp_HttpShard *shard; /* while it runs */
+    struct mp_HttpTransfer *next;
+    struct mp_HttpTransfer *previous;
+} mp_HttpTransfer;
+
 /* Called when a transfer has ended by itself; it has been removed already. */
-typedef void (*mp_HttpDone)(CURL *easy, CURLcode result);
+typedef void (*mp_HttpDone)(mp_HttpTransfer *transfer, CURLcode result);
 
 /* How many transfers may run, so that these and the connections that wait for
  * the next call fit in the descriptors of the process. */
@@ -39,16 +47,15 @@ CURL *mp_http_io_take(uint64_t tag, bool *had_options);
 /* Takes back a handle that is in no shard. */
 void mp_http_io_give(CURL *easy, uint64_t tag);
 
-/* Starts the transfer of [easy] to the origin of hash [origin]; NULL without
- * memory. */
-mp_HttpShard *mp_http_io_add(CURL *easy, uint64_t origin, bool tls);
+/* Starts a transfer, whose `easy` is set, to the origin of hash [origin]. */
+mp_Status mp_http_io_add(mp_HttpTransfer *transfer, uint64_t origin, bool tls);
 
-/* Lets its transfers go as far as they can at once; what has ended is told in
- * the loop's next turn. */
-void mp_http_io_run(mp_HttpShard *shard);
+/* Lets a transfer go as far as it can at once; if it ends, that is told in the
+ * loop's next turn. */
+void mp_http_io_run(mp_HttpTransfer *transfer);
 
-/* Stops it: a transfer that has not ended loses its connection. */
-void mp_http_io_remove(mp_HttpShard *shard, CURL *easy);
+/* Stops a transfer that runs: if it has not ended it loses its connection. */
+void mp_http_io_remove(mp_HttpTransfer *transfer);
 
 /* Says that the TLS origin of that hash does not speak HTTP/2. */
 void mp_http_io_plain(uint64_t origin);

@@ -47,8 +47,7 @@ typedef struct mp_HttpJob {
     mp_GateEntry own;  /* in the gate of the call, if it has one */
     mp_GateEntry wide; /* in the gate of all descriptors */
     mp_LookupEntry lookup;
-    mp_HttpShard *shard; /* while the transfer runs */
-    CURL *easy;
+    mp_HttpTransfer transfer;
     mp_IoTimer timer;
     int64_t connect_at; /* absolute, as all; MP_CLOCK_NEVER: not now */
     int64_t first_byte_at;
