@@ -2,6 +2,7 @@
 local errors = require "moonpipe.error"
 local merge = require "moonpipe.merge"
 local parallel = require "moonpipe.parallel"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 
 ---@class moonpipe.RunnableAssign: moonpipe.Runnable
@@ -29,7 +30,7 @@ end
 
 function methods:_invoke(input, ctx)
   check(self, input)
-  local added = self.mapper:_invoke(input, ctx)
+  local added = run.invoke(self.mapper, input, ctx)
   local out = {}
   for key, value in pairs(input) do out[key] = value end
   for key, value in pairs(added) do out[key] = value end
@@ -63,7 +64,7 @@ end
 -- The input's keys go by as they come; the mapper starts at once.
 function methods:_transform(source, ctx)
   local tee = merge.tee(source)
-  local added = self.mapper:_transform(tee:reader(), ctx)
+  local added = run.transform(self.mapper, tee:reader(), ctx)
   local take, merger = merge.streams({
     { pull = input_reader(self, tee:reader()) },
     { pull = added },

@@ -1,6 +1,7 @@
 --- One step on many inputs at once: no barrier between steps, results by index.
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
 local stream = require "moonpipe.stream"
 local tree = require "moonpipe.tree"
@@ -34,10 +35,6 @@ function Batch:report()
     self.reported = self.reported + 1
     self.on_progress(self.reported, self.n)
   end
-end
-
-local function run_item(step, input, ctx)
-  return step:_invoke(input, ctx)
 end
 
 -- One config for all, or a list with one for each input.
@@ -81,7 +78,7 @@ end
 
 local function start_item(self, step, i)
   local config = config_of(self.config, i)
-  local ctx, fn = self.ctx, run_item
+  local ctx, fn = self.ctx, run.invoke
   if config and config.timeout then
     fn = function(item, input) return item:invoke(input, config) end
   else

@@ -2,6 +2,7 @@
 local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local task = require "moonpipe.task"
 
@@ -72,34 +73,34 @@ local function timed_out(self)
 end
 
 -- Calls fn(bound, input, ctx) within the timeout, if there is one.
-local function run(self, fn, input, ctx)
+local function limited(self, fn, input, ctx)
   ctx = derive(self, ctx)
   if not self.config.timeout then return fn(self.bound, input, ctx) end
   return task.within(self.config.timeout, timed_out(self), ctx, fn, self.bound, input)
 end
 
 function methods:_invoke(input, ctx)
-  return run(self, self.bound._invoke, input, ctx)
+  return limited(self, run.invoke, input, ctx)
 end
 
 -- With a timeout the stream is gathered within it.
 local function gathered(step, input, ctx)
-  return (chunk.collect(step:_stream(input, ctx)))
+  return (chunk.collect(run.stream(step, input, ctx)))
 end
 
 function methods:_stream(input, ctx)
-  if not self.config.timeout then return self.bound:_stream(input, derive(self, ctx)) end
+  if not self.config.timeout then return run.stream(self.bound, input, derive(self, ctx)) end
   local asked = false
   return function()
     if asked then return nil end
     asked = true
-    return run(self, gathered, input, ctx)
+    return limited(self, gathered, input, ctx)
   end
 end
 
 function methods:_transform(source, ctx)
   if self.config.timeout then return runnable.base._transform(self, source, ctx) end
-  return self.bound:_transform(source, derive(self, ctx))
+  return run.transform(self.bound, source, derive(self, ctx))
 end
 
 function methods:_begins_with_user_code()

@@ -5,6 +5,7 @@
 -- result is a failure. A returned step is run with the same input.
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
 
@@ -85,7 +86,7 @@ end
 
 function methods:_invoke(input, ctx)
   local value = call(self, input, ctx)
-  if is_runnable(value) then return value:_invoke(input, deeper(self, ctx, input)) end
+  if is_runnable(value) then return run.invoke(value, input, deeper(self, ctx, input)) end
   return value
 end
 
@@ -95,7 +96,7 @@ function methods:_stream(input, ctx)
     if inner then return inner() end
     local value = call(self, input, ctx)
     if is_runnable(value) then
-      inner = value:_stream(input, deeper(self, ctx, input))
+      inner = run.stream(value, input, deeper(self, ctx, input))
       return inner()
     end
     inner = function() end

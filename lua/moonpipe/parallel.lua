@@ -6,12 +6,13 @@ local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local interleave = require "moonpipe.interleave"
 local merge = require "moonpipe.merge"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 local watch = require "moonpipe.watch"
 
-local pcall, spawn = pcall, scheduler.spawn
+local pcall, spawn, invoke = pcall, scheduler.spawn, run.invoke
 local locate = interleave.locate
 
 ---@class moonpipe.RunnableParallel: moonpipe.Runnable
@@ -179,12 +180,17 @@ local function gather(self, group, out, mode)
   end
 end
 
+local function as_branch(key)
+  return function(step, input, ctx) return invoke(step, input, ctx, "map:key:", key) end
+end
+
 -- Begins branch i; gives ok, value, or the task if it has not ended.
 local function begin(self, i, input, ctx)
   local step = self.list[i]
   if self.copies and self.copies[i] then input = shallow_copy(input) end
-  if step.sync then return pcall(step._invoke, step, input, ctx) end
-  local task = spawn(ctx, nil, step._invoke, step, input, ctx)
+  if step.sync then return pcall(invoke, step, input, ctx, "map:key:", self.keys[i]) end
+  local fn = ctx.tracer and as_branch(self.keys[i]) or step._invoke
+  local task = spawn(ctx, nil, fn, step, input, ctx)
   if task.state ~= "ended" then return nil, task end
   if task.err ~= nil then return false, task.err end
   return true, task.value
@@ -219,7 +225,8 @@ if watch.on then methods._invoke = watch.watched(methods._invoke) end
 function methods:_stream(input, ctx)
   local copies = self.copies
   return interleave.stream(self, function(i, step)
-    return step:_stream(copies and copies[i] and shallow_copy(input) or input, ctx)
+    local own = copies and copies[i] and shallow_copy(input) or input
+    return run.stream(step, own, ctx, "map:key:", self.keys[i])
   end, ctx)
 end
 
@@ -236,7 +243,7 @@ function methods:_transform(source, ctx)
   return interleave.stream(self, function(i, step)
     local reader = readers[i]
     readers[i] = nil -- the branch alone holds it, and lets go at its end
-    return step:_transform(reader, ctx)
+    return run.transform(step, reader, ctx, "map:key:", self.keys[i])
   end, ctx, tee)
 end
 

@@ -2,6 +2,7 @@
 local chunk = require "moonpipe.chunk"
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 
 ---@class moonpipe.RunnablePassthrough: moonpipe.Runnable
@@ -26,7 +27,7 @@ function RunnablePassthrough.assign(map)
 end
 
 function methods:_invoke(input, ctx)
-  if self.tap then self.tap:_invoke(input, ctx) end
+  if self.tap then run.invoke(self.tap, input, ctx) end
   return input
 end
 
@@ -37,7 +38,7 @@ function methods:_transform(source, ctx)
   return function()
     local value = source()
     if value == nil then
-      if count then self.tap:_invoke(all, ctx) end
+      if count then run.invoke(self.tap, all, ctx) end
       count = nil
       return nil
     end

@@ -8,10 +8,12 @@
 local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
 local task = require "moonpipe.task"
 
 local current = scheduler.current
+local run_invoke = run.invoke
 
 ---@class moonpipe.Runnable
 ---@field sync boolean?    never waits: a map runs it in place
@@ -114,10 +116,6 @@ end
 
 -- ---- running -----------------------------------------------------------------
 
-local function invoke_in(self, input, ctx)
-  return self:_invoke(input, ctx)
-end
-
 local function timed_out(self, seconds)
   return errors.new {
     kind = "timeout_total",
@@ -147,9 +145,9 @@ function base:invoke(input, config)
   local running = current()
   if running and config == nil then
     local ctx = running.ctx
-    return self:_invoke(input, ctx.outer or ctx)
+    return run_invoke(self, input, ctx.outer or ctx)
   end
-  return run_with(invoke_in, self, input, config)
+  return run_with(run_invoke, self, input, config)
 end
 
 ---Like invoke, but gives nil and the error instead of raising. It has failed
@@ -177,7 +175,7 @@ end
 ---@param config table?
 ---@return moonpipe.Stream
 function base:stream(input, config)
-  return require("moonpipe.stream").open(self, "_stream", input, config)
+  return require("moonpipe.stream").open(self, "stream", input, config)
 end
 
 ---The chunks of the answer to a stream of input chunks.
@@ -188,7 +186,7 @@ function base:transform(source, config)
   if type(source) ~= "function" and not (getmetatable(source) or {}).__call then
     errors.usage("transform takes a function that gives chunks, got " .. errors.shape(source))
   end
-  return require("moonpipe.stream").open(self, "_transform", source, config)
+  return require("moonpipe.stream").open(self, "transform", source, config)
 end
 
 ---Runs the step on each input, all at once; gives the values by index, and `n`.

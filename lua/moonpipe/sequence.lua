@@ -1,9 +1,10 @@
 --- Runs its steps in order, each fed the result of the one before.
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 
-local pcall = pcall
+local pcall, invoke = pcall, run.invoke
 
 ---@class moonpipe.RunnableSequence: moonpipe.Runnable
 ---@field steps moonpipe.Runnable[]  flat: a sequence is never a step of a sequence
@@ -92,7 +93,7 @@ function methods:_invoke(input, ctx)
   local steps = self.steps
   for i = 1, self.count do
     local step = steps[i]
-    local ok, value = pcall(step._invoke, step, input, ctx)
+    local ok, value = pcall(invoke, step, input, ctx, "seq:step:", i)
     if not ok then error(locate(self, i, value), 0) end
     input = value
   end
@@ -114,13 +115,14 @@ end
 local function chained(self, first, ctx, blame)
   local next_chunk = located(self, 1, first, blame)
   for i = 2, self.count do
-    next_chunk = located(self, i, self.steps[i]:_transform(next_chunk, ctx), blame)
+    local inner = run.transform(self.steps[i], next_chunk, ctx, "seq:step:", i)
+    next_chunk = located(self, i, inner, blame)
   end
   return next_chunk
 end
 
 function methods:_stream(input, ctx)
-  return chained(self, self.steps[1]:_stream(input, ctx), ctx, {})
+  return chained(self, run.stream(self.steps[1], input, ctx, "seq:step:", 1), ctx, {})
 end
 
 function methods:_transform(source, ctx)
@@ -131,7 +133,7 @@ function methods:_transform(source, ctx)
     blame.seen = value
     error(value, 0)
   end
-  return chained(self, self.steps[1]:_transform(watched, ctx), ctx, blame)
+  return chained(self, run.transform(self.steps[1], watched, ctx, "seq:step:", 1), ctx, blame)
 end
 
 -- A passthrough hands on the very table that it got.

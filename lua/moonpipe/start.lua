@@ -2,6 +2,7 @@
 local context = require "moonpipe.context"
 local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
 
@@ -10,14 +11,10 @@ local start = {}
 local CALLBACKS = { "on_done", "on_error", "on_token" }
 local OPTIONS = context.keys_and { "on_done", "on_token" } -- on_error is a key of any config
 
-local function invoke(step, input, ctx)
-  return step:_invoke(input, ctx)
-end
-
 -- Streams, tells each chunk, and gives them merged.
 local function told(on_token)
   return function(step, input, ctx)
-    local pull = step:_stream(input, ctx)
+    local pull = run.stream(step, input, ctx)
     return (chunk.collect(function()
       local value = pull()
       if value ~= nil then on_token(value) end
@@ -46,7 +43,7 @@ end
 
 -- What was cancelled before it began does not begin; what was cancelled later has
 -- no result.
-local function run(step, input, plan)
+local function begin(step, input, plan)
   local task = scheduler.current()
   scheduler.raise_if_cancelled(task)
   local value = runnable.run_with(plan.fn, step, input, plan.config)
@@ -56,7 +53,7 @@ local function run(step, input, plan)
 end
 
 local function body(step, input, plan)
-  local ok, value = xpcall(run, errors.handler, step, input, plan)
+  local ok, value = xpcall(begin, errors.handler, step, input, plan)
   local callbacks = plan.callbacks
   if not ok then
     if callbacks.on_error then callbacks.on_error(value) end
@@ -72,7 +69,7 @@ end
 ---@return moonpipe.Task
 function start.start(step, input, options)
   local config, callbacks = split(options)
-  local fn = callbacks.on_token and told(callbacks.on_token) or invoke
+  local fn = callbacks.on_token and told(callbacks.on_token) or run.invoke
   local plan = { fn = fn, config = config, callbacks = callbacks }
   return scheduler.start(context.current(), body, step, input, plan)
 end

@@ -9,6 +9,7 @@ local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local jobs = require "moonpipe.jobs"
+local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
 local tree = require "moonpipe.tree"
 
@@ -60,12 +61,12 @@ function stream.new(pull, timeout)
   return setmetatable({ pull = pull, scope = scope, guard = watch(scope) }, mt)
 end
 
----Opens step:_stream(input) or step:_transform(source) as a stream.
+---Opens run.stream(step, input) or run.transform(step, source) as a stream.
 ---@return moonpipe.Stream
 function stream.open(step, method, input, config)
   config = context.check(config)
   local ctx = context.derive(context.current(), config)
-  return stream.new(step[method](step, input, ctx.outer or ctx), config.timeout)
+  return stream.new(run[method](step, input, ctx.outer or ctx), config.timeout)
 end
 
 -- A chunk that had arrived when the time was over is one too late.

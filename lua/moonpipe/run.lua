@@ -1,0 +1,36 @@
+--- How a step is run below another, or as the first of a call.
+--
+-- Every primitive runs its inner steps through here, never by their methods:
+-- where a call is traced its context has a tracer, which makes a run of each.
+-- `kind` and `key` say what the step is to its parent, as LangChain's tags do
+-- ("seq:step:" 2, "map:key:" "context"); they are joined only when traced.
+local run = {}
+
+---@param step moonpipe.Runnable
+---@param input any
+---@param ctx moonpipe.Context
+---@param kind string?
+---@param key string|integer|nil
+---@return any
+function run.invoke(step, input, ctx, kind, key)
+  local tracer = ctx.tracer
+  if tracer then return tracer.invoke(step, input, ctx, kind, key) end
+  return step:_invoke(input, ctx)
+end
+
+---@return fun(): any  the next chunk, or nil at the end
+function run.stream(step, input, ctx, kind, key)
+  local tracer = ctx.tracer
+  if tracer then return tracer.stream(step, input, ctx, kind, key) end
+  return step:_stream(input, ctx)
+end
+
+---@param source fun(): any
+---@return fun(): any
+function run.transform(step, source, ctx, kind, key)
+  local tracer = ctx.tracer
+  if tracer then return tracer.transform(step, source, ctx, kind, key) end
+  return step:_transform(source, ctx)
+end
+
+return run
