@@ -129,7 +129,7 @@ local function wait(self, step)
   if self.failed and not self.return_exceptions then error(located(self, self.failed), 0) end
 end
 
-local function run(step, inputs, config)
+local function run_all(step, inputs, config)
   local self = prepare(inputs, config)
   local ok, err = pcall(wait, self, step)
   if ok then return values(self) end
@@ -143,7 +143,7 @@ end
 ---@param config table|table[]|nil
 ---@return any[] values  and `n`; with return_exceptions an mp.Error in the slot
 function batch.batch(step, inputs, config)
-  return scheduler.call(run, step, inputs, config)
+  return scheduler.call(run_all, step, inputs, config)
 end
 
 local function record_of(self, task)
