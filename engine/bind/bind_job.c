@@ -96,7 +96,7 @@ static void free_boxed(mp_Event **box)
     *box = NULL;
 }
 
-/* [-0, +5] */
+/* [-0, +6] Gives how many. */
 static int push_terminal(lua_State *L, mp_Event *event)
 {
     mp_bind_inbox_end(event->job);
@@ -110,10 +110,13 @@ static int push_terminal(lua_State *L, mp_Event *event)
         lua_pushnil(L);
     }
     push_buf(L, &event->head);
-    return 5;
+    if (event->job->waited_us == 0) return 5;
+    lua_pushnumber(L, (lua_Number)event->job->waited_us / 1e6);
+    return 6;
 }
 
-/* next_event() -> nil | id, kind, bytes, Floats or message, kind of error, head
+/* next_event() -> nil | id, kind, bytes, Floats or message, kind of error,
+ * head, seconds in queues or nil
  * kind: 0 chunk, 1 done, 2 failed, 3 cancelled. Of chunks only the first that
  * its reader has not seen is told: the inbox has them. */
 static int f_next_event(lua_State *L)

@@ -297,9 +297,23 @@ void mp_http_on_no_name(mp_LookupEntry *entry, const mp_Error *err)
     end(self, MP_EVENT_FAILED);
 }
 
+/* From here on it waits, unless it does already. */
+static void queue(mp_HttpJob *self)
+{
+    if (self->queued_at == 0) self->queued_at = mp_clock_us();
+}
+
+static void leave_queue(mp_HttpJob *self)
+{
+    if (self->queued_at == 0) return;
+    self->job.waited_us += mp_clock_us() - self->queued_at;
+    self->queued_at = 0;
+}
+
 /* Through all gates: the time of the attempt begins. */
 static void begin(mp_HttpJob *self)
 {
+    leave_queue(self);
     self->total_at = after(self->total_us);
     self->connect_at = self->first_byte_at = self->idle_at = MP_CLOCK_NEVER;
     if (!self->plan->has_name ||
@@ -339,6 +353,7 @@ static void begin_again(mp_HttpJob *self)
     self->job.err.kind = MP_KIND_NONE;
     mp_gate_leave(&self->wide);
     mp_gate_hold(gate, mp_clock_us() + 50000);
+    queue(self);
     if (mp_gate_enter(gate, &self->wide)) begin(self);
 }
 
@@ -404,7 +419,10 @@ void mp_http_enter_own(mp_GateEntry *entry)
         end(self, MP_EVENT_FAILED);
         return;
     }
-    if (mp_gate_enter(wide, &self->wide)) begin(self);
+    if (mp_gate_enter(wide, &self->wide))
+        begin(self);
+    else
+        queue(self);
 }
 
 static void start(mp_Job *job)
@@ -427,7 +445,10 @@ static void start(mp_Job *job)
         mp_job_end(job, MP_EVENT_FAILED);
         return;
     }
-    if (mp_gate_enter(gate, &self->own)) mp_http_enter_own(&self->own);
+    if (mp_gate_enter(gate, &self->own))
+        mp_http_enter_own(&self->own);
+    else
+        queue(self);
 }
 
 static void cancel(mp_Job *job)

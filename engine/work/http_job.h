@@ -46,6 +46,7 @@ typedef struct mp_HttpJob {
     int64_t total_us;
     mp_GateEntry own;  /* in the gate of the call, if it has one */
     mp_GateEntry wide; /* in the gate of all descriptors */
+    int64_t queued_at; /* in one of them since then; 0: in none */
     mp_LookupEntry lookup;
     mp_HttpTransfer transfer;
     mp_IoTimer timer;

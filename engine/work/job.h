@@ -92,6 +92,7 @@ struct mp_Job {
     atomic_int state;
     mp_EventKind outcome; /* what it ended as while a message was on its way */
     bool deferred;        /* ... and that it did */
+    int64_t waited_us;    /* in queues, before it began */
     mp_Error err;
 };
 

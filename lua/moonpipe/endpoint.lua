@@ -126,9 +126,9 @@ end
 -- in the queue is not time of the call. Gives the slot too where fn succeeded.
 local function in_slot(call, fn)
   local slot = limiter.take(call.ctx)
-  if not slot then return fn(call.plan.native, call.body, call.begun + call.total) end
+  if not slot then return fn(call.plan.native, call.body, call.begun + call.total, call) end
   call.begun = call.begun + slot.waited
-  local ok, answer = pcall(fn, call.plan.native, call.body, call.begun + call.total)
+  local ok, answer = pcall(fn, call.plan.native, call.body, call.begun + call.total, call)
   if not ok then
     slot:free()
     error(answer, 0)

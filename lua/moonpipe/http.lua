@@ -47,6 +47,14 @@ function http.plan(spec)
   return native.check(c.http_plan(spec))
 end
 
+---@class moonpipe.Clock  what a total time is counted from
+---@field begun number  moved on by the time that an attempt stood in queues
+
+-- Time in a queue counts only against the caller's timeout.
+local function note_wait(clock, waited)
+  if clock and waited then clock.begun = clock.begun + waited end
+end
+
 -- A total time that has gone by already is no attempt at all.
 local function submit(plan, body, total_at, framing)
   local id, inbox, kind = c.http(plan, body, framing, total_at)
@@ -67,11 +75,12 @@ end
 -- ask for a header.
 local response_mt = { __name = "moonpipe.HttpResponse" }
 
-local function on_response(self, kind, cargo, error_kind, head)
+local function on_response(self, kind, cargo, error_kind, head, waited)
   self.kind = kind
   if cargo then self.body = cargo end
   if head then self.head = head end
   if error_kind then self.error_kind = error_kind end
+  note_wait(self.clock, waited)
   scheduler.answered(self)
 end
 
@@ -87,11 +96,12 @@ end
 ---@param plan moonpipe.HttpPlan
 ---@param body string?
 ---@param total_at number?  monotonic seconds at which it must have ended
+---@param clock moonpipe.Clock?
 ---@return moonpipe.HttpResponse
-function http.send(plan, body, total_at)
+function http.send(plan, body, total_at, clock)
   local id = submit(plan, body, total_at)
   local response = setmetatable({
-    task = scheduler.current(), kind = 0, body = "", head = "000\n", status = 0,
+    task = scheduler.current(), clock = clock, kind = 0, body = "", head = "000\n", status = 0,
   }, response_mt)
   scheduler.await_answer(id, response)
   if response.kind ~= DONE then
@@ -118,12 +128,13 @@ local function learn_head(self, head)
   self.status, self.head, self.header = tonumber(head:sub(1, 3)), head, header_reader(head)
 end
 
-function Reader:on_event(kind, cargo, error_kind, head)
+function Reader:on_event(kind, cargo, error_kind, head, waited)
   if kind == jobs.CHUNK then
     self.begun = true
   else
     self.ended, self.kind, self.cargo, self.error_kind = true, kind, cargo, error_kind
     if kind == DONE and cargo then self.body = cargo end
+    note_wait(self.clock, waited)
     tree.finished(self.node)
     if self.on_end then self.on_end() end
   end
@@ -161,11 +172,12 @@ end
 ---@param plan moonpipe.HttpPlan
 ---@param body string?
 ---@param total_at number?
+---@param clock moonpipe.Clock?
 ---@param framing "sse"|"ndjson"|nil  default "sse"
 ---@return moonpipe.HttpReader
-function http.open(plan, body, total_at, framing)
+function http.open(plan, body, total_at, clock, framing)
   local id, inbox = submit(plan, body, total_at, framing or "sse")
-  local self = setmetatable({ id = id, inbox = inbox }, reader_mt)
+  local self = setmetatable({ id = id, inbox = inbox, clock = clock }, reader_mt)
   self.node = tree.job_node(scheduler.current().scope or scheduler.current(), id, jobs.cancel)
   jobs.listen(id, self)
   while not self.status and not self.ended do wait_for_event(self) end

@@ -14,8 +14,8 @@ local CHUNK, DONE, FAILED, CANCELLED = 0, 1, 2, 3
 local jobs = { CHUNK = CHUNK, DONE = DONE, FAILED = FAILED, CANCELLED = CANCELLED }
 
 ---@class moonpipe.Listener  who wants to know what becomes of a job
----@field on_event fun(self, kind: integer, cargo: any, error_kind: string?, head: string?)
----       called in the loop; may not wait
+---@field on_event fun(self, kind: integer, cargo: any, error_kind: string?, head: string?,
+---       waited: number?)  called in the loop; may not wait. [waited]: seconds in queues
 
 local waiting = {} -- job id -> moonpipe.Listener
 
@@ -64,12 +64,12 @@ end
 
 ---Delivers all events that are there.
 function jobs.drain()
-  local id, kind, cargo, error_kind, head = next_event()
+  local id, kind, cargo, error_kind, head, waited = next_event()
   while id do
     local listener = waiting[id]
     if kind ~= CHUNK then waiting[id] = nil end
-    if listener then listener:on_event(kind, cargo, error_kind, head) end
-    id, kind, cargo, error_kind, head = next_event()
+    if listener then listener:on_event(kind, cargo, error_kind, head, waited) end
+    id, kind, cargo, error_kind, head, waited = next_event()
   end
 end
 

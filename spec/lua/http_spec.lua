@@ -284,6 +284,20 @@ describe("http.gate", function()
     assert.equal(200, http.send(plan, calls.BODY, calls.now() + 0.1).status)
   end)
 
+  it("tells how long the call waited", function()
+    http.gate("told", { not_before = 0.1 })
+    local plan = calls.plan(server.base_url, { gate = "told" })
+    local clock = { begun = 0 }
+    http.send(plan, calls.BODY, nil, clock)
+    assert.truthy(clock.begun >= 0.09 and clock.begun < 5, clock.begun)
+    local before = clock.begun
+    http.send(plan, calls.BODY, nil, clock)
+    assert.equal(before, clock.begun)
+    http.gate("told", { not_before = 0.05 })
+    calls.read(http.open(plan, calls.STREAM, nil, clock))
+    assert.truthy(clock.begun >= before + 0.04, clock.begun)
+  end)
+
   it("lets a cancelled call leave the queue", function()
     http.gate("queue", { slots = 1 })
     local step = mp.RunnableLambda(function(base_url)

@@ -1,4 +1,5 @@
 -- The limit of a run, seen from the server: never more in flight than it allows.
+local http = require "moonpipe.http"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 
@@ -45,6 +46,28 @@ describe("max_concurrency", function()
 
   it("holds for a batch over a map", function()
     map_of(model(), 3):batch({ "a", "b", "c", "d", "e", "f" }, LIMIT)
+    assert.same({ 18, 2, 0 }, seen())
+  end)
+
+  it("holds for nested maps, in batch", function()
+    map_of(map_of(model(), 3), 3):batch({ "a", "b" }, LIMIT)
+    assert.same({ 18, 2, 0 }, seen())
+  end)
+
+  it("holds for a batch that a started task makes", function()
+    local answers = mp.RunnableLambda(function()
+      return map_of(model(), 3):batch({ "a", "b", "c", "d", "e", "f" })
+    end):start(nil, LIMIT):wait()
+    assert.equal("f", answers[6].key3.content)
+    assert.same({ 18, 2, 0 }, seen())
+  end)
+
+  it("holds for a batch of streams", function()
+    local step = mp.RunnableLambda(function(text)
+      return map_of(model({ gap = 2 }), 3):stream(text):collect().key2.content
+    end)
+    local texts = step:batch({ "a b", "c d", "e", "f", "g", "h" }, LIMIT)
+    assert.same({ "a b", "c d", "e", "f", "g", "h", n = texts.n }, texts)
     assert.same({ 18, 2, 0 }, seen())
   end)
 
@@ -143,5 +166,38 @@ describe("max_concurrency", function()
     assert.equal("x", out.key3.content)
     local _, err = map_of(m, 3):try_invoke("x", { max_concurrency = 1, timeout = 0.2 })
     assert.equal("timeout_total", err.kind)
+  end)
+end)
+
+describe("the wait in a gate", function()
+  -- A model whose gate lets nobody in for a while.
+  local function gated(lane, scripts, seconds, timeout)
+    local m = mp.ChatOpenAI { base_url = server:lane(lane, scripts), model = lane, timeout = timeout }
+    http.gate(m.plan.gate, { not_before = seconds })
+    return m
+  end
+
+  it("is no time of the call, of its next attempts neither", function()
+    local m = gated("twice", { { status = 503, header = "retry-after-ms: 5" }, "status=200" }, 1.2, 1)
+    assert.equal("x", m:invoke("x").content)
+    assert.equal(2, server:stats().requests)
+  end)
+
+  it("is none of a stream that is opened again", function()
+    local m = gated("stream", { { status = 503, header = "retry-after-ms: 5" }, "status=200" }, 1.2, 1)
+    assert.equal("x", m:stream("x"):collect().content)
+    assert.equal(2, server:stats().requests)
+  end)
+
+  it("is not what an error calls elapsed", function()
+    local _, err = gated("elapsed", "status=400", 1, 10):try_invoke("x")
+    assert.equal("refused_request", err.kind)
+    assert.is_true(err.elapsed < 0.9, err.elapsed)
+  end)
+
+  it("counts against the caller's timeout", function()
+    local _, err = gated("caller", "status=200", 5, 0.1):try_invoke("x", { timeout = 0.1 })
+    assert.equal("timeout_total", err.kind)
+    assert.equal(0, server:stats().requests)
   end)
 end)

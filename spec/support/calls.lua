@@ -53,7 +53,7 @@ end
 
 --- Opens calls.STREAM in the same way.
 function calls.open(base_url, fields, seconds, framing)
-  return http.open(calls.plan(base_url, fields), calls.STREAM, now() + (seconds or 10), framing)
+  return http.open(calls.plan(base_url, fields), calls.STREAM, now() + (seconds or 10), nil, framing)
 end
 
 --- The records of a stream as far as they come, and the error that ended it.

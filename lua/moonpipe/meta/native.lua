@@ -39,6 +39,7 @@ function c.cancel(id) end
 ---@return string? cargo  bytes, or the message of a failure
 ---@return string? error_kind
 ---@return string? head
+---@return number? waited  seconds in queues, where there were some
 function c.next_event() end
 
 ---@param seconds number?  default: for ever
