@@ -244,40 +244,7 @@ end
 
 -- ---- composing -----------------------------------------------------------------
 
----`self | a | b`, for those who write plain Lua.
----@return moonpipe.Runnable
-function base:pipe(...)
-  return require("moonpipe.compose").pipe(self, ...)
-end
-
----Picks a key, or a list of keys, of the answer.
----@param keys string|string[]
----@return moonpipe.Runnable
-function base:pick(keys)
-  return self:pipe(require("moonpipe.pick").RunnablePick(keys))
-end
-
----Adds keys to the answer, which must be a table: computed from it, in parallel.
----@param map table
----@return moonpipe.Runnable
-function base:assign(map)
-  return self:pipe(require("moonpipe.assign").RunnableAssign(map))
-end
-
----Gives arguments to every call: options of a model, `config.kwargs` of a
----function. Raises where no step takes any.
----@param kwargs table
----@return moonpipe.Runnable
-function base:bind(kwargs)
-  return require("moonpipe.binding").bind(self, kwargs)
-end
-
----A step with a config of its own, merged into that of each call.
----@param config table
----@return moonpipe.Runnable
-function base:with_config(config)
-  return require("moonpipe.binding").with_config(self, config)
-end
+for name, fn in pairs(require "moonpipe.runnable_methods") do base[name] = fn end
 
 -- ---- names ---------------------------------------------------------------------
 

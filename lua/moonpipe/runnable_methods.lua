@@ -1,0 +1,43 @@
+--- What a step can be made into: the methods of composition.
+--
+-- Each says what it makes and hands over to the module of that noun, which is
+-- loaded when somebody asks for it. runnable.lua gives them to every step.
+---@class moonpipe.Runnable
+local methods = {}
+
+---`self | a | b`, for those who write plain Lua.
+---@return moonpipe.Runnable
+function methods:pipe(...)
+  return require("moonpipe.compose").pipe(self, ...)
+end
+
+---Picks a key, or a list of keys, of the answer.
+---@param keys string|string[]
+---@return moonpipe.Runnable
+function methods:pick(keys)
+  return self:pipe(require("moonpipe.pick").RunnablePick(keys))
+end
+
+---Adds keys to the answer, which must be a table: computed from it, in parallel.
+---@param map table
+---@return moonpipe.Runnable
+function methods:assign(map)
+  return self:pipe(require("moonpipe.assign").RunnableAssign(map))
+end
+
+---Gives arguments to every call: options of a model, `config.kwargs` of a
+---function. Raises where no step takes any.
+---@param kwargs table
+---@return moonpipe.Runnable
+function methods:bind(kwargs)
+  return require("moonpipe.binding").bind(self, kwargs)
+end
+
+---A step with a config of its own, merged into that of each call.
+---@param config table
+---@return moonpipe.Runnable
+function methods:with_config(config)
+  return require("moonpipe.binding").with_config(self, config)
+end
+
+return methods
