@@ -22,7 +22,9 @@
 #define FIRST_TIMERS 64
 #define SOURCES_MAX  128 /* the multi handles of http, and a few more */
 #define ENDS_MAX     4
-#define BATCH        256 /* descriptors that one epoll_wait tells of */
+#define BATCH        256   /* descriptors that one epoll_wait tells of */
+#define LATE_US      50000 /* a timer so late finds more than the usual queue */
+#define LOOKS_MAX    64    /* so that timers fire, whatever keeps coming */
 
 struct mp_Io {
     pthread_t thread;
@@ -117,18 +119,6 @@ void mp_io_timer_clear(mp_IoTimer *timer)
         sift_down(mine, index, last);
 }
 
-static void fire_due(mp_Io *io)
-{
-    int64_t now = mp_clock_us();
-
-    while (io->timers > 0 && io->heap[0]->at_us <= now) {
-        mp_IoTimer *timer = io->heap[0];
-
-        mp_io_timer_clear(timer);
-        timer->fire(timer);
-    }
-}
-
 /* --- the loop --- */
 
 static void read_inbox(mp_Io *io)
@@ -172,13 +162,40 @@ static int64_t time_to_sleep(mp_Io *io)
     return wait_us > 0 ? wait_us : 0;
 }
 
-static void poll_once(mp_Io *io)
+/* Returns how many descriptors it told of: BATCH, if there may be more. */
+static int poll_once(mp_Io *io, int64_t timeout_us)
 {
     struct epoll_event events[BATCH];
-    int count = mp_os_epoll_wait(io->epoll, events, BATCH, time_to_sleep(io));
+    int count = mp_os_epoll_wait(io->epoll, events, BATCH, timeout_us);
 
     for (int i = 0; i < count; i++)
         dispatch(io, &events[i]);
+    return count;
+}
+
+/* A process that stood still, or has more to read than one poll tells of, finds
+ * timers that are due beside what arrived in time: that comes first, or it
+ * would be taken for silence. */
+static void catch_up(mp_Io *io, int64_t now)
+{
+    int looks = 0;
+
+    if (io->timers == 0 || io->heap[0]->at_us > now - LATE_US) return;
+    while (poll_once(io, 0) == BATCH && ++looks < LOOKS_MAX)
+        continue;
+}
+
+static void fire_due(mp_Io *io)
+{
+    int64_t now = mp_clock_us();
+
+    catch_up(io, now);
+    while (io->timers > 0 && io->heap[0]->at_us <= now) {
+        mp_IoTimer *timer = io->heap[0];
+
+        mp_io_timer_clear(timer);
+        timer->fire(timer);
+    }
 }
 
 static void *run(void *arg)
@@ -189,7 +206,7 @@ static void *run(void *arg)
     pthread_setname_np(pthread_self(), "moonpipe-io");
     mp_job_hold_back();
     while (!atomic_load(&io->stopping)) {
-        poll_once(io);
+        poll_once(io, time_to_sleep(io));
         read_inbox(io);
         fire_due(io);
         mp_job_flush();
