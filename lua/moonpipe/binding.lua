@@ -11,6 +11,7 @@ local task = require "moonpipe.task"
 ---@field kwargs table   given to every call
 ---@field config table   merged into that of every call
 local RunnableBinding, methods = runnable.class("RunnableBinding")
+methods.transparent = true
 
 local binding = { RunnableBinding = RunnableBinding }
 

@@ -18,6 +18,9 @@ local scheduler = require "moonpipe.scheduler"
 ---@field limiter moonpipe.Limiter?  of the whole run
 ---@field deadline number?     absolute, in seconds of the monotonic clock
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
+---@field tracer table?        where there are callbacks: moonpipe.trace
+---@field run moonpipe.Run?    of the step around, where traced
+---@field place string?        what a binding is to its parent, where traced
 ---@field outer moonpipe.Context?  the context without kwargs, for user code
 local Context = {}
 
@@ -79,6 +82,7 @@ function context.check(config)
   for _, key in ipairs { "tags", "metadata", "configurable", "callbacks" } do
     check_table(config, key)
   end
+  if config.callbacks then context.find_tracer().check(config.callbacks) end
   local timeout, mode = config.timeout, config.on_error
   need(timeout == nil or type(timeout) == "number" and timeout >= 0, "timeout", timeout,
     "seconds")
@@ -139,11 +143,15 @@ end
 function context.derive(parent, config)
   if config == nil then return parent end
   if getmetatable(config) == mt then return config.outer or config end
+  local callbacks = joined(parent.callbacks, config.callbacks)
   return setmetatable({
     tags = union(parent.tags, config.tags),
     metadata = merged(parent.metadata, config.metadata),
     configurable = merged(parent.configurable, config.configurable),
-    callbacks = joined(parent.callbacks, config.callbacks),
+    callbacks = callbacks,
+    tracer = callbacks[1] and context.find_tracer(),
+    run = parent.run,
+    place = parent.place,
     on_error = config.on_error or parent.on_error,
     recursion_limit = config.recursion_limit or parent.recursion_limit,
     max_concurrency = config.max_concurrency or parent.max_concurrency,
@@ -152,6 +160,13 @@ function context.derive(parent, config)
     run_name = config.run_name,
     run_id = config.run_id,
   }, mt)
+end
+
+---Traces every call from here on that is no part of one that runs.
+---@param callback table
+function context.add_callback(callback)
+  context.root.callbacks = joined(context.root.callbacks, { callback })
+  context.root.tracer = context.find_tracer()
 end
 
 ---Whether [config] is the context that a function was given.

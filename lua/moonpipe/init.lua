@@ -37,6 +37,7 @@ local MODULES = {
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
   scheduler = "now sleep update",
   secret = "getpass secret=of",
+  run = "dispatch_custom_event",
   sequence = "RunnableSequence",
   splitter = "RecursiveCharacterTextSplitter",
   store = "FAISS",

@@ -37,30 +37,6 @@ local CLASS = {}
 
 local COMMON = { "content", "name", "id", "additional_kwargs", "response_metadata" }
 
-local urandom
-
--- Unbuffered, so that a forked child does not inherit bytes that its parent will use.
-local function random_bytes()
-  if not urandom then
-    urandom = io.open("/dev/urandom", "rb")
-    if not urandom then
-      errors.raise("io", "cannot open /dev/urandom")
-    end
-    urandom:setvbuf("no")
-  end
-  return urandom:read(16)
-end
-
-local RUN_ID = "run-" .. ("%02x"):rep(4) .. ("-" .. ("%02x"):rep(2)):rep(3)
-  .. "-" .. ("%02x"):rep(6) .. "-0"
-
--- The bits of a random UUID: version 4, variant 10.
-local function new_run_id()
-  local bytes = { random_bytes():byte(1, 16) }
-  bytes[7], bytes[9] = bytes[7] % 16 + 64, bytes[9] % 64 + 128
-  return RUN_ID:format(unpack(bytes))
-end
-
 local function block_text(block)
   if type(block) == "string" then
     return block
@@ -264,7 +240,7 @@ local function with_run(class, read)
   end
   class.run_mt = new_metatable(class, function(self, key)
     if key == "id" then
-      local id = new_run_id()
+      local id = ("run-%s-0"):format(require("moonpipe.uuid").new())
       rawset(self, "id", id)
       return id
     end

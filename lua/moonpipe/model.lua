@@ -17,6 +17,7 @@ local values = require "moonpipe.prompt_value"
 ---@field _generate fun(self, messages: moonpipe.Message[], ctx): moonpipe.AIMessage
 ---@field _chunks fun(self, messages: moonpipe.Message[], ctx): fun(): any
 local BaseChatModel, base = runnable.class("BaseChatModel")
+base.run_kind = "chat_model"
 
 local model = { BaseChatModel = BaseChatModel }
 
@@ -58,6 +59,17 @@ end
 
 function base:_invoke(input, ctx)
   return self:_generate(messages_of(input), ctx)
+end
+
+-- The answer, and its chunks to tell(chunk) as they come.
+function base:_invoke_told(input, ctx, tell)
+  local pull = self:_stream(input, ctx)
+  local merged, count = chunk.collect(function()
+    local value = pull()
+    if value ~= nil then tell(value) end
+    return value
+  end)
+  return count == 0 and message.answer { content = "" } or message.to_message(merged)
 end
 
 function base:_stream(input, ctx)

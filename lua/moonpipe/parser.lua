@@ -15,6 +15,7 @@ local answer
 -- Common to all -----------------------------------------------------------------------------------
 
 local Base, base = runnable.class("BaseOutputParser")
+base.run_kind = "parser"
 base.sync = true
 
 local function refusal(self, what)

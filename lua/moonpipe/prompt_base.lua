@@ -16,6 +16,7 @@ local ARRAY = getmetatable(json.array({}))
 ---@field partial_variables table      name -> value, or a function called at each use
 ---@field single boolean              there is one variable, and no other of any sort
 local Base, base = runnable.class("BasePromptTemplate", { label = "prompt" })
+base.run_kind = "prompt"
 
 local prompt_base = { Base = Base }
 

@@ -8,6 +8,7 @@ local runnable = require "moonpipe.runnable"
 local VectorStoreRetriever, methods = runnable.class("VectorStoreRetriever", {
   label = "retriever",
 })
+methods.run_kind = "retriever"
 
 local retriever = {}
 

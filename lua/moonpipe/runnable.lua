@@ -16,11 +16,13 @@ local current = scheduler.current
 local run_invoke = run.invoke
 
 ---@class moonpipe.Runnable
+---@field run_kind string   of its runs: "chain", "prompt", "chat_model", …
+---@field transparent boolean?  it has no run of its own
 ---@field sync boolean?    never waits: a map runs it in place
 ---@field _invoke fun(self, input, ctx): any
 ---@operator call(any): any
 ---@operator bor(any): moonpipe.Runnable
-local base = {}
+local base = { run_kind = "chain" }
 
 local runnable = { base = base }
 
@@ -187,6 +189,16 @@ function base:transform(source, config)
     errors.usage("transform takes a function that gives chunks, got " .. errors.shape(source))
   end
   return require("moonpipe.stream").open(self, "transform", source, config)
+end
+
+---What happens in the call, as events `{ event, name, run_id, parent_ids, tags,
+---metadata, data }`: `for event in chain:stream_events(x)`. [options] is a config
+---plus `include_names`, `include_types`, `include_tags` and the same with exclude.
+---@param input any
+---@param options table?
+---@return moonpipe.Stream
+function base:stream_events(input, options)
+  return require("moonpipe.events").open(self, input, options)
 end
 
 ---Runs the step on each input, all at once; gives the values by index, and `n`.

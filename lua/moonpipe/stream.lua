@@ -30,10 +30,12 @@ local function watch(scope)
   return guard
 end
 
--- What hangs on a scope: its timer, and the task that reads.
+-- What hangs on a scope: its timer, its run where it is traced, and the task that
+-- reads.
 local function wake(scope)
   if scope.timer then jobs.forget(scope.timer) end
-  scope.timer = nil
+  if scope.left then scope.left(scope.cancelled) end
+  scope.timer, scope.left = nil, nil
   if scope.user then scope.user:wake() end
 end
 
@@ -53,10 +55,11 @@ end
 ---the stream.
 ---@param pull fun(): any
 ---@param timeout number?  seconds
+---@param left fun(err: moonpipe.Error)?  called where it is left before its end
 ---@return moonpipe.Stream
-function stream.new(pull, timeout)
+function stream.new(pull, timeout, left)
   local scope = tree.scope(scheduler.owner() or tree.root)
-  scope.wake = wake
+  scope.wake, scope.left = wake, left
   if timeout and not scope.cancelled then start_timer(scope, timeout) end
   return setmetatable({ pull = pull, scope = scope, guard = watch(scope) }, mt)
 end
@@ -66,7 +69,8 @@ end
 function stream.open(step, method, input, config)
   config = context.check(config)
   local ctx = context.derive(context.current(), config)
-  return stream.new(run[method](step, input, ctx.outer or ctx), config.timeout)
+  local pull, left = run[method](step, input, ctx.outer or ctx)
+  return stream.new(pull, config.timeout, left)
 end
 
 -- A chunk that had arrived when the time was over is one too late.

@@ -1,0 +1,349 @@
+--- Runs: what happens in a traced call, step by step, told to its callbacks.
+--
+-- A call is traced where its config has `callbacks`. Each step below it has a run
+-- whose parent is the run of the step around it, so the tree of runs is that of
+-- the composition; bindings have none of their own. A callback is a table of
+-- functions: `on_<kind>_start`, `_stream`, `_end`, `_error` (kinds: chain prompt
+-- chat_model parser retriever tool), called with the run; `on_start`, `on_stream`,
+-- `on_end`, `on_error` for runs of every kind, and `on_custom_event(run, name,
+-- data)`. What a callback raises is reported on standard error, and is no failure
+-- of the chain.
+local chunk = require "moonpipe.chunk"
+local errors = require "moonpipe.error"
+local native = require "moonpipe.native"
+local tree = require "moonpipe.tree"
+local uuid = require "moonpipe.uuid"
+
+local now = native.c.now
+local pcall = pcall
+
+---@class moonpipe.Run
+---@field id string               a UUID
+---@field parent moonpipe.Run?
+---@field root moonpipe.Run
+---@field name string
+---@field kind string             "chain", "prompt", "chat_model", "parser", "retriever", "tool"
+---@field tag string?             what it is to its parent: "seq:step:2", "map:key:joke"
+---@field tags string[]           `tag` and those of the config
+---@field metadata table
+---@field step moonpipe.Runnable
+---@field started number?         seconds of the monotonic clock
+---@field ended number?
+---@field first number?           when its first chunk came
+---@field inputs any              of a stream what it had read when it ended
+---@field outputs any
+---@field error moonpipe.Error?
+---@field chunks any[]?           of a stream
+local Run = {}
+
+local trace = { Run = Run }
+
+local KINDS = { "chain", "prompt", "chat_model", "parser", "retriever", "tool" }
+local STAGES = { "start", "stream", "end", "error" }
+
+local known, names = { on_custom_event = true }, {} -- of callbacks; kind -> stage -> name
+for _, stage in ipairs(STAGES) do known["on_" .. stage] = true end
+for _, kind in ipairs(KINDS) do
+  names[kind] = {}
+  for _, stage in ipairs(STAGES) do
+    names[kind][stage] = ("on_%s_%s"):format(kind, stage)
+    known[names[kind][stage]] = true
+  end
+end
+
+-- ---- a run -------------------------------------------------------------------
+
+-- What few callbacks ask for is made when it is asked for.
+local LAZY = {}
+
+function LAZY.id()
+  return uuid.new()
+end
+
+function LAZY.tags(run)
+  local tags = { run.tag }
+  for _, tag in ipairs(run.ctx.tags) do tags[#tags + 1] = tag end
+  return tags
+end
+
+local function joined(chunks)
+  local i = 0
+  local ok, value = pcall(chunk.collect, function()
+    i = i + 1
+    return chunks[i]
+  end)
+  if ok then return value end
+end
+
+function LAZY.outputs(run)
+  return run.chunks and joined(run.chunks)
+end
+
+function LAZY.inputs(run)
+  return run.read and joined(run.read)
+end
+
+local mt = { __name = "moonpipe.Run" }
+
+function mt.__index(run, key)
+  local make = LAZY[key]
+  if not make then return Run[key] end
+  local value = make(run)
+  if value ~= nil and (run.ended or key == "id" or key == "tags") then rawset(run, key, value) end
+  return value
+end
+
+---The ids of the runs around it, the root's first.
+---@return string[]
+function Run:parent_ids()
+  local ids = {}
+  local parent = self.parent
+  while parent do
+    table.insert(ids, 1, parent.id)
+    parent = parent.parent
+  end
+  return ids
+end
+
+---Seconds that it took, or has taken so far.
+---@return number
+function Run:elapsed()
+  return (self.ended or now()) - self.started
+end
+
+-- `open` of a root holds the runs below it that have not ended, by number.
+local function new_run(step, ctx, kind, key)
+  local parent = ctx.run
+  local run = setmetatable({
+    name = ctx.run_name or step:get_name(),
+    kind = step.run_kind,
+    step = step,
+    ctx = ctx,
+    metadata = ctx.metadata,
+    parent = parent,
+    tag = kind and (key == nil and kind or kind .. key) or ctx.place,
+    id = ctx.run_id,
+  }, mt)
+  run.root = parent and parent.root or run
+  if not parent then run.open, run.count = {}, 0 end
+  return run
+end
+
+-- ---- telling -----------------------------------------------------------------
+
+local function report(name, err)
+  io.stderr:write(("moonpipe: callback %s failed: %s\n"):format(name, errors.text(err)))
+end
+
+-- A callback that runs a chain itself is not told of that.
+local function call(callback, name, ...)
+  local fn = callback[name]
+  if not fn or callback == trace.telling then return end
+  local outer = trace.telling
+  trace.telling = callback
+  local ok, err = xpcall(fn, errors.handler, ...)
+  trace.telling = outer
+  if not ok then report(name, err) end
+end
+
+local function tell(run, stage, extra)
+  local callbacks, name = run.ctx.callbacks, names[run.kind][stage]
+  for i = 1, #callbacks do
+    call(callbacks[i], name, run, extra)
+    call(callbacks[i], "on_" .. stage, run, extra)
+  end
+end
+
+local function begin(run, input)
+  local root = run.root
+  run.started, run.inputs = now(), input
+  root.count = root.count + 1
+  run.number = root.count
+  root.open[run.number] = run
+  tell(run, "start", input)
+end
+
+local function stop(run)
+  run.ended = now()
+  run.root.open[run.number] = nil
+end
+
+-- Runs that nobody ended: streams that were left. The innermost first.
+local function stop_open(root, err)
+  for number = root.count, 2, -1 do
+    local run = root.open[number]
+    if run then
+      run.error = err
+      stop(run)
+      tell(run, "error", err)
+    end
+  end
+end
+
+local function fail(run, err)
+  if run.ended then return end
+  if not run.parent then stop_open(run, tree.cancelled("the run around it failed")) end
+  run.error = errors.wrap(err)
+  stop(run)
+  tell(run, "error", run.error)
+end
+
+local function finish(run, output)
+  if run.ended then return end
+  if not run.parent then stop_open(run, tree.cancelled("nobody reads it any more")) end
+  stop(run)
+  run.outputs = output
+  tell(run, "end", run.outputs)
+end
+
+local function note_chunk(run, value)
+  run.first = run.first or now()
+  run.chunks = run.chunks or {}
+  run.chunks[#run.chunks + 1] = value
+  tell(run, "stream", value)
+end
+
+-- ---- running -----------------------------------------------------------------
+
+-- The context below a run; names and ids are of one run only.
+local function under(ctx, run)
+  local inner = {}
+  for key, value in pairs(ctx) do inner[key] = value end
+  inner.run, inner.run_name, inner.run_id, inner.place = run, nil, nil, nil
+  if ctx.outer then inner.outer = under(ctx.outer, run) end
+  return setmetatable(inner, getmetatable(ctx))
+end
+
+-- For the step in a binding, which stands in the binding's place.
+local function standing(ctx, kind, key)
+  if not kind then return ctx end
+  local inner = {}
+  for name, value in pairs(ctx) do inner[name] = value end
+  inner.place = key == nil and kind or kind .. key
+  return setmetatable(inner, getmetatable(ctx))
+end
+
+local function wants_tokens(ctx)
+  for _, callback in ipairs(ctx.callbacks) do
+    if callback.streams_models then return true end
+  end
+  return false
+end
+
+-- Models that can are streamed where a callback wants every token.
+local function work_of(step, run)
+  if not step._invoke_told or not wants_tokens(run.ctx) then return step._invoke end
+  return function(self, input, ctx)
+    return self:_invoke_told(input, ctx, function(value) note_chunk(run, value) end)
+  end
+end
+
+---run.invoke of a traced call.
+function trace.invoke(step, input, ctx, kind, key)
+  if step.transparent then return step:_invoke(input, standing(ctx, kind, key)) end
+  local run = new_run(step, ctx, kind, key)
+  begin(run, input)
+  local ok, value = pcall(work_of(step, run), step, input, under(ctx, run))
+  if not ok then
+    fail(run, value)
+    error(value, 0)
+  end
+  finish(run, value)
+  return value
+end
+
+-- Ends what is still open of a stream that is left.
+local function leaver(run)
+  return function(err)
+    if not run.started or run.ended then return end
+    fail(run, err or tree.cancelled("the stream was closed"))
+  end
+end
+
+local function watched(run, pull, feed)
+  return function()
+    local ok, value = pcall(pull)
+    if not run.started and not (feed and feed.failed) then begin(run) end
+    if not ok then
+      if run.started then fail(run, value) end
+      error(value, 0)
+    end
+    if value == nil then finish(run) elseif not run.ended then note_chunk(run, value) end
+    return value
+  end
+end
+
+---run.stream of a traced call. The second result ends the run of a stream that is
+---left before its end.
+---@return fun(): any
+---@return fun(err: moonpipe.Error?)?
+function trace.stream(step, input, ctx, kind, key)
+  if step.transparent then return step:_stream(input, standing(ctx, kind, key)) end
+  local run = new_run(step, ctx, kind, key)
+  begin(run, input)
+  local ok, pull = pcall(step._stream, step, input, under(ctx, run))
+  if not ok then
+    fail(run, pull)
+    error(pull, 0)
+  end
+  return watched(run, pull), leaver(run)
+end
+
+-- The source of a step: its run begins with its first chunk. What the source
+-- raises before is no failure of this step.
+local function feeding(run, source, feed)
+  run.read = {}
+  return function()
+    local ok, value = pcall(source)
+    if not ok then
+      feed.failed = true
+      error(value, 0)
+    end
+    if not run.started then begin(run) end
+    if value ~= nil then run.read[#run.read + 1] = value end
+    return value
+  end
+end
+
+---run.transform of a traced call.
+---@return fun(): any
+---@return fun(err: moonpipe.Error?)?
+function trace.transform(step, source, ctx, kind, key)
+  if step.transparent then return step:_transform(source, standing(ctx, kind, key)) end
+  local run, feed = new_run(step, ctx, kind, key), {}
+  local pull = step:_transform(feeding(run, source, feed), under(ctx, run))
+  return watched(run, pull, feed), leaver(run)
+end
+
+-- ---- what others ask -----------------------------------------------------------
+
+---Tells the callbacks of a context of an event that is no step.
+---@param ctx moonpipe.Context
+---@param name string
+---@param data any
+function trace.note(ctx, name, data)
+  for _, callback in ipairs(ctx.callbacks) do
+    call(callback, "on_custom_event", ctx.run, name, data)
+  end
+end
+
+---Raises a usage error for a callback that nobody would ever call.
+---@param callbacks table[]
+function trace.check(callbacks)
+  for i, callback in ipairs(callbacks) do
+    if type(callback) ~= "table" then
+      errors.usage(("callback %d is %s; it must be a table of functions"):format(i,
+        errors.shape(callback)))
+    end
+    for name in pairs(callback) do
+      if type(name) == "string" and name:find("^on_") and not known[name] then
+        local list = {}
+        for one in pairs(known) do list[#list + 1] = one end
+        table.sort(list)
+        errors.usage(("unknown callback '%s'%s"):format(name, errors.hint(name, list)))
+      end
+    end
+  end
+end
+
+return trace
