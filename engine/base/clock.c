@@ -19,6 +19,11 @@ int64_t mp_clock_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t mp_clock_wall_us(void)
+{
+    return read_us(CLOCK_REALTIME);
+}
+
 int64_t mp_clock_thread_us(void)
 {
     return read_us(CLOCK_THREAD_CPUTIME_ID);

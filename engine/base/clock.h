@@ -10,6 +10,9 @@
 /* Microseconds since some fixed point; does not count a suspended machine. */
 int64_t mp_clock_us(void);
 
+/* Microseconds since 1970, as the wall clock has them: for people and logs. */
+int64_t mp_clock_wall_us(void);
+
 /* Microseconds of CPU time that the calling thread has used. */
 int64_t mp_clock_thread_us(void);
 

@@ -15,6 +15,13 @@ static int f_now(lua_State *L)
     return 1;
 }
 
+/* wall() -> seconds since 1970, for people and logs */
+static int f_wall(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)mp_clock_wall_us() / 1e6);
+    return 1;
+}
+
 /* thread_cpu() -> seconds of CPU time that this thread has used */
 static int f_thread_cpu(lua_State *L)
 {
@@ -31,6 +38,7 @@ static int f_isatty(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"now", f_now},
+    {"wall", f_wall},
     {"thread_cpu", f_thread_cpu},
     {"isatty", f_isatty},
     {NULL, NULL},

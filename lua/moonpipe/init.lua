@@ -41,6 +41,10 @@ local MODULES = {
   sequence = "RunnableSequence",
   splitter = "RecursiveCharacterTextSplitter",
   store = "FAISS",
+  ["tracers.chrome"] = "ChromeTracer",
+  ["tracers.otlp"] = "OTLPTracer",
+  ["tracers.runlog"] = "RunLog",
+  ["tracers.timeline"] = "TimelineTracer",
   ["tool.steps"] = "host host_step",
 }
 

@@ -81,7 +81,9 @@ local function ask(server)
 end
 
 local function local_server()
-  local answers = lambda.RunnableLambda(ask):batch(choice.SERVERS)
+  local asking = lambda.RunnableLambda(ask)
+  asking.transparent = true -- no step of the user's: not in a trace
+  local answers = asking:batch(choice.SERVERS)
   for i, server in ipairs(choice.SERVERS) do
     if answers[i][1] then return server, answers[i][1] end
   end

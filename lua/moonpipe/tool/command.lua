@@ -22,6 +22,10 @@ commands:
 
 options:
   --jit=off      interpret only: every Lua loop can be interrupted
+  --trace        show each call of a chain as a tree with times, on standard error
+  --trace=TO     write it to TO: a Chrome trace where TO ends in .json, a line of
+                 JSON for each run where it ends in .jsonl, else the tree; `otlp`
+                 sends OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT
   --version      print the version
   -h, --help     print this
 
@@ -83,13 +87,47 @@ local WORDS = {
 -- Options that the program has carried out before Lua began.
 local DONE = { ["--jit=off"] = true, ["--jit=on"] = true }
 
+local function tracer_of(target)
+  if not target then return require("moonpipe.tracers.timeline").TimelineTracer() end
+  if target == "otlp" then return require("moonpipe.tracers.otlp").OTLPTracer() end
+  if target:find("%.jsonl$") then return require("moonpipe.tracers.runlog").RunLog(target) end
+  if target:find("%.json$") then return require("moonpipe.tracers.chrome").ChromeTracer(target) end
+  return require("moonpipe.tracers.timeline").TimelineTracer(target)
+end
+
+-- Reads `--trace`; gives the tracer, or nil and what is wrong.
+local function trace(option)
+  require "moonpipe.runnable"
+  local ok, tracer = pcall(tracer_of, option:match("^%-%-trace=(.*)$"))
+  if not ok then return nil, require("moonpipe.error").text(tracer) end
+  require("moonpipe.context").add_callback(tracer)
+  return tracer
+end
+
+-- The options before the first word. Gives the place of that word, and what is to
+-- be waited for at the end.
+local function read_options(argv)
+  local at, flushes = 2, {}
+  while true do
+    local option = argv[at] or ""
+    if option == "--trace" or option:find("^%-%-trace=.") then
+      local tracer, problem = trace(option)
+      if not tracer then return nil, problem end
+      flushes[#flushes + 1] = tracer.flush
+    elseif not DONE[option] then
+      return at, flushes
+    end
+    at = at + 1
+  end
+end
+
 ---@param argv string[]  with the program's name first
 ---@param host table     moonpipe.tool.host
 ---@return integer code
 ---@return string? text
 function command.main(argv, host)
-  local at = 2
-  while DONE[argv[at]] do at = at + 1 end
+  local at, flushes = read_options(argv)
+  if not at then return USAGE, "moonpipe: " .. flushes end
   local word = argv[at]
   if not word then
     io.stderr:write(HELP, "\n")
@@ -97,7 +135,10 @@ function command.main(argv, host)
   end
   local action = WORDS[word]
   if not action and word:sub(1, 1) == "-" then return wrong("unknown option '" .. word .. "'") end
-  return (action or file) { arguments = argv, at = at, host = host, program = argv[1] }
+  local state = { arguments = argv, at = at, host = host, program = argv[1] }
+  local code, text = (action or file)(state)
+  for _, flush in ipairs(flushes) do host.run(flush) end
+  return code, text
 end
 
 return command

@@ -1,0 +1,115 @@
+--- A call as a tree in the terminal: bars on one time scale, tokens, first tokens.
+--
+--   RunnableSequence            1.204 s |==============================|
+--     RunnableParallel<a,b>     0.601 s |==============                |
+--       a: ChatOpenAI gpt-x     0.600 s |==============                | 12+30 tokens
+--       b: ChatOpenAI gpt-x     0.450 s |==========                    | 12+22 tokens
+--
+-- A tree is written when its root has ended. Contents are shown only if asked.
+local errors = require "moonpipe.error"
+local inspect = require "moonpipe.inspect"
+local record = require "moonpipe.tracers.record"
+
+local timeline = {}
+
+local BAR = 30       -- columns
+local LABEL_MAX = 48 -- columns
+local CONTENT = 60   -- bytes of an input or an output
+local CHILDREN = 200 -- lines of one root; more are counted
+
+local function label_of(run, depth)
+  local key = run.tag and run.tag:match("^map:key:(.*)$")
+  local name = run.name
+  local model = record.model(run)
+  if model and not name:find(model, 1, true) then name = name .. " " .. model end
+  if key then name = key .. ": " .. name end
+  local label = ("  "):rep(depth) .. name
+  if #label > LABEL_MAX then label = label:sub(1, LABEL_MAX - 3) .. "..." end
+  return label
+end
+
+local function bar_of(run, root)
+  local whole = math.max(root.ended - root.started, 1e-9)
+  local first = math.floor((run.started - root.started) / whole * BAR)
+  local last = math.ceil((run.ended - root.started) / whole * BAR)
+  first = math.min(first, BAR - 1)
+  last = math.max(last, first + 1)
+  return (" "):rep(first) .. ("="):rep(last - first) .. (" "):rep(BAR - last)
+end
+
+local function short(value)
+  local text = inspect(value):gsub("%s+", " ")
+  if #text > CONTENT then text = text:sub(1, CONTENT - 3) .. "..." end
+  return text
+end
+
+local function notes_of(run, contents)
+  local notes = {}
+  local usage = record.usage(run)
+  if run.first and run.kind == "chat_model" then
+    notes[#notes + 1] = ("first %.3f s"):format(run.first - run.started)
+  end
+  if usage then
+    notes[#notes + 1] = ("%d+%d tokens"):format(usage.input_tokens or 0, usage.output_tokens or 0)
+  end
+  if run.error then notes[#notes + 1] = record.problem(run) end
+  if contents then notes[#notes + 1] = short(run.inputs) .. " -> " .. short(run.outputs) end
+  return table.concat(notes, ", ")
+end
+
+-- Depth first, in the order in which the runs began.
+local function walk(run, below, depth, out)
+  out[#out + 1] = { run = run, depth = depth }
+  for _, child in ipairs(below[run] or {}) do walk(child, below, depth + 1, out) end
+  return out
+end
+
+local function lines_of(root, runs, contents)
+  local below = {}
+  for _, run in ipairs(runs) do
+    local list = below[run.parent] or {}
+    below[run.parent] = list
+    list[#list + 1] = run
+  end
+  local rows, width = walk(root, below, 0, {}), 0
+  for i = 1, math.min(#rows, CHILDREN) do
+    rows[i].label = label_of(rows[i].run, rows[i].depth)
+    width = math.max(width, #rows[i].label)
+  end
+  local lines = {}
+  for i = 1, math.min(#rows, CHILDREN) do
+    local run = rows[i].run
+    local line = ("%-" .. width .. "s %9.3f s |%s| %s"):format(rows[i].label, run:elapsed(),
+      bar_of(run, root), notes_of(run, contents))
+    lines[i] = line:gsub("%s+$", "")
+  end
+  if #rows > CHILDREN then lines[#lines + 1] = ("(%d more)"):format(#rows - CHILDREN) end
+  return lines
+end
+
+---A callback that writes each call as a tree with bars.
+---@param target string|file*|nil  a path or a file; default: standard error
+---@param opts { contents: boolean? }?
+---@return table callback
+function timeline.TimelineTracer(target, opts)
+  opts = errors.options(opts, { "contents" }, "TimelineTracer")
+  local file = record.open(target or io.stderr, "TimelineTracer", "w")
+  local below = setmetatable({}, { __mode = "k" }) -- root -> the runs below it
+  local function note_end(run)
+    if run.parent then return end
+    local lines = lines_of(run, below[run] or {}, opts.contents)
+    below[run] = nil
+    file:write(table.concat(lines, "\n"), "\n")
+    file:flush()
+  end
+  local function note_start(run)
+    if not run.parent then
+      below[run] = {}
+    elseif below[run.root] then
+      table.insert(below[run.root], run)
+    end
+  end
+  return { on_start = note_start, on_end = note_end, on_error = note_end }
+end
+
+return timeline
