@@ -15,6 +15,16 @@ helper.sanitized = (os.getenv("MOONPIPE_SANITIZED") or "") ~= ""
 --- sanitizers, which run all specs, ten times slower.
 helper.long = (os.getenv("MOONPIPE_LONG") or "") ~= "" and not helper.sanitized
 
+--- Notes a figure of the long tier: a line of spec/LONG.md.
+---@param text string
+function helper.figure(text)
+  if not helper.long then return end
+  local path = os.getenv("MOONPIPE_FIGURES")
+  local file = path and assert(io.open(path, "a")) or io.stdout
+  file:write(text, "\n")
+  if path then file:close() end
+end
+
 -- --- files and processes -------------------------------------------------------
 
 local function quote(text)

@@ -14,6 +14,7 @@ local batch = {}
 ---@field tasks moonpipe.Task[]
 ---@field order moonpipe.Task[]  in the order in which they ended
 ---@field ctx moonpipe.Context   what all items share: one limiter
+---@field stop_early boolean?   the first failure is that of all
 local Batch = {}
 Batch.__index = Batch
 
@@ -23,8 +24,19 @@ function Batch:note(task)
   if task.err ~= nil and not self.failed then self.failed = task end
 end
 
+local function cancel_rest(self)
+  for _, task in pairs(self.tasks) do
+    if task.state ~= "ended" then
+      tree.cancel(task, tree.cancelled("another item of the batch failed"))
+    end
+  end
+end
+
+-- Where one failure is that of all, the others are cancelled at once: one that is
+-- ready to run must not begin a call before the batch hears of it.
 function Batch:ended(task)
   self:note(task)
+  if self.failed == task and self.stop_early then cancel_rest(self) end
   if self.waiter then scheduler.unpark(self.waiter) end
 end
 
@@ -89,20 +101,18 @@ local function start_item(self, step, i)
   if task.state == "ended" then self:note(task) else task.group = self end
 end
 
-local function begin(self, step, stop_early)
+local function begin(self, step)
   self.waiter = scheduler.current()
   for i = 1, self.n do
-    if stop_early and self.failed then return end
+    if self.stop_early and self.failed then return end
     start_item(self, step, i)
     self:report()
   end
 end
 
 -- Cancels what runs and waits for its end.
-local function stop(self, reason)
-  for _, task in pairs(self.tasks) do
-    if task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
-  end
+local function stop(self)
+  cancel_rest(self)
   for _, task in pairs(self.tasks) do join(task) end
 end
 
@@ -121,7 +131,8 @@ end
 
 -- Until all have ended, or one has failed.
 local function wait(self, step)
-  begin(self, step, not self.return_exceptions)
+  self.stop_early = not self.return_exceptions
+  begin(self, step)
   while self.count_ended < self.n and (self.return_exceptions or not self.failed) do
     scheduler.park()
     self:report()
@@ -133,7 +144,7 @@ local function run_all(step, inputs, config)
   local self = prepare(inputs, config)
   local ok, err = pcall(wait, self, step)
   if ok then return values(self) end
-  stop(self, "another item of the batch failed")
+  stop(self)
   error(err, 0)
 end
 

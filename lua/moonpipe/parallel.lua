@@ -109,6 +109,8 @@ end
 parallel.shallow_copy = shallow_copy
 
 ---@class moonpipe.Group  the branches of one call of a map, once one waits or fails
+---@field map moonpipe.RunnableParallel
+---@field mode string             what a failure does to the others
 ---@field tasks moonpipe.Task[]   by index, of those that did not end at once
 ---@field errs table<integer, any>  by index, of those that failed at once
 ---@field pending integer
@@ -117,8 +119,10 @@ parallel.shallow_copy = shallow_copy
 local Group = {}
 Group.__index = Group
 
-local function new_group()
-  return setmetatable({ tasks = {}, errs = {}, pending = 0, waiter = scheduler.current() }, Group)
+local function new_group(map, mode)
+  return setmetatable({
+    map = map, mode = mode, tasks = {}, errs = {}, pending = 0, waiter = scheduler.current(),
+  }, Group)
 end
 
 local function index_of(self, task)
@@ -127,9 +131,21 @@ local function index_of(self, task)
   end
 end
 
+local function cancel_others(self)
+  local reason = ("map key '%s' failed"):format(tostring(self.map.keys[self.failed]))
+  for _, task in pairs(self.tasks) do
+    if task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
+  end
+end
+
+-- The others are cancelled at once: one that is ready to run, perhaps with the slot
+-- that the failed one left, must not begin a call before the map hears of it.
 function Group:ended(task)
   self.pending = self.pending - 1
-  if task.err ~= nil and not self.failed then self.failed = index_of(self, task) end
+  if task.err ~= nil and not self.failed then
+    self.failed = index_of(self, task)
+    if self.mode == "cancel" then cancel_others(self) end
+  end
   if self.failed or self.pending == 0 then scheduler.unpark(self.waiter) end
 end
 
@@ -161,10 +177,7 @@ end
 -- Ends a map that has failed: cancels what runs, joins, raises.
 local function fail(self, group)
   local failed = group.failed
-  local reason = ("map key '%s' failed"):format(tostring(self.keys[failed]))
-  for _, task in pairs(group.tasks) do
-    if task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
-  end
+  cancel_others(group)
   while group.pending > 0 do scheduler.park_raw() end
   local err = errors.wrap(group.errs[failed] or group.tasks[failed].err)
   err.siblings = err.siblings or self.count > 1 and siblings_of(self, group) or nil
@@ -205,7 +218,7 @@ function methods:_invoke(input, ctx)
     elseif ok == false and mode == "collect" then
       out[keys[i]] = locate(self, i, value)
     else
-      group = group or new_group()
+      group = group or new_group(self, mode)
       if ok == nil then group:add(i, value) else group:fail(i, value) end
     end
     if group then

@@ -11,12 +11,14 @@ local start = {}
 local CALLBACKS = { "on_done", "on_error", "on_token" }
 local OPTIONS = context.keys_and { "on_done", "on_token" } -- on_error is a key of any config
 
--- Streams, tells each chunk, and gives them merged.
+-- Streams, tells each chunk, and gives them merged. After a cancel, which the
+-- callback may make too, nothing is told any more.
 local function told(on_token)
   return function(step, input, ctx)
-    local pull = run.stream(step, input, ctx)
+    local pull, task = run.stream(step, input, ctx), scheduler.current()
     return (chunk.collect(function()
       local value = pull()
+      scheduler.raise_if_cancelled(task)
       if value ~= nil then on_token(value) end
       return value
     end))
