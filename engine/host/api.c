@@ -14,7 +14,6 @@
 #include "clock.h"
 #include "os.h"
 
-#include <assert.h>
 #include <luajit.h>
 #include <lualib.h>
 #include <string.h>
@@ -115,6 +114,17 @@ static moonpipe_Engine *new_engine(lua_State *L)
     return NULL;
 }
 
+/* [engine], or NULL: then it was closed. */
+static moonpipe_Engine *with_log(moonpipe_Engine *engine,
+                                 const moonpipe_Config *config)
+{
+    engine->on_log = config->on_log;
+    engine->log_userdata = config->log_userdata;
+    if (!config->on_log || mp_host_set_log(engine)) return engine;
+    moonpipe_close(engine);
+    return NULL;
+}
+
 moonpipe_Engine *moonpipe_open(const moonpipe_Config *given)
 {
     moonpipe_Config config;
@@ -130,25 +140,32 @@ moonpipe_Engine *moonpipe_open(const moonpipe_Config *given)
         engine = new_engine(L);
     }
     if (!engine) lua_close(L);
-    return engine;
+    return engine ? with_log(engine, &config) : NULL;
 }
 
-moonpipe_Engine *moonpipe_attach(void *L, const moonpipe_Config *config)
+moonpipe_Engine *moonpipe_attach(void *L, const moonpipe_Config *given)
 {
     const mp_HostCall attach = {.name = "attach"};
+    moonpipe_Config config;
     moonpipe_Engine *engine = new_engine(L);
 
-    (void)config;
     if (!engine) return NULL;
+    moonpipe_config_init(&config);
+    mp_host_copy(&config, sizeof config, given);
     engine->guest = true;
-    if (mp_host_call(engine, &attach)) return engine;
+    if (mp_host_call(engine, &attach)) return with_log(engine, &config);
     moonpipe_close(engine);
     return NULL;
 }
 
+bool mp_host_is_own(const moonpipe_Engine *engine)
+{
+    return mp_os_thread() == engine->thread;
+}
+
 void *moonpipe_state(moonpipe_Engine *engine)
 {
-    return engine->L;
+    return mp_host_is_own(engine) ? engine->L : NULL;
 }
 
 /* --- calling Lua ------------------------------------------------------------
@@ -200,7 +217,7 @@ static void take_error(moonpipe_Engine *engine, lua_State *L, int status)
                      "the error could not be described");
 }
 
-/* Why a call cannot begin; NULL if it can. */
+/* Whether a call cannot begin; then the error says why. */
 static bool refuse(moonpipe_Engine *engine, const mp_HostCall *call)
 {
     if (!engine->L)
@@ -208,8 +225,6 @@ static bool refuse(moonpipe_Engine *engine, const mp_HostCall *call)
     else if (call->outermost && engine->depth > 0)
         mp_error_set(&engine->error, MOONPIPE_KIND_UNSUPPORTED,
                      "a callback may not run, load, update or wait");
-    else if (!lua_checkstack(engine->L, STACK))
-        mp_error_set(&engine->error, MOONPIPE_KIND_MEMORY, "not enough memory");
     else
         return false;
     return true;
@@ -222,25 +237,45 @@ static void leave(moonpipe_Engine *engine)
     if (engine->closing) moonpipe_close(engine);
 }
 
-bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call)
-{
-    lua_State *L = engine->L;
-    int status, top;
+typedef struct Frame {
+    moonpipe_Engine *engine;
+    const mp_HostCall *call;
+    bool failed;
+} Frame;
 
-    assert(mp_os_thread() == engine->thread);
-    mp_error_set(&engine->error, MOONPIPE_KIND_NONE, "");
-    if (refuse(engine, call)) return false;
-    engine->depth++;
-    atomic_store(&engine->running_lua, true);
-    top = lua_gettop(L);
+/* Whatever may need memory happens in here: where the VM has none, that is an
+ * error and no panic, which would end the process. */
+static int f_protected(lua_State *L)
+{
+    Frame *frame = lua_touserdata(L, 1);
+    int status;
+
+    luaL_checkstack(L, STACK, "call");
     lua_pushcfunction(L, f_describe);
     lua_pushcfunction(L, f_call);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)call);
-    status = lua_pcall(L, 1, 0, top + 1);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)frame->call);
+    status = lua_pcall(L, 1, 0, 2);
+    frame->failed = status != 0;
+    if (frame->failed) take_error(frame->engine, L, status);
+    return 0;
+}
+
+bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call)
+{
+    Frame frame = {.engine = engine, .call = call};
+    lua_State *L;
+    int status;
+
+    if (!mp_host_is_own(engine)) return false;
+    mp_error_set(&engine->error, MOONPIPE_KIND_NONE, "");
+    if (refuse(engine, call)) return false;
+    L = engine->L;
+    engine->depth++;
+    atomic_store(&engine->running_lua, true);
+    status = lua_cpcall(L, f_protected, &frame);
     if (status != 0) take_error(engine, L, status);
-    lua_settop(L, top);
     leave(engine);
-    return status == 0;
+    return status == 0 && !frame.failed;
 }
 
 lua_State *mp_host_enter_callback(moonpipe_Engine *engine, lua_State *L)
@@ -265,7 +300,7 @@ void moonpipe_close(moonpipe_Engine *engine)
 {
     const mp_HostCall close = {.name = "close"};
 
-    if (!engine) return;
+    if (!engine || !mp_host_is_own(engine)) return;
     if (engine->depth > 0) {
         engine->closing = !engine->dying;
         return;
@@ -399,8 +434,8 @@ int64_t moonpipe_update(moonpipe_Engine *engine, int64_t budget_us)
 
 int moonpipe_fd(moonpipe_Engine *engine)
 {
-    assert(mp_os_thread() == engine->thread);
-    return engine->engine ? mp_engine_fd(engine->engine) : -1;
+    if (!mp_host_is_own(engine) || !engine->engine) return -1;
+    return mp_engine_fd(engine->engine);
 }
 
 /* How long Lua has to notice an interrupt at its next await before the hook

@@ -229,6 +229,41 @@ int moonpipe_wait(moonpipe_Engine *engine, uint64_t id, int64_t timeout_us)
     return mp_host_call(engine, &call) ? ended : -1;
 }
 
+/* --- the log ----------------------------------------------------------------
+ */
+
+/* log(level, text) -> whether it was taken */
+static int f_log(lua_State *L)
+{
+    moonpipe_Engine *engine = mp_host_engine(L);
+    int level = (int)luaL_checkinteger(L, 1);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+    lua_State *before;
+
+    lua_pushboolean(L, engine != NULL);
+    if (!engine) return 1; /* the VM has outlived it */
+    luaL_checkstack(L, LUA_MINSTACK, "callback");
+    before = mp_host_enter_callback(engine, L);
+    engine->on_log(engine->log_userdata, level, text, length);
+    mp_host_leave_callback(engine, before);
+    return 1;
+}
+
+static int push_log(lua_State *L, const void *arguments)
+{
+    (void)arguments;
+    lua_pushcfunction(L, f_log);
+    return 1;
+}
+
+bool mp_host_set_log(moonpipe_Engine *engine)
+{
+    const mp_HostCall call = {.name = "set_log", .push = push_log};
+
+    return mp_host_call(engine, &call);
+}
+
 /* --- functions of the host --------------------------------------------------
  */
 

@@ -33,7 +33,7 @@ void mp_error_set(moonpipe_Error *error, int kind, const char *message)
                               .message = message,
                               .path = "",
                               .where = "",
-                              .json = ""};
+                              .json = "{}"};
 }
 
 static const char *string_at(lua_State *L, int list, int at)
@@ -73,9 +73,20 @@ void mp_error_keep(lua_State *L, moonpipe_Engine *engine)
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
+/* Nothing of the engine may be written on a thread that is not its own. */
+static const moonpipe_Error wrong_thread = {
+    .kind = MOONPIPE_KIND_UNSUPPORTED,
+    .text = "unsupported: the engine belongs to another thread",
+    .name = "unsupported",
+    .message = "the engine belongs to another thread",
+    .path = "",
+    .where = "",
+    .json = "{}",
+};
+
 const moonpipe_Error *moonpipe_error(const moonpipe_Engine *engine)
 {
-    return &engine->error;
+    return mp_host_is_own(engine) ? &engine->error : &wrong_thread;
 }
 
 int moonpipe_error_kind(const moonpipe_Error *error)

@@ -28,10 +28,13 @@ struct moonpipe_Engine {
     /* Where Lua is called: the VM's main thread, or in a callback the coroutine
      * that made it. NULL when the VM was closed. */
     lua_State *L;
+    /* NULL: standard error */
+    void (*on_log)(void *userdata, int level, const char *text, size_t length);
+    void *log_userdata;
     mp_Engine *engine;       /* borrowed from the VM: for moonpipe_interrupt */
     moonpipe_Engine **box;   /* in the VM; tells when that closes */
     moonpipe_Error error;    /* its strings are in the registry */
-    uintptr_t thread;        /* which opened it */
+    uintptr_t thread;        /* which opened it; never changes */
     atomic_bool running_lua; /* an interrupt may set the hook */
     atomic_llong deaf_until_us;
     int depth;    /* calls into Lua that are on the stack */
@@ -52,9 +55,15 @@ typedef struct mp_HostCall {
     bool outermost; /* may not be made within a callback */
 } mp_HostCall;
 
-/* Makes the call. False: it failed, and engine->error says why. The engine may
+/* Makes the call. False: it failed, and moonpipe_error says why. The engine may
  * be gone after it, if a callback has closed it. */
 bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call);
+
+/* Whether this is the engine's thread. Any may ask. */
+bool mp_host_is_own(const moonpipe_Engine *engine);
+
+/* Lets Lua log by engine->on_log. False as mp_host_call. */
+bool mp_host_set_log(moonpipe_Engine *engine);
 
 /* Says that moonpipe_fd should be readable. */
 void mp_host_wake(moonpipe_Engine *engine);

@@ -22,8 +22,10 @@
  * Threads: an engine belongs to the thread that opened it. All functions that
  * take one are called there, but for moonpipe_interrupt; callbacks come there
  * too, and only while moonpipe_update, moonpipe_wait, a run, a load or
- * moonpipe_close is on the stack. Debug builds assert it. Several engines may
- * live in one process, each on its own thread.
+ * moonpipe_close is on the stack. On another thread a function does nothing and
+ * fails, and there moonpipe_error says MOONPIPE_KIND_UNSUPPORTED; so an engine
+ * must be closed where it was opened. Several engines may live in one process,
+ * each on its own thread.
  *
  * Words for pointers: a function borrows what it needs for the call only,
  * copies what the caller may free at once, takes what it frees itself, and
@@ -70,7 +72,21 @@ typedef struct moonpipe_Config {
     /* Whether LuaJIT compiles. Default 1; with 0 every Lua loop can be
      * interrupted. Not looked at by moonpipe_attach. */
     int jit;
+
+    /* Takes what else goes to standard error: one line of [length] bytes,
+     * borrowed, without a newline, with a NUL after them; [level] is one of
+     * MOONPIPE_LOG_*. Rules and thread as for callbacks of a call, below.
+     * Default NULL: standard error. */
+    void (*on_log)(void *userdata, int level, const char *text, size_t length);
+
+    /* Given to on_log. Default NULL. */
+    void *log_userdata;
 } moonpipe_Config;
+
+/* Levels: what was chosen or left out for you, as by init_chat_model; what is
+ * probably a mistake in a chain. */
+#define MOONPIPE_LOG_NOTICE  1
+#define MOONPIPE_LOG_WARNING 2
 
 /* Input and results are plain text instead of JSON: an input becomes a string;
  * of a result, a string and a message are their text, all else stays JSON. */
@@ -288,7 +304,8 @@ typedef enum moonpipe_Kind {
 } moonpipe_Kind;
 
 /* What failed last on [engine]. Borrowed: valid until the next call on the
- * engine that is not an accessor. Never NULL; kind NONE if nothing failed. */
+ * engine that is not an accessor. Never NULL; kind NONE if nothing failed. On a
+ * thread that is not the engine's: that it is not. */
 MOONPIPE_API const moonpipe_Error *
 moonpipe_error(const moonpipe_Engine *engine);
 

@@ -46,7 +46,8 @@ local function compile(text, chunkname, mode, env)
   local sites, name
   if is_text_allowed(mode) and text:find("|", 1, true) then
     name = display(chunkname)
-    local translated, result = native.c.translate(text, name)
+    local translated, result, kind = native.c.translate(text, name)
+    if kind == "memory" then errors.raise(kind, result) end -- not the text's fault
     if not translated then return nil, result end
     text, sites = translated, result
   end

@@ -1,13 +1,14 @@
 --- init_chat_model and init_embeddings: what this machine has, when a script names nothing.
 --
 -- A chat model: the name given, else MOONPIPE_MODEL, else the key or server in the environment,
--- else a server on this machine, else the extractive model. One line on stderr says which.
+-- else a server on this machine, else the extractive model. One notice says which.
 -- Embeddings: likewise by MOONPIPE_EMBEDDINGS, but what runs here never brings remote ones: it is a
 -- key or the hashed ones.
 local errors = require "moonpipe.error"
 local http = require "moonpipe.http"
 local json = require "moonpipe.json"
 local lambda = require "moonpipe.lambda"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 
 local choice = {}
@@ -29,7 +30,7 @@ local function env(name)
 end
 
 local function say(what, ...)
-  io.stderr:write(("moonpipe: %s\n"):format(what:format(...)))
+  log.notice(what:format(...))
 end
 
 local function check_name(name, what)

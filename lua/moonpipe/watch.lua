@@ -2,12 +2,13 @@
 --
 -- Branches of user code get a shallow copy of their input; nested tables are
 -- shared, and nobody may write to them. With the check on, each map compares its
--- input with a deep copy made before, and says on standard error what changed.
+-- input with a deep copy made before, and warns of what changed.
 local errors = require "moonpipe.error"
+local log = require "moonpipe.log"
 
 local watch = { on = os.getenv "MOONPIPE_CHECK" == "1" }
 
-local TOLD = "moonpipe: %s: a branch of %s wrote into the input that it shares, at '%s'\n"
+local TOLD = "%s: a branch of %s wrote into the input that it shares, at '%s'"
 
 local function is_plain(value)
   return type(value) == "table" and getmetatable(value) == nil
@@ -49,7 +50,7 @@ function watch.watched(invoke)
     local ok, value = pcall(invoke, self, input, ctx)
     local path = difference(before, input, "", {})
     if path then
-      io.stderr:write(TOLD:format(self.wheres[1] or errors.caller() or "?", self:_label(), path))
+      log.warn(TOLD:format(self.wheres[1] or errors.caller() or "?", self:_label(), path))
     end
     if not ok then error(value, 0) end
     return value

@@ -318,6 +318,76 @@ static void test_cancels_at_a_token(moonpipe_Engine *engine)
     CHECK(cancelled_calls == 1);
 }
 
+/* --- the log ----------------------------------------------------------------
+ */
+
+typedef struct Log {
+    int notices, warnings;
+    char text[512];
+    moonpipe_Engine *engine;
+} Log;
+
+static void on_log(void *userdata, int level, const char *text, size_t length)
+{
+    Log *log = userdata;
+
+    log->notices += level == MOONPIPE_LOG_NOTICE;
+    log->warnings += level == MOONPIPE_LOG_WARNING;
+    CHECK(length == strlen(text) && !strchr(text, '\n'));
+    add(log->text, sizeof log->text, text, length);
+    add(log->text, sizeof log->text, "; ", 2);
+    if (!log->engine) return; /* a callback like any other */
+    CHECK(moonpipe_update(log->engine, 0) == -1);
+    CHECK(kind_of(log->engine) == MOONPIPE_KIND_UNSUPPORTED);
+}
+
+static moonpipe_Engine *open_logging(Log *log)
+{
+    moonpipe_Config config;
+
+    memset(log, 0, sizeof *log);
+    moonpipe_config_init(&config);
+    config.on_log = on_log;
+    config.log_userdata = log;
+    return moonpipe_open(&config);
+}
+
+static void test_logs(void)
+{
+    Log log;
+    Told told;
+    moonpipe_Engine *engine = open_logging(&log);
+
+    CHECK(log.notices + log.warnings == 0);
+    log.engine = engine;
+    call_text(engine,
+              "return require('moonpipe').init_chat_model('extractive')",
+              "\"Bears eat honey.\\nQuestion: what do bears eat?\"", &told);
+    CHECK(told.done == 1 && strstr(told.result, "Bears eat honey."));
+    CHECK(log.notices == 2 && log.warnings == 0);
+    CHECK(strstr(log.text, "model ExtractiveChatModel (named in the script); "
+                           "ExtractiveChatModel is no language model"));
+    moonpipe_close(engine);
+}
+
+static void test_logs_warnings(void)
+{
+    Log log;
+    Told told;
+    moonpipe_Engine *engine;
+
+    setenv("MOONPIPE_CHECK", "1", 1);
+    engine = open_logging(&log);
+    call_text(engine,
+              "local function write(x) x.deep.n = 2 end\n"
+              "return { a = write, b = function() return 1 end }",
+              "{\"deep\": {\"n\": 1}}", &told);
+    unsetenv("MOONPIPE_CHECK");
+    CHECK(told.done == 1 && log.notices == 0 && log.warnings == 1);
+    CHECK(strstr(log.text, "wrote into the input that it shares, at 'deep.n'"));
+    moonpipe_close(engine);
+}
+
 /* --- coming and going -------------------------------------------------------
  */
 
@@ -339,7 +409,8 @@ static void test_opens_and_closes_often(void)
     moonpipe_close(NULL);
 }
 
-/* A program that was compiled with an older, shorter struct. */
+/* A program that was compiled with an older, shorter struct, or with a younger
+ * one whose new fields we do not know. */
 static void test_takes_a_shorter_config(void)
 {
     moonpipe_Config config;
@@ -356,6 +427,25 @@ static void test_takes_a_shorter_config(void)
     CHECK(moonpipe_run_text(engine, "test", "assert(jit.status())", 20) ==
           MOONPIPE_FAILED);
     CHECK(kind_of(engine) == MOONPIPE_KIND_LUA);
+    moonpipe_close(engine);
+}
+
+static void test_takes_a_longer_config(void)
+{
+    struct {
+        moonpipe_Config known;
+        double unknown[4];
+    } config;
+    moonpipe_Engine *engine;
+
+    memset(&config, 0xff, sizeof config);
+    moonpipe_config_init(&config.known);
+    config.known.size = sizeof config;
+    config.known.jit = 0;
+    engine = moonpipe_open(&config.known);
+    CHECK(engine != NULL);
+    CHECK(moonpipe_run_text(engine, "test", "assert(jit.status())", 20) ==
+          MOONPIPE_FAILED);
     moonpipe_close(engine);
 }
 
@@ -377,8 +467,11 @@ int main(void)
     test_can_be_polled(engine);
     test_cancels_at_a_token(engine);
     moonpipe_close(engine);
+    test_logs();
+    test_logs_warnings();
     test_starts_and_closes_in_callbacks();
     test_opens_and_closes_often();
     test_takes_a_shorter_config();
+    test_takes_a_longer_config();
     return TEST_END();
 }

@@ -70,6 +70,37 @@ static void test_outlives_the_vm(void)
     moonpipe_close(engine);
 }
 
+static int logged;
+
+static void count_log(void *userdata, int level, const char *text,
+                      size_t length)
+{
+    CHECK(userdata == &logged && level == MOONPIPE_LOG_NOTICE);
+    CHECK(length == strlen(text));
+    logged++;
+}
+
+/* After the engine is gone the VM's notices go to standard error again. */
+static void test_logs_while_attached(void)
+{
+    static const char choose[] =
+        "require('moonpipe').init_chat_model('extractive')";
+    lua_State *L = new_vm();
+    moonpipe_Config config;
+    moonpipe_Engine *engine;
+
+    moonpipe_config_init(&config);
+    config.on_log = count_log;
+    config.log_userdata = &logged;
+    engine = moonpipe_attach(L, &config);
+    CHECK(!luaL_dostring(L, choose));
+    CHECK(logged == 1);
+    moonpipe_close(engine);
+    CHECK(!luaL_dostring(L, choose));
+    CHECK(logged == 1);
+    lua_close(L);
+}
+
 static moonpipe_Engine *loud;
 
 static void shout(void *userdata, uint64_t answer, const char *input,
@@ -134,6 +165,7 @@ int main(void)
 {
     test_leaves_the_globals();
     test_outlives_the_vm();
+    test_logs_while_attached();
     test_runs_in_the_vms_own_loop();
     test_closes_in_the_vms_own_loop();
     return TEST_END();

@@ -1,6 +1,7 @@
 /*
  * test_threads.c: a host that sees moonpipe.h alone: engines on several threads
- * at once, interrupts from other threads, engines that come and go.
+ * at once, interrupts from other threads, engines that come and go, calls from
+ * threads that an engine does not belong to.
  */
 #include "moonpipe.h"
 #include "test.h"
@@ -132,11 +133,85 @@ static void test_interrupts_what_begins(void)
     moonpipe_close(engine);
 }
 
+/* --- calls from a wrong thread ----------------------------------------------
+ */
+
+static void never(void *called, uint64_t answer, const char *input,
+                  size_t length)
+{
+    (void)answer, (void)input, (void)length;
+    atomic_store((atomic_bool *)called, true);
+}
+
+static bool is_refused(moonpipe_Engine *engine)
+{
+    const moonpipe_Error *error = moonpipe_error(engine);
+
+    return moonpipe_error_kind(error) == MOONPIPE_KIND_UNSUPPORTED &&
+           strstr(moonpipe_error_text(error), "another thread") &&
+           strcmp(moonpipe_error_name(error), "unsupported") == 0 &&
+           strcmp(moonpipe_error_json(error), "{}") == 0;
+}
+
+static bool refuses_calls(moonpipe_Engine *engine)
+{
+    return moonpipe_load_file(engine, "/dev/null") == 0 &&
+           moonpipe_load_text(engine, "test", "return {}", 9) == 0 &&
+           moonpipe_start(engine, 1, "1", 1, NULL) == 0 &&
+           moonpipe_cancel(engine, 1) == 0 &&
+           moonpipe_update(engine, -1) == -1 && moonpipe_fd(engine) == -1 &&
+           moonpipe_wait(engine, 0, -1) == -1;
+}
+
+static bool refuses_all(moonpipe_Engine *engine)
+{
+    atomic_bool called = false;
+
+    moonpipe_drop(engine, 1);
+    moonpipe_close(engine);
+    return is_refused(engine) && moonpipe_state(engine) == NULL &&
+           run(engine, "while true do end") == MOONPIPE_FAILED &&
+           moonpipe_run_file(engine, "/dev/null", 0, NULL) == MOONPIPE_FAILED &&
+           moonpipe_command(engine, 0, NULL) == MOONPIPE_FAILED &&
+           refuses_calls(engine) &&
+           moonpipe_register(engine, "f", never, &called, 0) ==
+               MOONPIPE_FAILED &&
+           moonpipe_complete(engine, 1, "1", 1) == 0 &&
+           moonpipe_fail(engine, 1, 0, "no") == 0 && is_refused(engine) &&
+           !atomic_load(&called);
+}
+
+static void *call_all(void *engine)
+{
+    return refuses_all(engine) ? NULL : engine;
+}
+
+static void test_refuses_another_thread(void)
+{
+    moonpipe_Engine *engine = moonpipe_open(NULL);
+    pthread_t thread;
+    void *failed;
+
+    CHECK(run(engine, "error('mine', 0)") == MOONPIPE_FAILED);
+    CHECK(!pthread_create(&thread, NULL, call_all, engine));
+    /* meanwhile it works here: nothing of it is touched there */
+    CHECK(run(engine, "local mp = require 'moonpipe'\n"
+                      "for i = 1, 20 do mp.sleep(0.001) end\n"
+                      "error('mine', 0)") == MOONPIPE_FAILED);
+    pthread_join(thread, &failed);
+    CHECK(failed == NULL);
+    CHECK(strcmp(moonpipe_error_text(moonpipe_error(engine)),
+                 "moonpipe: mine") == 0);
+    CHECK(run(engine, "return 1") == 0);
+    moonpipe_close(engine);
+}
+
 int main(void)
 {
     test_many_threads();
     test_interrupts_what_waits();
     test_lets_a_loop_end();
     test_interrupts_what_begins();
+    test_refuses_another_thread();
     return TEST_END();
 }

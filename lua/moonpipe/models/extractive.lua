@@ -4,14 +4,14 @@
 -- context. No network, no randomness: the same prompt gives the same answer everywhere.
 -- Limit: it works through its prompt without a pause, about 0.1 s a megabyte.
 local errors = require "moonpipe.error"
+local log = require "moonpipe.log"
 local message = require "moonpipe.message"
 local model = require "moonpipe.model"
 local passages = require "moonpipe.models.passages"
 local ranking = require "moonpipe.models.ranking"
 local runnable = require "moonpipe.runnable"
 
-local NOTE = "moonpipe: ExtractiveChatModel is no language model: it answers with sentences of the"
-  .. " context\n"
+local NOTE = "ExtractiveChatModel is no language model: it answers with sentences of the context"
 local NO_CONTEXT = "I don't know: there is no context to answer from."
 local NOT_SAID = "I don't know: the context does not say."
 
@@ -225,7 +225,7 @@ local noted = false
 local function note_once()
   if not noted then
     noted = true
-    io.stderr:write(NOTE)
+    log.notice(NOTE)
   end
 end
 

@@ -7,6 +7,7 @@ local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local host = require "moonpipe.tool.host"
 local json = require "moonpipe.json"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
 local start = require "moonpipe.start"
@@ -49,10 +50,16 @@ end
 ---@return string[]
 function embed.describe(value, text)
   local err = errors.wrap(value)
+  local ok, object = pcall(fields, err) -- it needs memory, which may be what is missing
   return {
     text or host.text_of(err), err.kind, errors.text(err.message), err.path or "",
-    err.where or "", fields(err),
+    err.where or "", ok and object or "{}",
   }
+end
+
+---Gives notices and warnings to C's `sink(level, text)`.
+function embed.set_log(sink)
+  log.sink = sink
 end
 
 -- ---- scripts -------------------------------------------------------------------

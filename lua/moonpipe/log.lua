@@ -1,0 +1,30 @@
+--- What is told beside results: notices and warnings, one line each.
+--
+-- They go to standard error, or to the sink that a C host has given.
+local log = {}
+
+---Takes a line, or gives false for one that it cannot take.
+---@type (fun(level: integer, text: string): boolean)?
+log.sink = nil
+
+-- As in moonpipe.h.
+local NOTICE, WARNING = 1, 2
+
+local function tell(level, text)
+  if log.sink and log.sink(level, text) then return end
+  io.stderr:write("moonpipe: ", text, "\n")
+end
+
+---Tells what was chosen or left out on the user's behalf.
+---@param text string
+function log.notice(text)
+  tell(NOTICE, text)
+end
+
+---Tells what is probably a mistake.
+---@param text string
+function log.warn(text)
+  tell(WARNING, text)
+end
+
+return log

@@ -1,0 +1,101 @@
+/*
+ * test_memory.c: a host whose allocations fail in turn: each function of the
+ * API says `memory` or works, nothing leaks, and the next engine is well. Ours
+ * alone fail: LuaJIT, which ends the process in some places, keeps its memory.
+ *
+ * It links the static library, whose failing allocator no host sees.
+ */
+#include "host.h"
+
+#include "torture.h"
+
+typedef struct Trial {
+    moonpipe_Engine *engine;
+    Told told;
+    int asked;
+} Trial;
+
+static void later(void *userdata, uint64_t answer, const char *input,
+                  size_t length)
+{
+    Trial *trial = userdata;
+
+    (void)length;
+    trial->asked++;
+    moonpipe_complete(trial->engine, answer, input, strlen(input));
+}
+
+/* Waits on the I/O thread, works on the pool, translates, reads and writes
+ * JSON, asks the host, streams. */
+static const char chain[] =
+    "local mp = require 'moonpipe'\n"
+    "local vectors = mp.HashEmbeddings()\n"
+    "local wait = function(x) mp.sleep(0.0001) return x end\n"
+    "local embed = function(x) vectors:embed_query(x.text) return x.text end\n"
+    "local model = mp.GenericFakeChatModel { messages = { 'one two' } }\n"
+    "return { text = mp.host.later | wait, more = { a = wait, b = wait } }\n"
+    "  | embed | mp.PromptTemplate.from_template '{x}' | model";
+
+static mp_Status status_of(moonpipe_Engine *engine)
+{
+    return -moonpipe_error_kind(moonpipe_error(engine));
+}
+
+static mp_Status call_chain(Trial *trial)
+{
+    moonpipe_Engine *engine = trial->engine;
+    moonpipe_Options options = telling(&trial->told, MOONPIPE_TEXT_OUT);
+    uint64_t id;
+
+    options.on_token = on_token;
+    if (moonpipe_register(engine, "later", later, trial, 0) != 0)
+        return status_of(engine);
+    id = load(engine, chain);
+    if (id) id = start(engine, id, "\"a \\u00e9 text\"", &options);
+    if (!id) return status_of(engine);
+    if (moonpipe_wait(engine, id, 20000000) != 1) return status_of(engine);
+    CHECK(trial->told.done + trial->told.errors == 1);
+    if (trial->told.errors) return -trial->told.kind;
+    CHECK(strcmp(trial->told.result, "one two") == 0);
+    return MP_OK;
+}
+
+static mp_Status whole_life(void *userdata)
+{
+    Trial trial = {.engine = moonpipe_open(NULL)};
+    mp_Status status;
+
+    (void)userdata;
+    if (!trial.engine) return -MP_KIND_MEMORY;
+    status = call_chain(&trial);
+    moonpipe_close(trial.engine);
+    return status;
+}
+
+static mp_Status script(void *userdata)
+{
+    static const char text[] =
+        "local mp = require 'moonpipe'\n"
+        "local step = mp.RunnableLambda(function(x) mp.sleep(0) return x end)\n"
+        "local chain = step | { a = step, b = step }\n"
+        "assert(chain:invoke(1).b == 1)\n"
+        "local value, err = chain:start(2):wait()\n"
+        "if err then error(err, 0) end\n";
+    moonpipe_Engine *engine = moonpipe_open(NULL);
+    mp_Status status = MP_OK;
+
+    (void)userdata;
+    if (!engine) return -MP_KIND_MEMORY;
+    if (moonpipe_run_text(engine, "test", text, strlen(text)) != 0)
+        status = status_of(engine);
+    moonpipe_close(engine);
+    return status;
+}
+
+int main(void)
+{
+    CHECK(torture(whole_life, NULL) > 20);
+    CHECK(torture(script, NULL) > 10);
+    CHECK(whole_life(NULL) == MP_OK);
+    return TEST_END();
+}
