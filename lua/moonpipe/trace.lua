@@ -10,6 +10,7 @@
 -- of the chain.
 local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local tree = require "moonpipe.tree"
 local uuid = require "moonpipe.uuid"
@@ -132,7 +133,7 @@ end
 -- ---- telling -----------------------------------------------------------------
 
 local function report(name, err)
-  io.stderr:write(("moonpipe: callback %s failed: %s\n"):format(name, errors.text(err)))
+  log.warn(("callback %s failed: %s"):format(name, errors.text(err)))
 end
 
 -- A callback that runs a chain itself is not told of that.
