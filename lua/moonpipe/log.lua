@@ -12,7 +12,7 @@ local NOTICE, WARNING = 1, 2
 
 local function tell(level, text)
   if log.sink and log.sink(level, text) then return end
-  io.stderr:write("moonpipe: ", text, "\n")
+  io.stderr:write(("moonpipe: %s\n"):format(text))
 end
 
 ---Tells what was chosen or left out on the user's behalf.
