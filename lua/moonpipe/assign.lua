@@ -116,6 +116,13 @@ function methods:_takes_kwargs()
   return self.mapper:_takes_kwargs()
 end
 
+-- The input's own keys go by.
+function methods:_parts()
+  local parts = self.mapper:_parts()
+  table.insert(parts.items, 1, { label = "..." })
+  return parts
+end
+
 function methods:get_name()
   return (self.mapper:get_name():gsub("^RunnableParallel", "RunnableAssign"))
 end

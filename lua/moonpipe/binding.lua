@@ -120,6 +120,10 @@ function methods:_output_keys(keys)
   return self.bound._output_keys and self.bound:_output_keys(keys)
 end
 
+function methods:_parts()
+  return { shape = "same", items = { { step = self.bound } } }
+end
+
 function methods:get_name()
   return self.name or self.bound:get_name()
 end

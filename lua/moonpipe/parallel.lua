@@ -286,6 +286,12 @@ function methods:_takes_kwargs()
   return false
 end
 
+function methods:_parts()
+  local items = {}
+  for i, step in ipairs(self.list) do items[i] = { step = step, label = tostring(self.keys[i]) } end
+  return { shape = "map", items = items }
+end
+
 local function key_list(self)
   local names = {}
   for i, key in ipairs(self.keys) do names[i] = tostring(key) end

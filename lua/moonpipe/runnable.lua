@@ -249,6 +249,11 @@ function base:_begins_with_user_code()
   return false
 end
 
+-- What it is made of, for graphs: see graph.lua. nil: nothing but itself.
+function base:_parts()
+  return nil
+end
+
 -- Whether arguments given by bind reach anything in it.
 function base:_takes_kwargs()
   return false

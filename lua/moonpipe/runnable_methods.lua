@@ -40,4 +40,20 @@ function methods:with_config(config)
   return require("moonpipe.binding").with_config(self, config)
 end
 
+---The chain as a graph: `draw_ascii`, `draw_mermaid`, `to_json`.
+---@return moonpipe.Graph
+function methods:get_graph()
+  return require("moonpipe.graph").of(self)
+end
+
+---The prompts in the chain, in the order in which they are drawn.
+---@return moonpipe.Runnable[]
+function methods:get_prompts()
+  local prompts = {}
+  require("moonpipe.graph").walk(self, function(step)
+    if step.run_kind == "prompt" then prompts[#prompts + 1] = step end
+  end)
+  return prompts
+end
+
 return methods

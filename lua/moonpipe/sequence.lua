@@ -164,6 +164,12 @@ function methods:_takes_kwargs()
   return false
 end
 
+function methods:_parts()
+  local items = {}
+  for i, step in ipairs(self.steps) do items[i] = { step = step } end
+  return { shape = "sequence", items = items }
+end
+
 function methods:_label()
   if self.name then return self.name end
   local labels = {}

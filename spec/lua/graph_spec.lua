@@ -1,0 +1,126 @@
+-- chain:get_graph(): what is drawn is what is composed.
+local json = require "moonpipe.json"
+local mp = require "moonpipe"
+
+local function named(name)
+  return mp.RunnableLambda(function(x) return x end, { name = name })
+end
+
+-- "source -label-> target" by names, in order.
+local function edges_of(graph)
+  local names, out = {}, {}
+  for _, node in ipairs(graph.nodes) do names[node.id] = node.name end
+  for i, edge in ipairs(graph.edges) do
+    out[i] = ("%s -%s-> %s"):format(names[edge.source], edge.label or "", names[edge.target])
+  end
+  return out
+end
+
+local function text(block)
+  return (block:gsub("^\n", ""):gsub("\n *$", "\n"))
+end
+
+describe("get_graph", function()
+  it("draws a sequence from input to output", function()
+    assert.same({ "input --> a", "a --> b", "b --> output" },
+      edges_of(named("a"):pipe(named("b")):get_graph()))
+  end)
+
+  it("draws a map with its keys on the edges", function()
+    local map = mp.RunnableParallel { x = named("a"), y = named("b"):pipe(named("c")) }
+    assert.same({ "input -x-> a", "input -y-> b", "b --> c", "a --> {x, y}", "c --> {x, y}",
+      "{x, y} --> output" }, edges_of(map:get_graph()))
+  end)
+
+  it("draws maps in maps, and maps behind maps", function()
+    local inner = { u = named("a"), v = named("b") }
+    local chain = mp.RunnableParallel { x = inner, y = named("c") }
+      :pipe(mp.RunnableParallel { z = named("d") })
+    assert.same({
+      "input -x.u-> a", "input -x.v-> b", "a --> {u, v}", "b --> {u, v}", "input -y-> c",
+      "{u, v} --> {x, y}", "c --> {x, y}", "{x, y} -z-> d", "d --> {z}", "{z} --> output",
+    }, edges_of(chain:get_graph()))
+  end)
+
+  it("draws what goes by an assign", function()
+    local chain = mp.RunnablePassthrough.assign { k = named("a") }
+    assert.same({ "input -k-> a", "input -...-> assign{k}", "a --> assign{k}",
+      "assign{k} --> output" }, edges_of(chain:get_graph()))
+  end)
+
+  it("draws an empty map, and looks through bindings", function()
+    assert.same({ "input --> {}", "{} --> output" },
+      edges_of(mp.RunnableParallel({}):get_graph()))
+    assert.same({ "input --> a", "a --> output" },
+      edges_of(named("a"):with_config({ tags = { "t" } }):get_graph()))
+  end)
+
+  it("writes Mermaid", function()
+    local map = mp.RunnableParallel { x = named('say "hi"'), y = named("b<c>") }
+    assert.equal(text [[
+graph TD
+  n1(["input"])
+  n2["say #quot;hi#quot;"]
+  n3["b#lt;c#gt;"]
+  n4[/"{x, y}"/]
+  n5(["output"])
+  n1 -->|"x"| n2
+  n1 -->|"y"| n3
+  n2 --> n4
+  n3 --> n4
+  n4 --> n5
+]], map:get_graph():draw_mermaid())
+  end)
+
+  it("writes boxes", function()
+    local chain = mp.RunnableParallel { x = named("a"), y = named("bb"):pipe(named("c")) }
+      :pipe(named("d"))
+    assert.equal(text [[
+  +-------+
+  | input |
+  +-------+
+      |
+  +---+---+
+  x       y
+  |       |
++---+   +----+
+| a |   | bb |
++---+   +----+
+  |       |
+  |     +---+
+  |     | c |
+  |     +---+
+  +---+---+
+      |
+    +---+
+    | d |
+    +---+
+      |
+  +--------+
+  | output |
+  +--------+
+]], chain:get_graph():draw_ascii())
+  end)
+
+  it("writes JSON", function()
+    local read = json.decode(named("a"):get_graph():to_json())
+    assert.same({ id = "n2", kind = "chain", name = "a" },
+      { id = read.nodes[2].id, kind = read.nodes[2].kind, name = read.nodes[2].name })
+    assert.equal(2, #read.edges)
+    assert.equal("n1", read.edges[1].source)
+    assert.is_true(json.is_array(read.frames))
+  end)
+end)
+
+describe("get_prompts", function()
+  it("lists the prompts of a chain in order", function()
+    local first = mp.PromptTemplate.from_template "{a}"
+    local second = mp.ChatPromptTemplate.from_template "{b}"
+    local chain = mp.RunnableParallel { b = first:with_config { tags = { "t" } } }:pipe(second)
+    local prompts = chain:get_prompts()
+    assert.equal(2, #prompts)
+    assert.equal(first, prompts[1])
+    assert.equal(second, prompts[2])
+    assert.same({}, named("a"):get_prompts())
+  end)
+end)
