@@ -98,7 +98,130 @@ describe("batch", function()
 
   it("refuses inputs that are no list", function()
     local step = worker()
-    helper.raises("batch takes a list of inputs, got a string", step.batch, step, "abc")
+    helper.raises("batch takes a list of inputs, or a function that gives them, got a string",
+      step.batch, step, "abc")
+  end)
+end)
+
+describe("batch of inputs that are read lazily", function()
+  local function numbers(n, note)
+    local i = 0
+    return function()
+      i = i + 1
+      if note then note(i) end
+      if i <= n then return i end
+    end
+  end
+
+  local double = mp.RunnableLambda(function(x) return x * 2 end)
+
+  it("reads a function until it gives nil", function()
+    assert.same({ 2, 4, 6, n = 3 }, double:batch(numbers(3)))
+    assert.same({ n = 0 }, double:batch(numbers(0)))
+  end)
+
+  it("reads what can be called, such as a stream", function()
+    local words = mp.RunnableGenerator(function(_, emit)
+      for word in ("a b c"):gmatch "%a" do emit(word) end
+    end)
+    assert.same({ "A", "B", "C", n = 3 }, mp.RunnableLambda(string.upper):batch(words:stream(1)))
+  end)
+
+  it("has under way at most four items for each call that may run #concurrency", function()
+    local under, peak, read = 0, 0, 0
+    local step = mp.RunnableLambda(function()
+      under = under + 1
+      peak = math.max(peak, under)
+      assert(read <= 12)
+      mp.sleep(0)
+      under = under - 1
+      read = read - 1
+    end)
+    local out = step:batch(numbers(100, function() read = read + 1 end), { max_concurrency = 2 })
+    assert.equal(100, out.n)
+    assert.equal(8, peak)
+  end)
+
+  it("has under way at most a thousand items where nothing is said #concurrency", function()
+    local under, peak = 0, 0
+    local step = mp.RunnableLambda(function()
+      under = under + 1
+      peak = math.max(peak, under)
+      mp.sleep(0)
+      under = under - 1
+    end)
+    for _ in step:batch_as_completed(numbers(1500)) do end
+    assert.equal(1000, peak)
+  end)
+
+  it("reads no more than is asked for", function()
+    local read = 0
+    local records = double:batch_as_completed(numbers(1e6, function(i) read = i end))
+    local i, record = records()
+    assert.equal(1, i)
+    assert.equal(2, record.value)
+    assert.equal(1, read)
+  end)
+
+  it("costs no memory for a million items", function()
+    local count = helper.sanitized and 50000 or 1000000
+    local chain, sum, peak = mp.pipe(double, double), 0, 0
+    collectgarbage()
+    local before = collectgarbage "count"
+    for i, record in chain:batch_as_completed(numbers(count)) do
+      sum = sum + record.value
+      if i % 1000 == 0 then peak = math.max(peak, collectgarbage "count") end
+    end
+    assert.equal(4 * count * (count + 1) / 2, sum)
+    assert.is_true(peak - before < 10 * 1024) -- KiB; the garbage between two collections
+  end)
+
+  it("tells its progress, and the number once it is known", function()
+    local seen = {}
+    double:batch(numbers(2), { on_progress = function(ended, all) seen[#seen + 1] = ended .. "/" .. tostring(all) end })
+    assert.same({ "1/nil", "2/nil" }, seen)
+    seen = {}
+    mp.RunnableLambda(function() mp.sleep(0) end):batch(numbers(2), {
+      on_progress = function(ended, all) seen[#seen + 1] = ended .. "/" .. tostring(all) end,
+    })
+    assert.same({ "1/2", "2/2" }, seen)
+  end)
+
+  it("takes a config for each input, and says when there are too few", function()
+    local step = mp.RunnableLambda(function(_, config) return config.tags[1] end)
+    local configs = { { tags = { "a" } }, { tags = { "b" } } }
+    assert.same({ "a", "b", n = 2 }, step:batch(numbers(2), configs))
+    helper.raises("batch got 2 configs, and more inputs", step.batch, step, numbers(3), configs)
+  end)
+
+  it("leaves errors in their slots with return_exceptions", function()
+    local out = mp.RunnableLambda(function(x) if x == 2 then error("two", 0) end return x end)
+      :batch(numbers(3), { return_exceptions = true })
+    assert.equal("batch[2]", out[2].path)
+    assert.equal(3, out[3])
+  end)
+
+  it("cancels what runs where reading fails #concurrency", function()
+    local stopped = 0
+    local step = mp.RunnableLambda(function()
+      if not pcall(mp.sleep, 10) then stopped = stopped + 1 end
+    end)
+    local function broken()
+      return numbers(3, function(i) if i == 3 then error("cannot read", 0) end end)
+    end
+    helper.raises("cannot read", step.batch, step, broken())
+    assert.equal(2, stopped)
+    helper.raises("cannot read", step:batch_as_completed(broken()))
+    mp.sleep(0.001) -- the stream is closed, and its tasks have their turn
+    assert.equal(4, stopped)
+  end)
+
+  it("may wait for its inputs #concurrency", function()
+    local slow = numbers(3)
+    assert.same({ 2, 4, 6, n = 3 }, double:batch(function()
+      mp.sleep(0.001)
+      return slow()
+    end))
   end)
 end)
 
