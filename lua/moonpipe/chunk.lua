@@ -47,6 +47,8 @@ local function is_list(t)
   return count > 0
 end
 
+chunk.is_list = is_list
+
 local function append(a, b)
   local result = setmetatable({}, getmetatable(a))
   local count = #a

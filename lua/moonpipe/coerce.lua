@@ -40,13 +40,14 @@ local function advice(value)
   return ("%s is not a step; use mp.const(value) for a constant"):format(errors.shape(value))
 end
 
-local function refuse(value, path, where)
+local function refuse(value, path, where, what)
   local message = advice(value)
   if runnable.is_class(value) then
     local name = runnable.class_name(value)
     message = ("%s is a class; write %s()"):format(name, name)
   end
-  if path then message = ("in map key '%s': %s"):format(path, message) end
+  what = path and ("in map key '%s'"):format(path) or what
+  if what then message = what .. ": " .. message end
   errors.usage(message, where)
 end
 
@@ -54,8 +55,9 @@ end
 ---@param value any
 ---@param path string?   key path in the map being made, for messages
 ---@param where string?  file:line, for messages
+---@param what string?   what it is to the step that is made, for messages
 ---@return moonpipe.Runnable
-function coerce.step(value, path, where)
+function coerce.step(value, path, where, what)
   if runnable.is(value) then return value end
   if type(value) == "function" then
     return require("moonpipe.lambda").RunnableLambda(value)
@@ -67,7 +69,7 @@ function coerce.step(value, path, where)
   if type(mt) == "table" and mt.__call and not runnable.is_class(value) then
     return require("moonpipe.lambda").RunnableLambda(value)
   end
-  return refuse(value, path, where)
+  return refuse(value, path, where, what)
 end
 
 return coerce

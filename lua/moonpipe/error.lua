@@ -109,10 +109,16 @@ function Error:at(part, where)
   return self
 end
 
+-- `map.context` in words.
+local function in_words(noun, key)
+  if noun == "map" or noun == "router" then return ("%s key '%s'"):format(noun, key) end
+end
+
 local function details(err)
   local list = {}
   if err.path then
-    list[#list + 1] = "in " .. err.path:gsub("%f[%w]map%.([^%s>]+)", "map key '%1'")
+    local path = err.path:gsub("%f[%w](%l+)%.([^%s>]+)", in_words)
+    list[#list + 1] = "in " .. path
   end
   if err.where then list[#list + 1] = "composed at " .. err.where end
   if err.attempts then list[#list + 1] = "attempt " .. err.attempts end

@@ -17,11 +17,14 @@ function interleave.finished(chunk)
   return finished[chunk]
 end
 
-local function end_mark(key)
+---The chunk that says that the branch of [key] has ended.
+---@return table
+function interleave.end_mark(key)
   local mark = {}
   finished[mark] = key
   return mark
 end
+local end_mark = interleave.end_mark
 
 ---The error of branch [i], which knows then where it happened.
 ---@param map moonpipe.RunnableParallel

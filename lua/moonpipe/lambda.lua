@@ -57,6 +57,17 @@ function RunnableLambda.new(value, opts)
   })
 end
 
+---A function that may call steps, as a step: `mp.chain(fn)`, or with a name
+---`mp.chain("answer", fn)`. A step that it returns is run on the same input, and
+---streamed where the chain is.
+---@param name string?
+---@param fn function
+---@return moonpipe.RunnableLambda
+function lambda.chain(name, fn)
+  if type(name) == "string" then return RunnableLambda(fn, { name = name }) end
+  return RunnableLambda(name)
+end
+
 -- Calls the function with its context as the running one.
 local function call(self, input, ctx)
   local task = current()

@@ -43,14 +43,23 @@ function Merge:ended(task)
   self:announce(branch)
 end
 
+local function begin_branch(self, branch)
+  self.running = self.running + 1
+  local task = scheduler.spawn(self.ctx, nil, read, branch, self)
+  branch.task, self.by_task[task] = task, branch
+  if task.state == "ended" then self:ended(task) else task.group = self end
+end
+
 local function begin(self)
   self.begun = true
-  self.running = #self.branches
-  for _, branch in ipairs(self.branches) do
-    local task = scheduler.spawn(self.ctx, nil, read, branch, self)
-    branch.task, self.by_task[task] = task, branch
-    if task.state == "ended" then self:ended(task) else task.group = self end
-  end
+  for i = 1, #self.branches do begin_branch(self, self.branches[i]) end
+end
+
+---Merges one more stream. Called by the consumer, between two chunks.
+---@param branch { pull: fun(): any }
+function Merge:add(branch)
+  table.insert(self.branches, branch)
+  if self.begun then begin_branch(self, branch) end
 end
 
 ---Merges streams.

@@ -25,6 +25,14 @@ function methods:assign(map)
   return self:pipe(require("moonpipe.assign").RunnableAssign(map))
 end
 
+---The step on each item of a list, all at once; gives a list. With
+---`return_exceptions` a failed item leaves its mp.Error in the slot.
+---@param opts { return_exceptions: boolean? }?
+---@return moonpipe.RunnableEach
+function methods:map(opts)
+  return require("moonpipe.each").RunnableEach(self, opts)
+end
+
 ---Gives arguments to every call: options of a model, `config.kwargs` of a
 ---function. Raises where no step takes any.
 ---@param kwargs table

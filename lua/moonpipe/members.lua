@@ -1,0 +1,60 @@
+--- What a step that is made of others says of itself: asked of each of them.
+local members = {}
+
+local function any(list, method)
+  for _, step in ipairs(list) do
+    if step[method](step) then return true end
+  end
+  return false
+end
+
+---Whether bound arguments reach one of the steps.
+---@param list moonpipe.Runnable[]
+---@return boolean
+function members.take_kwargs(list)
+  return any(list, "_takes_kwargs")
+end
+
+---Whether one of them, given the input as it is, may write to it.
+---@param list moonpipe.Runnable[]
+---@return boolean
+function members.begin_with_user_code(list)
+  return any(list, "_begins_with_user_code")
+end
+
+---Whether none of them ever waits.
+---@param list moonpipe.Runnable[]
+---@return boolean
+function members.are_sync(list)
+  for _, step in ipairs(list) do
+    if not step.sync then return false end
+  end
+  return true
+end
+
+---What [step] says of the keys that it would be given.
+---@return string? problem
+function members.problem(step, keys)
+  return step._check_keys and step:_check_keys(keys) or nil
+end
+
+---All keys that one or another of the steps may give, of which one will run; nil
+---where that is not known of each.
+---@param list moonpipe.Runnable[]
+---@param keys string[]?  what they are given
+---@return string[]?
+function members.output_keys(list, keys)
+  local set, out = {}, {}
+  for _, step in ipairs(list) do
+    local given = step._output_keys and step:_output_keys(keys)
+    if not given then return nil end
+    for _, key in ipairs(given) do
+      if not set[key] then out[#out + 1] = key end
+      set[key] = true
+    end
+  end
+  table.sort(out)
+  return out
+end
+
+return members
