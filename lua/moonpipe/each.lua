@@ -110,6 +110,7 @@ end
 function methods:_invoke(input, ctx)
   local n, mode = count_of(self, input), mode_of(self, ctx)
   local items, out, fates, failed = items_of(self, input, ctx, n), { n = n }, {}, nil
+  items.stop_early = mode == "cancel" and "another item of the list failed" or nil
   for task, i in items.next, items do
     fates[i] = interleave.fate(task.err)
     if task.err == nil then

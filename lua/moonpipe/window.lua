@@ -61,7 +61,7 @@ end
 
 -- Cancels what runs; begins no more.
 local function cancel(self, reason)
-  self.over = true
+  self.over, self.stopping = true, true
   local list = {}
   for task in pairs(self.running) do list[#list + 1] = task end
   for _, task in ipairs(list) do tree.cancel(task, tree.cancelled(reason)) end
@@ -75,7 +75,9 @@ function Window:ended(task)
   local index = self.running[task]
   self.running[task], self.under = nil, self.under - 1
   self:note(task, index)
-  if self.stop_early and task.err ~= nil and not self.over then cancel(self, self.stop_early) end
+  if self.stop_early and task.err ~= nil and not self.stopping then
+    cancel(self, self.stop_early)
+  end
   if self.waiter then scheduler.unpark(self.waiter) end
 end
 
