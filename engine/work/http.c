@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static mp_HttpJob *of(mp_Job *job)
 {
@@ -162,9 +163,20 @@ static curl_socket_t open_socket(void *easy, curlsocktype purpose,
     (void)purpose;
     self->connect_at = MP_CLOCK_NEVER; /* from here on curl keeps it */
     mp_lookup_known(&self->lookup);
-    if (fd >= 0) return fd;
+    if (fd >= 0) {
+        mp_io_opened(fd);
+        return fd;
+    }
     self->no_descriptor = errno == EMFILE || errno == ENFILE;
     return CURL_SOCKET_BAD;
+}
+
+/* Of a connection, at its end: the call that opened it may be long gone. */
+static int close_socket(void *unused, curl_socket_t fd)
+{
+    (void)unused;
+    mp_io_closing(fd);
+    return close(fd);
 }
 
 /* Called before a name is looked up that is not in curl's cache. */
@@ -223,6 +235,7 @@ static void set_plan_options(mp_HttpJob *self)
     curl->easy_setopt(easy, CURLOPT_PIPEWAIT, self->plan->tls ? 1L : 0L);
     curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl->easy_setopt(easy, CURLOPT_OPENSOCKETDATA, easy);
+    curl->easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     curl->easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
                       self->plan->has_name ? on_lookup : NULL);
     curl->easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, easy);

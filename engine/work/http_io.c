@@ -118,20 +118,17 @@ static void on_ready(mp_IoSource *source, int fd, unsigned events)
     act((mp_HttpShard *)source, fd, what);
 }
 
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *shard_,
-                     void *known)
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *shard,
+                     void *unused)
 {
-    mp_HttpShard *shard = shard_;
     unsigned events = (what & CURL_POLL_IN ? EPOLLIN : 0u) |
                       (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
 
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
+    (void)easy, (void)unused;
+    if (what == CURL_POLL_REMOVE)
         mp_io_unwatch(fd);
-        return 0;
-    }
-    mp_io_watch(&shard->source, fd, events, known != NULL);
-    if (!known) pool->curl->multi_assign(shard->multi, fd, shard);
+    else
+        mp_io_watch(&((mp_HttpShard *)shard)->source, fd, events);
     return 0;
 }
 

@@ -25,6 +25,16 @@
 #define BATCH        256   /* descriptors that one epoll_wait tells of */
 #define LATE_US      50000 /* a timer so late finds more than the usual queue */
 #define LOOKS_MAX    64    /* so that timers fire, whatever keeps coming */
+#define FIRST_FDS    64
+
+/* A descriptor that may stay in the epoll while nobody wants it: its number is
+ * not used again without our knowing. */
+typedef struct Watch {
+    unsigned events; /* that epoll looks for; 0: it is not there */
+    unsigned short source;
+    bool kept; /* between mp_io_opened and mp_io_closing */
+    bool idle; /* nobody wants it now */
+} Watch;
 
 struct mp_Io {
     pthread_t thread;
@@ -35,6 +45,8 @@ struct mp_Io {
     unsigned source_count;
     void (*ends[ENDS_MAX])(void);
     unsigned end_count;
+    Watch *watches; /* by descriptor */
+    int watch_count;
     mp_IoTimer **heap; /* binary, the earliest first */
     size_t timers;
     size_t cap;
@@ -139,6 +151,30 @@ static uint64_t key_of(unsigned source, int fd)
     return (uint64_t)source << 32 | (unsigned)fd;
 }
 
+static Watch *watch_of(mp_Io *io, int fd)
+{
+    return fd < io->watch_count ? &io->watches[fd] : NULL;
+}
+
+static void drop(mp_Io *io, int fd)
+{
+    epoll_ctl(io->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* What an idle connection has to say (mostly that the server closed it) is read
+ * by who takes it next; until then epoll must not tell of it again and again.
+ */
+static bool dropped_idle(mp_Io *io, int fd)
+{
+    Watch *watch = watch_of(io, fd);
+
+    if (!watch || !watch->idle) return false;
+    drop(io, fd);
+    watch->events = 0;
+    watch->idle = false;
+    return true;
+}
+
 static void dispatch(mp_Io *io, const struct epoll_event *event)
 {
     unsigned source = (unsigned)(event->data.u64 >> 32);
@@ -146,7 +182,7 @@ static void dispatch(mp_Io *io, const struct epoll_event *event)
 
     if (source == 0)
         mp_os_calm(fd);
-    else
+    else if (!dropped_idle(io, fd))
         io->sources[source - 1]->ready(io->sources[source - 1], fd,
                                        event->events);
 }
@@ -229,21 +265,73 @@ mp_Status mp_io_source_add(mp_IoSource *source)
     return MP_OK;
 }
 
-int mp_io_watch(mp_IoSource *source, int fd, unsigned events, bool anew)
+static bool watch_room(mp_Io *io, int fd)
+{
+    int count = io->watch_count ? io->watch_count : FIRST_FDS;
+    Watch *watches;
+
+    if (fd < io->watch_count) return true;
+    while (count <= fd)
+        count *= 2;
+    watches = mp_alloc_resize(io->watches, (size_t)count * sizeof *watches);
+    if (!watches) return false;
+    memset(watches + io->watch_count, 0,
+           (size_t)(count - io->watch_count) * sizeof *watches);
+    io->watches = watches;
+    io->watch_count = count;
+    return true;
+}
+
+/* Without memory it is watched as any other. */
+void mp_io_opened(int fd)
+{
+    mp_io_closing(fd);
+    if (watch_room(mine, fd)) mine->watches[fd].kept = true;
+}
+
+void mp_io_closing(int fd)
+{
+    Watch *watch = watch_of(mine, fd);
+
+    if (!watch) return;
+    if (watch->events) drop(mine, fd);
+    memset(watch, 0, sizeof *watch);
+}
+
+static int tell_epoll(int fd, unsigned source, unsigned events, bool known)
 {
     struct epoll_event event = {.events = events,
-                                .data.u64 = key_of(source->index, fd)};
-    int first = anew ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    int second = anew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+                                .data.u64 = key_of(source, fd)};
+    int first = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int second = known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 
-    /* a descriptor that was closed and opened again has lost its watch */
     if (epoll_ctl(mine->epoll, first, fd, &event) == 0) return 0;
     return epoll_ctl(mine->epoll, second, fd, &event) == 0 ? 0 : errno;
 }
 
+int mp_io_watch(mp_IoSource *source, int fd, unsigned events)
+{
+    Watch *watch = watch_of(mine, fd);
+    int failed;
+
+    if (!watch || !watch->kept)
+        return tell_epoll(fd, source->index, events, false);
+    watch->idle = false;
+    if (watch->events == events && watch->source == source->index) return 0;
+    failed = tell_epoll(fd, source->index, events, watch->events != 0);
+    watch->events = failed ? 0 : events;
+    watch->source = (unsigned short)source->index;
+    return failed;
+}
+
 void mp_io_unwatch(int fd)
 {
-    epoll_ctl(mine->epoll, EPOLL_CTL_DEL, fd, NULL);
+    Watch *watch = watch_of(mine, fd);
+
+    if (watch && watch->events)
+        watch->idle = true;
+    else
+        drop(mine, fd);
 }
 
 /* --- its life --- */
@@ -280,6 +368,7 @@ static void discard(mp_Io *io)
     mp_os_close(io->epoll);
     mp_queue_term(&io->inbox);
     mp_alloc_free(io->heap);
+    mp_alloc_free(io->watches);
     mp_alloc_free(io);
 }
 

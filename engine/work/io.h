@@ -51,10 +51,18 @@ mp_Status mp_io_source_add(mp_IoSource *source);
 
 /* Watches [fd] for [events] (of epoll) in the name of [source], from now on or
  * anew. The errno of a failure, or 0. */
-int mp_io_watch(mp_IoSource *source, int fd, unsigned events, bool anew);
+int mp_io_watch(mp_IoSource *source, int fd, unsigned events);
 
 /* Stops watching; fine if the descriptor is closed already. */
 void mp_io_unwatch(int fd);
+
+/* Says that [fd] has been opened, and that mp_io_closing will be called before
+ * it is closed. Such a descriptor stays in the epoll while nobody wants it: a
+ * connection that serves one call after the other is added once. */
+void mp_io_opened(int fd);
+
+/* Says that [fd] is going to be closed; the caller closes it. */
+void mp_io_closing(int fd);
 
 /* Calls [fn] once, when the I/O thread ends, on that thread: the place to free
  * what its jobs shared. */
