@@ -120,7 +120,8 @@ end
 function SHAPES.frame(self, parts, ends, step)
   local outside = self.frame
   local id = "f" .. (#self.frames + 1)
-  self.frames[#self.frames + 1] = { id = id, name = parts.title or step:get_name(), inside = outside }
+  local name = parts.title or step:get_name()
+  self.frames[#self.frames + 1] = { id = id, name = name, inside = outside }
   self.frame = id
   ends = add(self, parts.items[1].step, ends)
   self.frame = outside

@@ -6,7 +6,7 @@
 -- functions: `on_<kind>_start`, `_stream`, `_end`, `_error` (kinds: chain prompt
 -- chat_model parser retriever tool), called with the run; `on_start`, `on_stream`,
 -- `on_end`, `on_error` for runs of every kind, and `on_custom_event(run, name,
--- data)`. What a callback raises is reported on standard error, and is no failure
+-- data)`. What a callback raises is a warning in the log, and no failure
 -- of the chain.
 local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"

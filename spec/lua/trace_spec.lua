@@ -161,7 +161,7 @@ describe("trace", function()
     mp.dispatch_custom_event("nobody", 1)
   end)
 
-  it("reports what a callback raises on standard error and goes on", function()
+  it("warns of what a callback raises and goes on", function()
     local written = {}
     local real = io.stderr
     -- luacheck: push ignore 122

@@ -1,5 +1,6 @@
 -- What is written of runs: timeline, Chrome trace, run log, OpenTelemetry.
 local json = require "moonpipe.json"
+local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local server = require "spec.support.server"
 
@@ -210,9 +211,10 @@ describe("OTLPTracer", function()
 
   it("reports an export that fails once, and fails no call", function()
     local written = {}
-    local real = io.stderr
-    -- luacheck: push ignore 122
-    io.stderr = { write = function(_, text) written[#written + 1] = text end }
+    log.sink = function(_, text)
+      written[#written + 1] = text
+      return true
+    end
     local refused = mp.OTLPTracer { endpoint = s.closed_url }
     local unhappy = mp.OTLPTracer { endpoint = endpoint("otlp", { status = 500 }) }
     for _ = 1, 2 do
@@ -220,8 +222,7 @@ describe("OTLPTracer", function()
       refused.flush()
       unhappy.flush()
     end
-    io.stderr = real
-    -- luacheck: pop
+    log.sink = nil
     table.sort(written)
     assert.equal(2, #written)
     local text = table.concat(written)

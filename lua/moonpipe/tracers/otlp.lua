@@ -2,11 +2,12 @@
 --
 -- Spans of models bear the names and attributes of the GenAI semantic conventions
 -- v1.41. A call is sent when its root has ended; calls that end meanwhile go with
--- the next request. An export that fails is told once on standard error, and never
+-- the next request. An export that fails is told once in the log, and never
 -- fails a chain.
 local errors = require "moonpipe.error"
 local http = require "moonpipe.http"
 local json = require "moonpipe.json"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local record = require "moonpipe.tracers.record"
 local scheduler = require "moonpipe.scheduler"
@@ -117,7 +118,7 @@ end
 local function tell_once(self, problem)
   if self.told then return end
   self.told = true
-  io.stderr:write(("moonpipe: traces cannot be sent to %s: %s\n"):format(self.url, problem))
+  log.warn(("traces cannot be sent to %s: %s"):format(self.url, problem))
 end
 
 local function send(self)
