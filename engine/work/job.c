@@ -109,11 +109,24 @@ bool mp_job_is_cancelled(mp_Job *job)
     return atomic_load(&job->state) == CANCELLING;
 }
 
-bool mp_job_settle(mp_Job *job, mp_EventKind outcome)
+bool mp_job_decide(mp_Job *job, mp_EventKind outcome)
 {
     bool in_time = change(job, RUNNING, ENDED);
 
-    answer(job, in_time ? outcome : MP_EVENT_CANCELLED);
+    job->outcome = in_time ? outcome : MP_EVENT_CANCELLED;
+    return in_time;
+}
+
+void mp_job_tell(mp_Job *job)
+{
+    answer(job, job->outcome);
+}
+
+bool mp_job_settle(mp_Job *job, mp_EventKind outcome)
+{
+    bool in_time = mp_job_decide(job, outcome);
+
+    mp_job_tell(job);
     return in_time;
 }
 

@@ -90,8 +90,8 @@ struct mp_Job {
     atomic_size_t window; /* ... and how many of them may be */
     atomic_bool full;     /* the worker pauses */
     atomic_int state;
-    mp_EventKind outcome; /* what it ended as while a message was on its way */
-    bool deferred;        /* ... and that it did */
+    mp_EventKind outcome; /* what it ended as, until it is answered */
+    bool deferred;        /* ... while a message was on its way */
     int64_t waited_us;    /* in queues, before it began */
     mp_Error err;
 };
@@ -121,9 +121,15 @@ void mp_job_cancelled(mp_Job *job);
 /* On the pool: whether a cancel came. */
 bool mp_job_is_cancelled(mp_Job *job);
 
-/* On the pool, at most once and last of all, for no messages come there: the
- * job is answered, as cancelled if that came first: then false. It may be gone
- * on return. */
+/* On the pool, at most once, for no messages come there: decides that the job
+ * ends as [outcome], or as cancelled if that came first: then false. */
+bool mp_job_decide(mp_Job *job, mp_EventKind outcome);
+
+/* On the pool, last of all: answers as was decided. The job may be gone on
+ * return. */
+void mp_job_tell(mp_Job *job);
+
+/* Both at once. */
 bool mp_job_settle(mp_Job *job, mp_EventKind outcome);
 
 /* On the worker: moves [bytes], and [head] (or NULL), up as a chunk; leaves
