@@ -1,13 +1,11 @@
 /*
  * faiss_shim.cpp: see faiss_shim.h. The one C++ file.
  *
- * Flat indexes only. Searches go to the kernels that IndexFlat itself calls,
- * so that a part of the vectors can be searched: long work is cut into slices.
+ * Flat indexes only: FAISS keeps their vectors, scan.c looks at them.
  */
 #include "faiss_shim.h"
 
 #include <faiss/IndexFlat.h>
-#include <faiss/utils/distances.h>
 
 #include <omp.h>
 
@@ -90,20 +88,22 @@ int mp_faiss_cut(void *index, size_t count, char *message)
     });
 }
 
-int mp_faiss_search(const void *index, size_t first, size_t count,
-                    const float *x, size_t nq, size_t k, float *distances,
-                    int64_t *ids, char *message)
+int mp_faiss_rows(const void *index, const float **rows, char *message)
 {
     return guarded(message, [&] {
         auto self = static_cast<const faiss::IndexFlat *>(index);
-        size_t dim = static_cast<size_t>(self->d);
-        const float *from = self->get_xb() + first * dim;
 
+        *rows = self->ntotal > 0 ? self->get_xb() : nullptr;
+    });
+}
+
+int mp_faiss_search(const void *index, const float *x, size_t nq, size_t k,
+                    float *distances, int64_t *ids, char *message)
+{
+    return guarded(message, [&] {
         omp_set_num_threads(1); /* of this thread's parallel regions */
-        if (self->metric_type == faiss::METRIC_L2)
-            faiss::knn_L2sqr(x, from, dim, nq, count, k, distances, ids);
-        else
-            faiss::knn_inner_product(x, from, dim, nq, count, k, distances,
-                                     ids);
+        static_cast<const faiss::IndexFlat *>(index)->search(
+            static_cast<faiss::Index::idx_t>(nq), x,
+            static_cast<faiss::Index::idx_t>(k), distances, ids);
     });
 }

@@ -30,12 +30,13 @@ enum { MP_FAISS_L2, MP_FAISS_INNER_PRODUCT };
     X(add, (void *index, const float *x, size_t count, char *message))         \
     /* keeps the first [count] */                                              \
     X(cut, (void *index, size_t count, char *message))                         \
-    /* among the [count] vectors from [first] on, whose first has id 0:        \
-     * x: nq * dim, distances and ids: nq * k, best first, ids -1 where there  \
-     * are fewer */                                                            \
-    X(search,                                                                  \
-      (const void *index, size_t first, size_t count, const float *x,          \
-       size_t nq, size_t k, float *distances, int64_t *ids, char *message))
+    /* all vectors, count * dim floats, borrowed until the next add or cut;    \
+     * NULL where there are none */                                            \
+    X(rows, (const void *index, const float **rows, char *message))            \
+    /* FAISS's own search, which scan.c is tested against: x: nq * dim,        \
+     * distances and ids: nq * k, best first, ids -1 where there are fewer */  \
+    X(search, (const void *index, const float *x, size_t nq, size_t k,         \
+               float *distances, int64_t *ids, char *message))
 
 #ifdef __cplusplus
 extern "C" {

@@ -3,8 +3,8 @@
  *
  * A job's own slice only puts it into the index's line; the index has a task of
  * its own, the turn, which is in the pool while `active` and holds a reference
- * meanwhile. The lock guards line, `active` and `count`; what is below `turn`
- * in the struct is the turn's alone (vector_index.h).
+ * meanwhile. The lock guards line, `active`, `count` and `pool`; what is below
+ * `turn` in the struct is the turn's alone (vector_index.h).
  */
 #include "vector_index.h"
 
@@ -56,34 +56,24 @@ static mp_VectorJob *take_locked(mp_Vector *index)
 
 /* --- ending jobs --- */
 
-static void settle_all(mp_VectorJob *job, mp_EventKind outcome)
+bool mp_vector_end_job(mp_Vector *index, mp_VectorJob *job,
+                       mp_EventKind outcome)
 {
-    while (job) {
-        mp_VectorJob *next = job->next; /* the job is gone once settled */
-
-        mp_job_settle(&job->cpu.job, outcome);
-        job = next;
-    }
-}
-
-static void drop_best(mp_VectorBest *best)
-{
-    mp_alloc_free(best->distances);
-    mp_alloc_free(best->ids);
-    memset(best, 0, sizeof *best);
+    if (!index->ended) index->ended_last = &index->ended;
+    *index->ended_last = job;
+    index->ended_last = &job->next;
+    job->next = NULL;
+    return mp_job_decide(&job->cpu.job, outcome);
 }
 
 void mp_vector_end_batch(mp_Vector *index, mp_EventKind outcome)
 {
-    mp_VectorJob *batch = index->batch;
+    while (index->batch) {
+        mp_VectorJob *job = index->batch;
 
-    index->batch = NULL;
-    mp_alloc_free(index->x);
-    index->x = NULL;
-    drop_best(&index->best);
-    drop_best(&index->block);
-    drop_best(&index->spare);
-    settle_all(batch, outcome);
+        index->batch = job->next;
+        mp_vector_end_job(index, job, outcome);
+    }
 }
 
 void mp_vector_fail_batch(mp_Vector *index, const mp_Error *err)
@@ -93,8 +83,8 @@ void mp_vector_fail_batch(mp_Vector *index, const mp_Error *err)
     mp_vector_end_batch(index, MP_EVENT_FAILED);
 }
 
-/* Settles what was cancelled while it waited; false if nothing is left. */
-static bool sift_batch(mp_Vector *index)
+/* Ends what was cancelled while it waited. */
+static void sift_batch(mp_Vector *index)
 {
     mp_VectorJob **link = &index->batch;
 
@@ -103,12 +93,38 @@ static bool sift_batch(mp_Vector *index)
 
         if (mp_job_is_cancelled(&job->cpu.job)) {
             *link = job->next;
-            mp_job_settle(&job->cpu.job, MP_EVENT_DONE);
+            mp_vector_end_job(index, job, MP_EVENT_DONE);
         } else {
             link = &job->next;
         }
     }
-    return index->batch != NULL;
+}
+
+static void tell_all(mp_VectorJob *job)
+{
+    while (job) {
+        mp_VectorJob *next = job->next; /* the job is gone once told */
+
+        mp_job_tell(&job->cpu.job);
+        job = next;
+    }
+}
+
+/* Who gets an answer may fork at once: by then all is as it will be found.
+ * The jobs hold the index, so this reference is not the last. */
+bool mp_vector_end_turn(mp_Vector *index)
+{
+    mp_VectorJob *ended = index->ended;
+    bool more;
+
+    index->ended = NULL;
+    pthread_mutex_lock(&index->lock);
+    more = index->batch || index->first;
+    index->active = more;
+    pthread_mutex_unlock(&index->lock);
+    if (!more) mp_vector_unref(index);
+    tell_all(ended);
+    return more;
 }
 
 /* --- adding --- */
@@ -152,7 +168,7 @@ static void end_add(mp_Vector *index)
 
     index->batch = NULL;
     set_count(index, before + job->rows.rows);
-    if (!mp_job_settle(&job->cpu.job, MP_EVENT_DONE)) cut(index, before);
+    if (!mp_vector_end_job(index, job, MP_EVENT_DONE)) cut(index, before);
 }
 
 static void add_slice(mp_Vector *index, int64_t until_us)
@@ -195,7 +211,8 @@ static void begin(mp_Vector *index)
     pthread_mutex_lock(&index->lock);
     index->batch = take_locked(index);
     pthread_mutex_unlock(&index->lock);
-    if (!sift_batch(index)) return;
+    sift_batch(index);
+    if (!index->batch) return;
     status = index->batch->k > 0 ? mp_vector_begin_search(index, &err)
                                  : begin_add(index, &err);
     if (status != MP_OK) mp_vector_fail_batch(index, &err);
@@ -205,21 +222,13 @@ static bool run_turn(mp_PoolTask *task)
 {
     mp_Vector *index = (mp_Vector *)((char *)task - offsetof(mp_Vector, turn));
     int64_t until_us = mp_clock_us() + MP_CPU_SLICE_US;
-    bool more;
 
     if (!index->batch) begin(index);
-    if (index->batch) {
-        if (index->batch->k > 0)
-            mp_vector_search_slice(index, until_us);
-        else
-            add_slice(index, until_us);
-    }
-    pthread_mutex_lock(&index->lock);
-    more = index->batch || index->first;
-    index->active = more;
-    pthread_mutex_unlock(&index->lock);
-    if (!more) mp_vector_unref(index);
-    return more;
+    if (index->batch && index->batch->k == 0)
+        add_slice(index, until_us);
+    else if (index->batch && !mp_vector_search_slice(index, until_us))
+        return false;
+    return mp_vector_end_turn(index);
 }
 
 /* --- the jobs --- */
@@ -242,7 +251,10 @@ static mp_CpuStep join_line(mp_CpuJob *cpu, int64_t until_us)
     append_locked(index, self);
     sends = !index->active;
     index->active = true;
-    if (sends) atomic_fetch_add(&index->references, 1);
+    if (sends) {
+        index->pool = pool;
+        atomic_fetch_add(&index->references, 1);
+    }
     pthread_mutex_unlock(&index->lock);
     if (sends) mp_pool_send(pool, &index->turn);
     return MP_CPU_PARKED;

@@ -4,19 +4,20 @@
  * Vectors are numbered from 0 in the order in which they were added. An index
  * works off one line of jobs, oldest first, on the pool: what was added before
  * a search was submitted is found by it, and an add is seen whole or not at
- * all. Searches that stand in the line together are answered by the same calls
- * of FAISS: 64 of them cost a few single ones.
+ * all. FAISS keeps the vectors, scan.h looks at them. Searches that stand in
+ * the line together go through the vectors once: 64 of them cost a few single
+ * ones. What each is answered does not depend on the others.
  *
- *     search -+                        +- settle
- *     search -+-> line -> turn: FAISS -+- settle      add -> line -> turn
- *     search -+                        +- settle
+ *     search -+               +-> hand: scan -+-> answer
+ *     search -+-> line -> turn ---> scan -----+-> answer    add -> line -> turn
+ *     search -+               +-> hand: scan -+-> answer
  *
  * A turn works in slices of MP_CPU_SLICE_US: long searches go through the
- * vectors block by block, long adds likewise; a cancelled add takes back what
- * it added.
+ * vectors block by block, at several threads of the pool at once; long adds
+ * likewise, at one; a cancelled add takes back what it added.
  *
- * Threads: an index may be used by many engines. Only its turn, one pool thread
- * at a time, touches FAISS.
+ * Threads: an index may be used by many engines. Only its turn changes it, at
+ * one pool thread at a time.
  */
 #ifndef MP_VECTOR_H
 #define MP_VECTOR_H

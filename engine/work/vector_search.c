@@ -1,129 +1,102 @@
-/* vector_search.c: the searches of a turn, see vector_index.h. */
+/*
+ * vector_search.c: the searches of a turn, see vector_index.h.
+ *
+ * A slice is worked at by several hands: the turn, and tasks that it sends to
+ * the pool beside itself. Each takes block after block of the vectors, until
+ * there are none or the time is over. Nobody waits for another: the turn takes
+ * back the hands that have not begun, and whoever leaves last does the rest,
+ * be it the end of the turn.
+ *
+ *     turn -- send hands -- blocks -- take back -- leave -+
+ *               hand -- blocks ------------------- leave -+-> last: end of turn
+ */
 #include "alloc.h"
 #include "clock.h"
 #include "vector_index.h"
 
 #include <string.h>
 
-/* Numbers that one call of FAISS compares or adds, so that it keeps within a
- * slice: one by one, as FAISS does below 20 queries, or by BLAS. */
-#define SCAN      ((size_t)16 << 20)
-#define BLAS      ((size_t)512 << 20)
-#define BLAS_FROM 20
+/* Numbers compared that are worth a hand more: waking it takes about 30 us. */
+#define HAND_NUMBERS ((size_t)1 << 20)
 
-static mp_Status make_best(mp_VectorBest *best, size_t size, mp_Error *err)
+/* Hits that all hands together may keep room for, beyond those of one. */
+#define HITS_MOST ((size_t)1 << 22)
+
+/* --- the beginning --- */
+
+static void end_search(mp_Vector *index)
 {
-    best->distances = mp_alloc_zero(size, sizeof *best->distances);
-    best->ids = mp_alloc_zero(size, sizeof *best->ids);
-    return best->distances && best->ids ? MP_OK : mp_err_memory(err);
+    for (size_t i = 0; i < index->hand_count; i++)
+        mp_scan_top_term(&index->hands[i].top);
+    mp_alloc_free(index->hands);
+    index->hands = NULL;
+    index->hand_count = 0;
+    mp_scan_term(&index->scan);
+}
+
+static mp_Status copy_queries(mp_Vector *index, mp_Error *err)
+{
+    size_t queries = 0, q = 0;
+
+    for (mp_VectorJob *job = index->batch; job; job = job->next)
+        queries++;
+    if (mp_scan_init(&index->scan, index->metric, index->dim, queries, err) !=
+        MP_OK)
+        return -MP_KIND_MEMORY;
+    for (mp_VectorJob *job = index->batch; job; job = job->next)
+        mp_scan_set(&index->scan, q++, job->rows.data,
+                    job->k < index->count ? job->k : index->count);
+    return mp_scan_begin(&index->scan, index->count, err);
+}
+
+static size_t count_hands(const mp_Vector *index)
+{
+    const mp_Scan *scan = &index->scan;
+    size_t numbers = scan->queries * scan->dim * index->count;
+    size_t hands = 1 + numbers / HAND_NUMBERS;
+    size_t hits = scan->from[scan->queries] + 1;
+    size_t width = mp_pool_width(index->pool);
+
+    if (hands > width) hands = width;
+    if (hands > HITS_MOST / hits + 1) hands = HITS_MOST / hits + 1;
+    return hands;
+}
+
+static bool run_hand(mp_PoolTask *task);
+
+static mp_Status make_hands(mp_Vector *index, mp_Error *err)
+{
+    size_t count = count_hands(index);
+
+    index->hands = mp_alloc_zero(count, sizeof *index->hands);
+    if (!index->hands) return mp_err_memory(err);
+    for (; index->hand_count < count; index->hand_count++) {
+        mp_VectorHand *hand = &index->hands[index->hand_count];
+
+        hand->index = index;
+        hand->task.run = run_hand;
+        if (mp_scan_top_init(&hand->top, &index->scan, err) != MP_OK)
+            return -MP_KIND_MEMORY;
+    }
+    return MP_OK;
 }
 
 mp_Status mp_vector_begin_search(mp_Vector *index, mp_Error *err)
 {
-    float *to;
-
-    index->at = index->queries = index->k = 0;
-    for (mp_VectorJob *job = index->batch; job; job = job->next) {
-        if (job->k > index->k) index->k = job->k;
-        index->queries++;
-    }
-    if (index->k > index->count) index->k = index->count;
-    if (index->k == 0) return MP_OK;
-    to = index->x =
-        mp_alloc_zero(index->queries, index->dim * sizeof *index->x);
-    if (!to ||
-        make_best(&index->best, index->queries * index->k, err) != MP_OK ||
-        make_best(&index->block, index->queries * index->k, err) != MP_OK ||
-        make_best(&index->spare, index->k, err) != MP_OK)
-        return mp_err_memory(err);
-    for (mp_VectorJob *job = index->batch; job; job = job->next) {
-        memcpy(to, job->rows.data, index->dim * sizeof *to);
-        to += index->dim;
-    }
-    return MP_OK;
-}
-
-static bool is_better(const mp_Vector *index, float a, float b)
-{
-    return index->metric == MP_FAISS_L2 ? a < b : a > b;
-}
-
-/* Merges the block's [k] best for a query into those so far; of equals the
- * lower number stays in front, as in one call. */
-static void merge(mp_Vector *index, size_t row, size_t offset)
-{
-    size_t k = index->k, old = 0, new = 0;
-    float *distances = index->best.distances + row * k;
-    int64_t *ids = index->best.ids + row * k;
-    const float *more = index->block.distances + row * k;
-    const int64_t *more_ids = index->block.ids + row * k;
-    mp_VectorBest *out = &index->spare;
-
-    for (size_t i = 0; i < k; i++) {
-        bool take_new =
-            new < k &&more_ids[new] >= 0 &&
-            (ids[old] < 0 || is_better(index, more[new], distances[old]));
-
-        out->distances[i] = take_new ? more[new] : distances[old];
-        out->ids[i] = take_new ? more_ids[new] + (int64_t)offset : ids[old];
-        new += take_new;
-        old += !take_new;
-    }
-    memcpy(distances, out->distances, k * sizeof *distances);
-    memcpy(ids, out->ids, k * sizeof *ids);
-}
-
-/* Searches the next [count] vectors. */
-static mp_Status search_block(mp_Vector *index, size_t count, mp_Error *err)
-{
-    mp_VectorBest *into = index->at == 0 ? &index->best : &index->block;
     char message[MP_FAISS_TEXT];
-    int code = index->lib->search(index->faiss, index->at, count, index->x,
-                                  index->queries, index->k, into->distances,
-                                  into->ids, message);
+    int code = index->lib->rows(index->faiss, &index->rows, message);
+    mp_Status status;
 
     if (code != MP_FAISS_OK) return mp_vector_fail(err, code, message);
-    if (index->at > 0)
-        for (size_t row = 0; row < index->queries; row++)
-            merge(index, row, index->at);
-    index->at += count;
-    return MP_OK;
+    index->at = 0;
+    atomic_store(&index->next, 0);
+    status = copy_queries(index, err);
+    if (status == MP_OK) status = make_hands(index, err);
+    if (status != MP_OK) end_search(index);
+    return status;
 }
 
-/* Puts row [row] of the answers into its job. */
-static mp_Status answer(mp_Vector *index, mp_VectorJob *job, size_t row)
-{
-    mp_Event *end = &job->cpu.job.end;
-    mp_Error *err = &job->cpu.job.err;
-    size_t k = job->k < index->k ? job->k : index->k, found = 0;
-    const int64_t *ids = index->best.ids + row * index->k;
-
-    while (found < k && ids[found] >= 0)
-        found++;
-    if (found == 0) return MP_OK;
-    if (mp_floats_init(&end->floats, 1, found, err) != MP_OK)
-        return -MP_KIND_MEMORY;
-    memcpy(end->floats.data, index->best.distances + row * index->k,
-           found * sizeof(float));
-    for (size_t i = 0; i < found; i++)
-        mp_buf_printf(&end->head, i ? " %lld" : "%lld", (long long)ids[i]);
-    return mp_buf_check(&end->head, err);
-}
-
-static void answer_all(mp_Vector *index)
-{
-    mp_VectorJob *job = index->batch;
-
-    index->batch = NULL;
-    for (size_t row = 0; job; row++) {
-        mp_VectorJob *next = job->next;
-        bool good = index->k == 0 || answer(index, job, row) == MP_OK;
-
-        mp_job_settle(&job->cpu.job, good ? MP_EVENT_DONE : MP_EVENT_FAILED);
-        job = next;
-    }
-    mp_vector_end_batch(index, MP_EVENT_DONE);
-}
+/* --- the work --- */
 
 static bool is_wanted(mp_VectorJob *job)
 {
@@ -132,24 +105,100 @@ static bool is_wanted(mp_VectorJob *job)
     return job != NULL;
 }
 
-void mp_vector_search_slice(mp_Vector *index, int64_t until_us)
+/* What nobody wants any more, nobody will: all hands see it. */
+static void work(mp_Vector *index, mp_VectorHand *hand)
 {
-    size_t budget = index->queries < BLAS_FROM ? SCAN : BLAS;
-    size_t most = budget / (index->queries * index->dim) + 1;
-    mp_Error err;
+    size_t block = mp_scan_block(&index->scan), first;
 
-    while (index->k > 0 && index->at < index->count) {
-        size_t count = index->count - index->at;
+    while (is_wanted(index->batch) &&
+           (first = atomic_fetch_add(&index->next, block)) < index->count) {
+        size_t count = index->count - first;
 
-        if (!is_wanted(index->batch)) {
-            mp_vector_end_batch(index, MP_EVENT_DONE);
-            return;
-        }
-        if (search_block(index, count < most ? count : most, &err) != MP_OK) {
-            mp_vector_fail_batch(index, &err);
-            return;
-        }
-        if (mp_clock_us() >= until_us && index->at < index->count) return;
+        mp_scan_rows(&index->scan, &hand->top, index->rows + first * index->dim,
+                     first, count < block ? count : block);
+        if (mp_clock_us() >= index->until_us) return;
     }
-    answer_all(index);
+}
+
+/* --- the end --- */
+
+/* Merges what the hands found for row [row] of the queries into its job. */
+static mp_Status answer(mp_Vector *index, mp_VectorJob *job, size_t row)
+{
+    mp_Event *end = &job->cpu.job.end;
+    mp_Error *err = &job->cpu.job.err;
+    const mp_Scan *scan = &index->scan;
+    mp_ScanTop *top = &index->hands[0].top;
+    const mp_ScanHit *hits = top->hits + scan->from[row];
+    size_t found;
+
+    for (size_t i = 1; i < index->hand_count; i++)
+        mp_scan_merge(scan, top, &index->hands[i].top, row);
+    found = mp_scan_sort(scan, top, row);
+    if (found == 0) return MP_OK;
+    if (mp_floats_init(&end->floats, 1, found, err) != MP_OK)
+        return -MP_KIND_MEMORY;
+    for (size_t i = 0; i < found; i++) {
+        end->floats.data[i] = mp_scan_distance(scan, &hits[i]);
+        mp_buf_printf(&end->head, i ? " %lld" : "%lld", (long long)hits[i].id);
+    }
+    return mp_buf_check(&end->head, err);
+}
+
+static void answer_some(mp_Vector *index)
+{
+    do {
+        mp_VectorJob *job = index->batch;
+        bool good = answer(index, job, index->at++) == MP_OK;
+
+        index->batch = job->next;
+        mp_vector_end_job(index, job, good ? MP_EVENT_DONE : MP_EVENT_FAILED);
+    } while (index->batch && mp_clock_us() < index->until_us);
+}
+
+/* All hands have left. */
+static void end_slice(mp_Vector *index)
+{
+    if (!is_wanted(index->batch))
+        mp_vector_end_batch(index, MP_EVENT_DONE);
+    else if (atomic_load(&index->next) >= index->count)
+        answer_some(index);
+    if (!index->batch) end_search(index);
+}
+
+/* True for the last one. */
+static bool leave(mp_Vector *index, size_t hands)
+{
+    return atomic_fetch_sub(&index->at_work, hands) == hands;
+}
+
+static bool run_hand(mp_PoolTask *task)
+{
+    mp_VectorHand *hand =
+        (mp_VectorHand *)((char *)task - offsetof(mp_VectorHand, task));
+    mp_Vector *index = hand->index;
+
+    work(index, hand);
+    if (!leave(index, 1)) return false;
+    end_slice(index);
+    if (mp_vector_end_turn(index)) mp_pool_send(index->pool, &index->turn);
+    return false;
+}
+
+bool mp_vector_search_slice(mp_Vector *index, int64_t until_us)
+{
+    size_t hands =
+        atomic_load(&index->next) < index->count ? index->hand_count : 1;
+    size_t left = 1;
+
+    index->until_us = until_us;
+    atomic_store(&index->at_work, hands);
+    for (size_t i = 1; i < hands; i++)
+        mp_pool_send(index->pool, &index->hands[i].task);
+    work(index, &index->hands[0]);
+    for (size_t i = 1; i < hands; i++)
+        left += mp_pool_take_back(index->pool, &index->hands[i].task);
+    if (!leave(index, left)) return false;
+    end_slice(index);
+    return true;
 }

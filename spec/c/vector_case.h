@@ -1,0 +1,98 @@
+/*
+ * vector_case.h: indexes, jobs and numbers for the tests of work/vector.
+ * Include after test.h.
+ *
+ * Threads: one.
+ */
+#ifndef MP_VECTOR_CASE_H
+#define MP_VECTOR_CASE_H
+
+#include "engine.h"
+#include "vector.h"
+
+#include <string.h>
+
+static inline mp_Engine *new_engine(void)
+{
+    mp_Engine *engine = NULL;
+
+    CHECK(mp_engine_new(&engine, NULL) == MP_OK);
+    return engine;
+}
+
+static inline mp_Vector *new_index(int metric, size_t dim)
+{
+    mp_Vector *index = NULL;
+
+    CHECK(mp_vector_new(&index, metric, dim, NULL) == MP_OK);
+    return index;
+}
+
+static inline mp_Event *await_event(mp_Engine *engine)
+{
+    mp_Event *event;
+
+    while (!(event = mp_engine_next(engine)))
+        mp_engine_wait(engine, -1);
+    return event;
+}
+
+static inline uint64_t submit(mp_Engine *engine, mp_Job *job)
+{
+    uint64_t id = 0;
+
+    CHECK(mp_engine_submit(engine, job, &id, NULL) == MP_OK);
+    return id;
+}
+
+/* The same numbers every time, between -1 and 1. */
+static inline mp_Floats random_rows(size_t rows, size_t dim, unsigned seed)
+{
+    mp_Floats out;
+
+    CHECK(mp_floats_init(&out, rows, dim, NULL) == MP_OK);
+    for (size_t i = 0; i < rows * dim; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        out.data[i] = (float)(seed >> 8) / (1 << 23) - 1;
+    }
+    return out;
+}
+
+static inline void add_now(mp_Engine *engine, mp_Vector *index,
+                           const mp_Floats *rows)
+{
+    mp_Event *event;
+    mp_Floats copy;
+
+    CHECK(mp_floats_init(&copy, rows->rows, rows->dim, NULL) == MP_OK);
+    memcpy(copy.data, rows->data, rows->rows * rows->dim * sizeof(float));
+    submit(engine, mp_vector_add(index, &copy));
+    event = await_event(engine);
+    CHECK(event->kind == MP_EVENT_DONE);
+    mp_job_free_event(event);
+}
+
+static inline mp_Floats row_of(const mp_Floats *rows, size_t row)
+{
+    mp_Floats out;
+
+    CHECK(mp_floats_init(&out, 1, rows->dim, NULL) == MP_OK);
+    memcpy(out.data, rows->data + row * rows->dim, rows->dim * sizeof(float));
+    return out;
+}
+
+/* Whether there is FAISS at all; says so if not. */
+static inline int has_vectors(void)
+{
+    mp_Vector *index = NULL;
+    mp_Error err;
+
+    if (mp_vector_new(&index, MP_FAISS_L2, 1, &err) == -MP_KIND_UNSUPPORTED) {
+        fprintf(stderr, "not tested: %s\n", err.message);
+        return 0;
+    }
+    mp_vector_unref(index);
+    return 1;
+}
+
+#endif
