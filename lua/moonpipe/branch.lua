@@ -135,6 +135,15 @@ function methods:_output_keys(keys)
   return members.output_keys(self.list, keys)
 end
 
+function methods:_parts()
+  local items = {}
+  for i, step in ipairs(self.list) do
+    local condition = self.conditions[i]
+    items[i] = { step = step, label = condition and "if " .. condition:_label() or "else" }
+  end
+  return { shape = "choice", items = items }
+end
+
 function methods:_label()
   if self.name then return self.name end
   local labels = {}

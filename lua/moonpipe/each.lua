@@ -276,6 +276,10 @@ function methods:_check_keys(keys)
   end
 end
 
+function methods:_parts()
+  return { shape = "frame", title = "for each item", items = { { step = self.bound } } }
+end
+
 function methods:get_name()
   return self.name or ("RunnableEach<%s>"):format(self.bound:get_name())
 end

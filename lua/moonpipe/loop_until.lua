@@ -82,6 +82,11 @@ function methods:_output_keys(keys)
   return members.output_keys({ self.body }, keys)
 end
 
+function methods:_parts()
+  local title = ("until %s, at most %d rounds"):format(self.until_:_label(), self.max)
+  return { shape = "frame", title = title, items = { { step = self.body } } }
+end
+
 function methods:_label()
   return self.name or ("loop{%s}"):format(self.body:_label())
 end

@@ -99,6 +99,12 @@ function methods:_output_keys()
   return members.output_keys(self.list, nil)
 end
 
+function methods:_parts()
+  local items = {}
+  for i, step in ipairs(self.list) do items[i] = { step = step, label = tostring(self.keys[i]) } end
+  return { shape = "choice", items = items }
+end
+
 function methods:_label()
   return self.name or ("RouterRunnable{%s}"):format(table.concat(names_of(self), ", "))
 end

@@ -55,6 +55,86 @@ describe("get_graph", function()
       edges_of(named("a"):with_config({ tags = { "t" } }):get_graph()))
   end)
 
+  it("draws the steps of which one is run, with when", function()
+    local branch = mp.RunnableBranch({ named("cond"), named("a") }, named("b"))
+    local graph = branch:pipe(named("c")):get_graph()
+    assert.same({ "input --> RunnableBranch", "RunnableBranch -if cond-> a",
+      "RunnableBranch -else-> b", "a --> c", "b --> c", "c --> output" }, edges_of(graph))
+    assert.is_true(graph.edges[2].conditional)
+    assert.is_nil(graph.edges[4].conditional)
+    assert.is_truthy(graph:draw_mermaid():find('n2 -.->|"if cond"| n3', 1, true))
+    local router = mp.RouterRunnable { x = named("a"), y = named("b") }
+    assert.same({ "input --> RouterRunnable", "RouterRunnable -x-> a", "RouterRunnable -y-> b",
+      "a --> output", "b --> output" }, edges_of(router:get_graph()))
+  end)
+
+  it("gathers the ends of a choice before a map", function()
+    local chain = mp.RouterRunnable { x = named("a"), y = named("b") }
+      :pipe(mp.RunnableParallel { u = named("c"), v = named("d") })
+    local graph = chain:get_graph()
+    local forks = 0
+    for _, node in ipairs(graph.nodes) do forks = forks + (node.kind == "fork" and 1 or 0) end
+    assert.equal(1, forks)
+    assert.equal("a --> {u, v}", edges_of(graph)[4])
+  end)
+
+  it("draws frames around what is run again and again", function()
+    local loop = mp.loop { body = named("a"):map(), until_ = named("done"), max = 7 }
+    local graph = loop:get_graph()
+    assert.same({ { id = "f1", name = "until done, at most 7 rounds" },
+      { id = "f2", name = "for each item", inside = "f1" } }, graph.frames)
+    assert.equal("f2", graph.nodes[2].frame)
+    assert.is_truthy(graph:draw_mermaid():find(text [[
+  subgraph f1 ["until done, at most 7 rounds"]
+    subgraph f2 ["for each item"]
+      n2["a"]
+    end
+  end
+]], 1, true))
+    assert.equal(text [[
+             +-------+
+             | input |
+             +-------+
+                 |
+. until done, at most 7 rounds .....
+:      . for each item .....       :
+:      :       +---+       :       :
+:      :       | a |       :       :
+:      :       +---+       :       :
+:      .....................       :
+....................................
+                 |
+             +--------+
+             | output |
+             +--------+
+]], graph:draw_ascii())
+  end)
+
+  it("draws choices as boxes with dotted lines", function()
+    local drawn = mp.RouterRunnable { x = named("a"), y = named("b") }:get_graph():draw_ascii()
+    assert.equal(text [[
+    +-------+
+    | input |
+    +-------+
+        |
++----------------+
+| RouterRunnable |
++----------------+
+        |
+    +...+...+
+    x       y
+    :       :
+  +---+   +---+
+  | a |   | b |
+  +---+   +---+
+    +...+...+
+        |
+    +--------+
+    | output |
+    +--------+
+]], drawn)
+  end)
+
   it("writes Mermaid", function()
     local map = mp.RunnableParallel { x = named('say "hi"'), y = named("b<c>") }
     assert.equal(text [[
