@@ -80,12 +80,9 @@ end
 ---@return moonpipe.Error
 function errors.wrap(value, traceback)
   if getmetatable(value) == mt then return value end
-  return errors.new {
-    kind = "lua",
-    message = errors.text(value),
-    cause = type(value) ~= "string" and value or nil,
-    traceback = traceback,
-  }
+  local err = { kind = "lua", message = errors.text(value), traceback = traceback }
+  if type(value) ~= "string" then err.cause = value end -- false too
+  return errors.new(err)
 end
 
 ---A handler for xpcall: wraps, and keeps the traceback of the raising place.

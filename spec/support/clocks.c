@@ -1,9 +1,9 @@
 /*
  * clocks.c: clocks that jump, for LD_PRELOAD.
  *
- *   clocks_jump(seconds)   moves the monotonic clock, as a gap does in which
- * the process stood still clocks_wander()        from now on the time of day is
- * another by days at each look, now forward, now back
+ * clocks_jump moves the monotonic clock, as a gap does in which the process
+ * stood still. After clocks_wander the time of day is another by days at each
+ * look, now forward, now back.
  *
  * Who sleeps in the kernel sleeps on: only who looks at a clock finds it moved.
  */
