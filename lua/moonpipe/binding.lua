@@ -1,15 +1,16 @@
 --- A step with arguments or a config of its own.
-local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
-local task = require "moonpipe.task"
+local timeout = require "moonpipe.timeout"
 
 ---@class moonpipe.RunnableBinding: moonpipe.Runnable
 ---@field bound moonpipe.Runnable
 ---@field kwargs table   given to every call
 ---@field config table   merged into that of every call
+---@field inherited table  of it, all but the timeout
+---@field limits moonpipe.Limits?  the timeout
 local RunnableBinding, methods = runnable.class("RunnableBinding")
 methods.transparent = true
 
@@ -28,10 +29,14 @@ local function make(bound, kwargs, config)
     kwargs, config = overlay(bound.kwargs, kwargs), overlay(bound.config, config)
     bound = bound.bound
   end
+  local inherited = overlay(config, {})
+  inherited.timeout = nil
   return runnable.instance(RunnableBinding, {
     bound = bound,
     kwargs = kwargs,
     config = config,
+    inherited = inherited,
+    limits = config.timeout and { total = config.timeout },
     name = config.run_name,
     sync = bound.sync and not config.timeout,
   })
@@ -59,49 +64,27 @@ function binding.with_config(step, config)
 end
 
 local function derive(self, ctx)
-  if next(self.config) then ctx = context.derive(ctx, self.config) end
+  if next(self.inherited) then ctx = context.derive(ctx, self.inherited) end
   if next(self.kwargs) then ctx = context.bind(ctx, self.kwargs) end
   return ctx
 end
 
-local function timed_out(self)
-  return errors.new {
-    kind = "timeout_total",
-    message = ("no answer within %g s"):format(self.config.timeout),
-    step = self:get_name(),
-    elapsed = self.config.timeout,
-  }
-end
-
--- Calls fn(bound, input, ctx) within the timeout, if there is one.
-local function limited(self, fn, input, ctx)
-  ctx = derive(self, ctx)
-  if not self.config.timeout then return fn(self.bound, input, ctx) end
-  return task.within(self.config.timeout, timed_out(self), ctx, fn, self.bound, input)
-end
-
 function methods:_invoke(input, ctx)
-  return limited(self, run.invoke, input, ctx)
-end
-
--- With a timeout the stream is gathered within it.
-local function gathered(step, input, ctx)
-  return (chunk.collect(run.stream(step, input, ctx)))
+  ctx = derive(self, ctx)
+  if not self.limits then return run.invoke(self.bound, input, ctx) end
+  return timeout.invoke(self.limits, self:get_name(), self.bound, input, ctx)
 end
 
 function methods:_stream(input, ctx)
-  if not self.config.timeout then return run.stream(self.bound, input, derive(self, ctx)) end
-  local asked = false
-  return function()
-    if asked then return nil end
-    asked = true
-    return limited(self, gathered, input, ctx)
-  end
+  ctx = derive(self, ctx)
+  if not self.limits then return run.stream(self.bound, input, ctx) end
+  return timeout.stream(self.limits, self:get_name(), self.bound, input, ctx)
 end
 
 function methods:_transform(source, ctx)
-  if self.config.timeout then return runnable.base._transform(self, source, ctx) end
-  return run.transform(self.bound, source, derive(self, ctx))
+  ctx = derive(self, ctx)
+  if not self.limits then return run.transform(self.bound, source, ctx) end
+  return timeout.transform(self.limits, self:get_name(), self.bound, source, ctx)
 end
 
 function methods:_begins_with_user_code()

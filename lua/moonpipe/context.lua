@@ -17,6 +17,8 @@ local scheduler = require "moonpipe.scheduler"
 ---@field max_concurrency integer?
 ---@field limiter moonpipe.Limiter?  of the whole run
 ---@field deadline number?     absolute, in seconds of the monotonic clock
+---@field retries { failed: integer }?  the budget of the run (attempts.lua)
+---@field credit moonpipe.Credit?  of a repeat
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
 ---@field tracer table?        where there are callbacks: moonpipe.trace
 ---@field run moonpipe.Run?    of the step around, where traced
@@ -157,6 +159,8 @@ function context.derive(parent, config)
     max_concurrency = config.max_concurrency or parent.max_concurrency,
     limiter = limiter_of(parent, config),
     deadline = deadline_of(parent, config),
+    retries = parent.retries or { failed = 0 },
+    credit = parent.credit,
     run_name = config.run_name,
     run_id = config.run_id,
   }, mt)
@@ -187,13 +191,21 @@ function context.bind(parent, kwargs)
   return setmetatable(out, mt)
 end
 
+---A context with some fields of its own.
+---@param parent moonpipe.Context
+---@param fields table
+---@return moonpipe.Context
+function context.with(parent, fields)
+  local out = {}
+  for key, value in pairs(parent) do out[key] = value end
+  for key, value in pairs(fields) do out[key] = value end
+  return setmetatable(out, mt)
+end
+
 ---One level deeper: for a function that returned a step.
 ---@return moonpipe.Context
 function context.deeper(parent)
-  local out = {}
-  for key, value in pairs(parent) do out[key] = value end
-  out.recursion_limit = parent.recursion_limit - 1
-  return setmetatable(out, mt)
+  return context.with(parent, { recursion_limit = parent.recursion_limit - 1 })
 end
 
 ---The running config, anywhere; outside of a task the empty one.

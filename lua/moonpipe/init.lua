@@ -40,6 +40,7 @@ local MODULES = {
   prompt = [[PromptTemplate ChatPromptTemplate MessagesPlaceholder SystemMessagePromptTemplate
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
   router = "RouterRunnable",
+  retrying = "RunnableRetry",
   scheduler = "now sleep update",
   secret = "getpass secret=of",
   run = "dispatch_custom_event",
@@ -50,6 +51,7 @@ local MODULES = {
   ["tracers.otlp"] = "OTLPTracer",
   ["tracers.runlog"] = "RunLog",
   ["tracers.timeline"] = "TimelineTracer",
+  timeout = "RunnableTimeout",
   ["tool.steps"] = "host host_step",
 }
 

@@ -118,13 +118,17 @@ end
 
 -- ---- running -----------------------------------------------------------------
 
+-- What makes the error of a call that took too long.
 local function timed_out(self, seconds)
-  return errors.new {
-    kind = "timeout_total",
-    message = ("no answer within %g s"):format(seconds),
-    step = self:get_name(),
-    elapsed = seconds,
-  }
+  return function()
+    return errors.new {
+      kind = "timeout_total",
+      message = ("no answer within %g s"):format(seconds),
+      step = self:get_name(),
+      elapsed = seconds,
+      retryable = true,
+    }
+  end
 end
 
 -- Runs fn(self, a, ctx) in the context that [config] makes of the running one.

@@ -64,4 +64,22 @@ function methods:get_prompts()
   return prompts
 end
 
+---The step, run again where it fails: three times in all, by the formula of
+---attempts.lua, or as [opts] say: `stop_after_attempt`, `retry_if` (a function of the
+---error, a kind, a list of kinds), `wait_exponential_jitter` (true, false, or
+---`{ initial, max, exp_base, jitter }`), `on_retry(err, attempt, seconds)`.
+---@param opts table?
+---@return moonpipe.Runnable
+function methods:with_retry(opts)
+  return require("moonpipe.retrying").RunnableRetry(self, opts)
+end
+
+---The step, which must answer in time: within so many seconds, or within
+---`{ total, first_chunk, idle }`; the last two count while somebody waits for a chunk.
+---@param limits number|moonpipe.Limits
+---@return moonpipe.Runnable
+function methods:with_timeout(limits)
+  return require("moonpipe.timeout").RunnableTimeout(self, limits)
+end
+
 return methods

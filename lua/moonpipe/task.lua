@@ -106,15 +106,25 @@ function task.join(child)
   repeat scheduler.park_raw() until child.state == "ended"
 end
 
----Calls fn(a, b, ctx) in a child task that is cancelled with [err] when
+---Calls fn(a, b, ctx) in a child task: where it fails, what it leaves behind (open
+---streams, tasks) has ended before its error is raised.
+---@async
+function task.attempt(ctx, fn, a, b)
+  local child = scheduler.spawn(ctx, nil, fn, a, b, ctx)
+  task.join(child)
+  if child.err ~= nil then error(child.err, 0) end
+  return child.value
+end
+
+---Calls fn(a, b, ctx) in a child task that is cancelled with passed() when
 ---[seconds] have gone by; what arrived in time is a success.
 ---@async
-function task.within(seconds, err, ctx, fn, a, b)
+function task.within(seconds, passed, ctx, fn, a, b)
   local limit, timer = now() + seconds, nil
   local child = scheduler.spawn(ctx, nil, fn, a, b, ctx, function(waiting)
     timer = jobs.timer(limit - now(), function(kind)
       timer = nil
-      if kind == jobs.DONE then tree.cancel(waiting, err) end
+      if kind == jobs.DONE then tree.cancel(waiting, passed()) end
     end)
   end)
   task.join(child)

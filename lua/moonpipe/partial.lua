@@ -1,0 +1,38 @@
+--- What a stream had given before it broke, in its error.
+local chunk = require "moonpipe.chunk"
+local errors = require "moonpipe.error"
+
+local partial = {}
+
+-- Of messages their text, as models say it themselves.
+local function merged(given)
+  local i = 0
+  local ok, value = pcall(chunk.collect, function()
+    i = i + 1
+    return given[i]
+  end)
+  if not ok then return nil end
+  local content = type(value) == "table" and getmetatable(value) ~= nil and value.content
+  return content or value
+end
+
+---The stream that [pull] is, whose failure has what came before as `partial`, where
+---its maker did not say.
+---@param pull fun(): any
+---@param first any  a chunk that was given already
+---@return fun(): any
+function partial.kept(pull, first)
+  local given = { first }
+  return function()
+    local ok, value = pcall(pull)
+    if ok then
+      given[#given + 1] = value
+      return value
+    end
+    local err = errors.wrap(value)
+    if err.kind ~= "cancelled" and err.partial == nil then err.partial = merged(given) end
+    error(err, 0)
+  end
+end
+
+return partial
