@@ -197,6 +197,9 @@ function c.thread_yieldable() end
 ---@return number seconds  monotonic
 function c.now() end
 
+---@return number seconds  since 1970
+function c.wall() end
+
 ---@return number seconds  of CPU time of this thread
 function c.thread_cpu() end
 
