@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* As in embed.lua. */
+/* As in calls.lua. */
 enum { TOKEN = 1, DONE = 2, FAILED = 3 };
 
 /* Doubles of Lua hold ids up to 2^53. */

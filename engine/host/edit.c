@@ -7,6 +7,8 @@
  */
 #include "edit.h"
 
+#include "edit_lib.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,7 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #ifdef MOONPIPE_EDIT
-#include <histedit.h>
 #include <locale.h>
 #include <wchar.h>
 #endif
@@ -107,6 +108,7 @@ static size_t read_plain(const char *prompt, char *line, size_t size)
  * ------------------------------------------------------------------ */
 
 #ifdef MOONPIPE_EDIT
+static const mp_EditLib *lib;
 static EditLine *editor;
 static History *history_list;
 static char history_path[4096];
@@ -156,8 +158,8 @@ static void open_history(void)
     HistEvent event;
     int file;
 
-    history(history_list, &event, H_SETSIZE, 1000);
-    history(history_list, &event, H_SETUNIQUE, 1);
+    lib->history(history_list, &event, H_SETSIZE, 1000);
+    lib->history(history_list, &event, H_SETUNIQUE, 1);
     if (state && state[0] == '/')
         snprintf(history_path, size, "%s/moonpipe/history", state);
     else if (home && home[0] == '/')
@@ -172,7 +174,7 @@ static void open_history(void)
     }
     fchmod(file, 0600);
     close(file);
-    history(history_list, &event, H_LOAD, history_path);
+    lib->history(history_list, &event, H_LOAD, history_path);
 }
 
 /* A key on the command line is nobody else's business, not even a file's. */
@@ -186,8 +188,9 @@ static void remember(const char *line)
     HistEvent event;
 
     if (line[strspn(line, " \t\r\n")] == '\0' || holds_key(line)) return;
-    history(history_list, &event, H_ENTER, line);
-    if (history_path[0]) history(history_list, &event, H_SAVE, history_path);
+    lib->history(history_list, &event, H_ENTER, line);
+    if (history_path[0])
+        lib->history(history_list, &event, H_SAVE, history_path);
 }
 
 static size_t read_edited(const char *prompt, char *line, size_t size)
@@ -196,9 +199,9 @@ static size_t read_edited(const char *prompt, char *line, size_t size)
     int len = 0;
 
     shown_prompt = prompt;
-    edited = el_gets(editor, &len);
+    edited = lib->el_gets(editor, &len);
     if (stopped || !edited || len <= 0 || (size_t)len >= size) {
-        el_reset(editor);
+        lib->el_reset(editor);
         return 0;
     }
     remember(edited);
@@ -215,24 +218,26 @@ static void set_characters(void)
 
 static void open_editor(void)
 {
+    lib = mp_edit_lib();
+    if (!lib) return;
     set_characters();
-    editor = el_init("moonpipe", stdin, stdout, stderr);
-    history_list = history_init();
+    editor = lib->el_init("moonpipe", stdin, stdout, stderr);
+    history_list = lib->history_init();
     if (!editor || !history_list) return;
     open_history();
-    el_set(editor, EL_PROMPT, get_prompt);
-    el_set(editor, EL_EDITOR, "emacs");
-    el_set(editor, EL_HIST, history, history_list);
-    el_set(editor, EL_SIGNAL, 0);
-    el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
-    el_source(editor, NULL);
-    el_set(editor, EL_GETCFN, get_character);
+    lib->el_set(editor, EL_PROMPT, get_prompt);
+    lib->el_set(editor, EL_EDITOR, "emacs");
+    lib->el_set(editor, EL_HIST, lib->history, history_list);
+    lib->el_set(editor, EL_SIGNAL, 0);
+    lib->el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    lib->el_source(editor, NULL);
+    lib->el_set(editor, EL_GETCFN, get_character);
 }
 
 static void close_editor(void)
 {
-    if (history_list) history_end(history_list);
-    if (editor) el_end(editor);
+    if (history_list) lib->history_end(history_list);
+    if (editor) lib->el_end(editor);
     history_list = NULL;
     editor = NULL;
 }

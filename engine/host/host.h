@@ -43,9 +43,9 @@ struct moonpipe_Engine {
     bool dying;   /* close is at work */
 };
 
-/* One call into Lua: [name] is a function of embed.lua, push(L, arguments)
- * pushes its arguments and says how many; take(L, results) reads its results,
- * which begin at index 1. Either may be NULL. */
+/* One call into Lua: [name] is a function of embed.lua or calls.lua;
+ * push(L, arguments) pushes its arguments and says how many; take(L, results)
+ * reads its results, which begin at index 1. Either may be NULL. */
 typedef struct mp_HostCall {
     const char *name;
     int (*push)(lua_State *L, const void *arguments);

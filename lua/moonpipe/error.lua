@@ -156,42 +156,6 @@ function errors.usage(message, where)
   error(where and (where .. ": " .. message) or message, 0)
 end
 
--- Edit distance with a bound: names are short and lists few.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal, row[j] = row[j], best
-    end
-  end
-  return row[#b]
-end
-
----The name of [names] that [name] was probably meant to be.
----@param name string
----@param names string[]
----@return string?
-function errors.nearest(name, names)
-  local best, best_distance = nil, math.max(1, math.floor(#name * 0.4)) + 1
-  for _, candidate in ipairs(names) do
-    local d = distance(name:lower(), candidate:lower())
-    if d < best_distance then best, best_distance = candidate, d end
-  end
-  return best
-end
-
----`; did you mean 'model'?` or nothing.
----@return string
-function errors.hint(name, names)
-  local nearest = type(name) == "string" and errors.nearest(name, names)
-  return nearest and ("; did you mean '" .. nearest .. "'?") or ""
-end
-
 ---Checks an options table: unknown keys raise and name the allowed ones.
 ---@param opts table?
 ---@param allowed string[]
@@ -236,32 +200,14 @@ function errors.predicate(value, what)
     errors.shape(value)))
 end
 
-local function article(word)
-  return (word:find("^[AEIOUaeiou]") and "an " or "a ") .. word
-end
+-- errors.shape(value), errors.hint(name, names), errors.nearest(name, names): they
+-- load with the first complaint.
+local WORDS = { shape = true, hint = true, nearest = true }
 
-local function plain_table(t)
-  if #t > 0 then return "a list of " .. #t end
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = tostring(key) end
-  if #keys == 0 then return "an empty table" end
-  table.sort(keys)
-  if #keys > 12 then keys[13], keys[14] = "…", nil end
-  return "a table with keys {" .. table.concat(keys, ", ", 1, math.min(#keys, 13)) .. "}"
-end
-
----A short description of a value, for messages.
----@return string
-function errors.shape(value)
-  local kind = type(value)
-  if kind == "nil" then return "nil" end
-  if kind == "number" or kind == "boolean" then return "the " .. kind .. " " .. tostring(value) end
-  if kind ~= "table" then return article(kind) end
-  local meta = getmetatable(value)
-  if type(meta) ~= "table" then return plain_table(value) end
-  local name = rawget(meta, "__name")
-  if type(name) == "string" then return article(name:match("[^.]+$")) end
-  return plain_table(value)
-end
-
-return errors
+return setmetatable(errors, {
+  __index = function(_, name)
+    if not WORDS[name] then return nil end
+    errors[name] = require("moonpipe.error_words")[name]
+    return errors[name]
+  end,
+})

@@ -34,11 +34,14 @@ local MODULES = {
   ["models.fake"] = "FakeListChatModel GenericFakeChatModel",
   ["models.openai"] = "ChatOpenAI",
   parallel = "RunnableParallel RunnableMap=RunnableParallel finished",
-  parser = "StrOutputParser JsonOutputParser CommaSeparatedListOutputParser",
+  parser = "StrOutputParser",
+  parser_json = "JsonOutputParser",
+  parser_list = "CommaSeparatedListOutputParser",
   passthrough = "RunnablePassthrough",
   pick = "RunnablePick itemgetter const",
-  prompt = [[PromptTemplate ChatPromptTemplate MessagesPlaceholder SystemMessagePromptTemplate
+  prompt = [[PromptTemplate ChatPromptTemplate SystemMessagePromptTemplate
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
+  prompt_placeholder = "MessagesPlaceholder",
   router = "RouterRunnable",
   retrying = "RunnableRetry",
   scheduler = "now sleep update",

@@ -2,7 +2,6 @@
 --
 -- A message is a table with a metatable; its class is found by the metatable alone. Where many are
 -- made (templates, models) `Class.instance_mt` is set by hand: one table a message, no check.
-local add_fields = require "moonpipe.message_add"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 
@@ -181,12 +180,15 @@ local function is_chunk(value)
   return class ~= nil and class.whole ~= nil
 end
 
+local add_fields -- loaded by the first two chunks
+
 -- The class of the left one stays. Ids that nobody has read stay unmade.
 local function add(a, b)
   if not is_chunk(a) or not is_chunk(b) then
     errors.raise("input", ("chunks cannot be merged: %s, then %s"):format(
       errors.shape(a), errors.shape(b)))
   end
+  add_fields = add_fields or require "moonpipe.message_add"
   local result = add_fields(a, b)
   local class, mt = CLASS[getmetatable(a)], getmetatable(a)
   if result.id then

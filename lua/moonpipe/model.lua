@@ -7,7 +7,6 @@
 --                                                       first by message.first_chunk{ … }
 -- Both may wait. `messages` is the caller's list and is not written to; options that a binding
 -- gives (`model:bind{ stop = … }`) are in `ctx.kwargs`.
-local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
 local message = require "moonpipe.message"
 local runnable = require "moonpipe.runnable"
@@ -20,6 +19,13 @@ local BaseChatModel, base = runnable.class("BaseChatModel")
 base.run_kind = "chat_model"
 
 local model = { BaseChatModel = BaseChatModel }
+
+local collect -- loaded by the first answer in chunks
+
+local function collected(source)
+  collect = collect or require("moonpipe.chunk").collect
+  return collect(source)
+end
 
 local CHAT_VALUE = values.chat_mt
 
@@ -64,7 +70,7 @@ end
 -- The answer, and its chunks to tell(chunk) as they come.
 function base:_invoke_told(input, ctx, tell)
   local pull = self:_stream(input, ctx)
-  local merged, count = chunk.collect(function()
+  local merged, count = collected(function()
     local value = pull()
     if value ~= nil then tell(value) end
     return value
@@ -81,7 +87,7 @@ function base:_generate(messages, ctx)
   if self._chunks == base._chunks then
     errors.raise("internal", self.class_name .. " gives neither _generate nor _chunks")
   end
-  local merged, count = chunk.collect(self:_chunks(messages, ctx))
+  local merged, count = collected(self:_chunks(messages, ctx))
   if count == 0 then
     return message.answer({ content = "" })
   end

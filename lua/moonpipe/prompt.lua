@@ -8,7 +8,6 @@ local values = require "moonpipe.prompt_value"
 local words = require "moonpipe.message_class"
 
 local prompt = {
-  MessagesPlaceholder = elements.MessagesPlaceholder,
   SystemMessagePromptTemplate = elements.SystemMessagePromptTemplate,
   HumanMessagePromptTemplate = elements.HumanMessagePromptTemplate,
   AIMessagePromptTemplate = elements.AIMessagePromptTemplate,

@@ -1,4 +1,5 @@
---- What a chat prompt is made of: templates of messages, messages as they are, placeholders.
+--- What a chat prompt is made of: templates of messages, messages as they are; placeholders and
+--- content blocks have their own modules.
 --
 -- An element knows its variables and how to add its messages to a list:
 -- `element.fill(element, list, count, values, only, owner)` gives the new count; values, only and
@@ -10,7 +11,7 @@ local template = require "moonpipe.template"
 local elements = {}
 
 local element_mt = { __name = "moonpipe.MessagePromptTemplate" }
-local placeholder_mt = { __name = "moonpipe.MessagesPlaceholder" }
+elements.placeholder_mt = { __name = "moonpipe.MessagesPlaceholder" }
 
 local CLASS_OF_ROLE = {
   human = message.HumanMessage, user = message.HumanMessage,
@@ -30,68 +31,10 @@ local function fill_text(element, list, count, values, only, owner)
   return count + 1
 end
 
-local function fill_part(part, values, only, owner)
-  local result = {}
-  for key, value in pairs(part) do
-    if type(value) ~= "table" then
-      result[key] = value
-    elseif template.is(value) then
-      result[key] = value:format(values, only, owner)
-    else
-      result[key] = fill_part(value, values, only, owner)
-    end
-  end
-  return result
-end
-
-local function fill_parts(element, list, count, values, only, owner)
-  local content = fill_part(element.parts, values, only, owner)
-  list[count + 1] = setmetatable({ content = content }, element.message_mt)
-  return count + 1
-end
-
-local function add_names(names, more)
-  for _, name in ipairs(more) do
-    names[#names + 1] = name
-  end
-end
-
--- Every string in a content block may hold variables, but for the block's type.
-local function compile_part(part, names)
-  local result = {}
-  for key, value in pairs(part) do
-    local compiled, problem = value, nil
-    if type(value) == "string" and key ~= "type" then
-      compiled, problem = template.compile(value)
-    elseif type(value) == "table" then
-      compiled, problem = compile_part(value, names)
-    end
-    if problem then
-      return nil, problem
-    elseif template.is(compiled) then
-      add_names(names, compiled.variables)
-    end
-    result[key] = compiled
-  end
-  return result
-end
-
-local function compile_parts(element, content)
-  local parts = {}
-  for i, part in ipairs(content) do
-    parts[i] = type(part) == "string" and { type = "text", text = part } or part
-  end
-  local problem
-  element.variables = {}
-  element.parts, problem = compile_part(parts, element.variables)
-  element.fill = fill_parts
-  return element.parts and element, problem
-end
-
 local function new_element(class, content)
   local element = setmetatable({ class = class, message_mt = class.instance_mt }, element_mt)
   if type(content) == "table" and content[1] ~= nil then
-    return compile_parts(element, content)
+    return require("moonpipe.prompt_blocks").compile(element, content)
   elseif type(content) ~= "string" then
     return nil, ("a template is a string or a list of content blocks, not %s"):format(
       errors.shape(content))
@@ -138,89 +81,6 @@ local function verbatim(value)
   return setmetatable({ message = value, variables = {}, fill = fill_message }, element_mt)
 end
 
--- Placeholders ------------------------------------------------------------------------------------
-
-local function refuse(name, what)
-  errors.raise("input", ("prompt variable '%s' %s"):format(name, what))
-end
-
-local function placeholder_list(name, value)
-  if type(value) ~= "table" or value[1] == nil and next(value) ~= nil or message.is(value) then
-    refuse(name, ("is %s; a placeholder takes a list of messages"):format(errors.shape(value)))
-  end
-  local list, problem = message.try_coerce_list(value)
-  if not list then
-    refuse(name, ("is no list of messages: %s"):format(problem))
-  end
-  return list
-end
-
-local function fill_placeholder(element, list, count, values, only, owner)
-  local value = only
-  if value == nil then
-    value = values[element.name]
-  end
-  if value == nil then
-    return element.optional and count or owner:_missing(values)
-  end
-  local messages = placeholder_list(element.name, value)
-  local total = #messages
-  local from = math.max(1, total - (element.n_messages or total) + 1)
-  for i = from, total do
-    count = count + 1
-    list[count] = messages[i]
-  end
-  return count
-end
-
-local function placeholder(name, optional, n_messages)
-  return setmetatable({
-    name = name, optional = optional, n_messages = n_messages,
-    variables = { name }, fill = fill_placeholder,
-  }, placeholder_mt)
-end
-
-local PLACEHOLDER_OPTIONS = { "variable_name", "optional", "n_messages" }
-
-local function new_placeholder(_, name, opts)
-  if type(name) == "table" then
-    opts = name
-    name = opts.variable_name
-  end
-  opts = errors.options(opts, PLACEHOLDER_OPTIONS, "MessagesPlaceholder")
-  if type(name) ~= "string" or name == "" then
-    errors.usage("MessagesPlaceholder needs the name of a variable, got " .. errors.shape(name))
-  end
-  local n = opts.n_messages
-  if n ~= nil and (type(n) ~= "number" or n < 1 or n % 1 ~= 0) then
-    errors.usage(("n_messages of MessagesPlaceholder is %s; it must be a positive integer"):format(
-      errors.shape(n)))
-  end
-  return placeholder(name, opts.optional and true or false, n)
-end
-
---- `MessagesPlaceholder(name, { optional =, n_messages = })`: where a list of messages goes.
-elements.MessagesPlaceholder = setmetatable({}, {
-  __name = "moonpipe.class",
-  __call = new_placeholder,
-  __tostring = function() return "MessagesPlaceholder" end,
-})
-
--- {"placeholder", "{history}"} is optional, {"placeholder", {"{history}", false}} is required.
-local function placeholder_pair(value)
-  local text, optional = value, true
-  if type(value) == "table" then
-    text = value[1]
-    optional = value[2] ~= false
-  end
-  local name = type(text) == "string" and text:match("^{([^{}]+)}$")
-  if not name then
-    return nil, ('a placeholder names one variable in braces, {"placeholder", "{history}"}; got %s')
-      :format(type(text) == "string" and "'" .. text .. "'" or errors.shape(text))
-  end
-  return placeholder(name, optional)
-end
-
 -- What users write --------------------------------------------------------------------------------
 
 local function unknown_role(role)
@@ -233,7 +93,7 @@ end
 
 local function from_role(role, content)
   if role == "placeholder" then
-    return placeholder_pair(content)
+    return require("moonpipe.prompt_placeholder").from_pair(content)
   end
   local class = CLASS_OF_ROLE[role]
   if not class and type(role) == "table" and role.instance_mt then
@@ -277,7 +137,7 @@ end
 ---@return string? problem
 function elements.coerce(value)
   local mt = getmetatable(value)
-  if mt == element_mt or mt == placeholder_mt then
+  if mt == element_mt or mt == elements.placeholder_mt then
     return value
   elseif message.is(value) then
     return verbatim(value)

@@ -5,7 +5,6 @@
 -- class gives `_invoke`, and `_stream` and `_transform` where it can do better
 -- than the defaults: a stream is a function that gives the next chunk, or nil
 -- at its end, and may wait inside.
-local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
@@ -241,7 +240,7 @@ function base:_transform(source, ctx)
   local inner
   return function()
     if not inner then
-      local input, count = chunk.collect(source)
+      local input, count = require("moonpipe.chunk").collect(source)
       inner = count == 0 and nothing or self:_stream(input, ctx)
     end
     return inner()

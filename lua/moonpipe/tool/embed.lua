@@ -1,33 +1,15 @@
---- What the C API calls: chains, calls of them, the loop.
+--- What the C API calls: scripts, errors, the log; calls.lua has the rest.
 --
--- A function here raises what fails; C tells its host by `describe`. A call is a
--- task of its own whose callbacks run in it. They may come back in through C:
--- what they start must not become their child, hence `scheduler.outside`.
-local coerce = require "moonpipe.coerce"
+-- A function here raises what fails; C tells its host by `describe`. What a script
+-- needs is here: starting a process is mostly compiling Lua, so chains and calls of
+-- the host load with the first of them.
 local errors = require "moonpipe.error"
 local host = require "moonpipe.tool.host"
-local json = require "moonpipe.json"
 local log = require "moonpipe.log"
-local native = require "moonpipe.native"
-local scheduler = require "moonpipe.scheduler"
-local start = require "moonpipe.start"
-local steps = require "moonpipe.tool.steps"
-local tree = require "moonpipe.tree"
 
-local c = native.c
+local CALLS = "moonpipe.tool.calls"
 
-local embed = {
-  attach = host.attach,
-  register = steps.register,
-  complete = steps.complete,
-  fail = steps.fail,
-}
-
-local TOKEN, DONE, FAILED = 1, 2, 3
-local CLOSING = 1 -- seconds that calls have to end in when the engine closes
-
-local chains = {} -- id -> step
-local live = {}   -- id -> call that has not been told its end
+local embed = { attach = host.attach }
 
 -- ---- errors --------------------------------------------------------------------
 
@@ -41,7 +23,7 @@ local function fields(err)
       out[key] = value
     end
   end
-  return json.encode(out)
+  return require("moonpipe.json").encode(out)
 end
 
 ---What C knows of an error: text, kind, message, path, where, JSON.
@@ -82,159 +64,14 @@ function embed.command(argv)
   return coded(host.command(argv))
 end
 
--- ---- chains --------------------------------------------------------------------
+-- ---- the rest ------------------------------------------------------------------
 
-local function load_text(id, name, text)
-  local fn, message = host.load_text(name, text)
-  if not fn then errors.raise("lua", message) end
-  local code, said, err, value = host.run(fn)
-  if code ~= 0 then error(err or said, 0) end
-  local shown = name:gsub("^[@=]", "")
-  if value == nil then errors.raise("lua", shown .. ": the chunk returns no step") end
-  chains[id] = coerce.step(value, nil, shown)
-end
-
----Runs a text that returns a step, and keeps that as [id].
-function embed.load_text(id, name, text)
-  load_text(id, "=" .. name, text)
-end
-
-function embed.load_file(id, path)
-  local text, message = host.read(path)
-  if not text then errors.raise("io", message) end
-  load_text(id, "@" .. path, text)
-end
-
-function embed.drop(id)
-  chains[id] = nil
-end
-
--- ---- calls ---------------------------------------------------------------------
-
-local function tell(call, what, payload)
-  if what ~= TOKEN then live[call.id] = nil end
-  call.tell(call.options, call.id, what, payload)
-end
-
-local function on_done(call)
-  return function(value)
-    local ok, text = pcall(steps.write, value, call.flags)
-    if ok then tell(call, DONE, text) else tell(call, FAILED, embed.describe(text)) end
-  end
-end
-
-local function on_token(call)
-  return function(value)
-    local text = steps.write(value, call.flags)
-    if text ~= "" then tell(call, TOKEN, text) end
-  end
-end
-
-local function on_error(call)
-  return function(err)
-    tell(call, FAILED, embed.describe(err))
-  end
-end
-
-local function cancel_all(why)
-  local tasks = {}
-  for _, call in pairs(live) do tasks[#tasks + 1] = call.task end
-  for _, task in ipairs(tasks) do tree.cancel(task, tree.cancelled(why)) end
-end
-
-local function on_interrupt()
-  cancel_all("interrupted")
-end
-
----Starts a call; `tell(options, id, what, payload)` is C's.
----@param chain_id integer
----@param input string
----@param flags integer
----@param timeout number   0: none
----@param streams boolean  it wants tokens
-function embed.start(id, chain_id, input, flags, timeout, streams, options, c_tell)
-  local step = chains[chain_id]
-  if not step then errors.raise("closed", ("this engine has no chain %d"):format(chain_id)) end
-  local value = steps.read(input, flags)
-  local call = { id = id, flags = flags, options = options, tell = c_tell }
-  call.task = scheduler.outside(start.start, step, value, {
-    timeout = timeout > 0 and timeout or nil,
-    on_token = streams and on_token(call) or nil,
-    on_done = on_done(call),
-    on_error = on_error(call),
-  })
-  live[id] = call
-  scheduler.on_interrupt = on_interrupt
-end
-
----@return integer  1, or 0 where it has ended
-function embed.cancel(id)
-  local call = live[id]
-  if not call then return 0 end
-  tree.cancel(call.task, tree.cancelled("the host cancelled the call"))
-  return 1
-end
-
--- ---- the loop ------------------------------------------------------------------
-
--- An interrupt that came too late must not meet what is started next.
-local function take_interrupt()
-  if c.interrupted() then scheduler.on_interrupt() end
-end
-
----Runs what is ready, at most [seconds] long; negative: all.
----@return integer ready  tasks that wait for their turn
-function embed.update(seconds)
-  local ready = scheduler.update(seconds >= 0 and seconds or nil)
-  take_interrupt()
-  return ready
-end
-
-local function is_live(id)
-  if id == 0 then return next(live) ~= nil end
-  return live[id] ~= nil
-end
-
--- Blocks until there is something to do; false when the time is over.
-local function block(limit)
-  local left = limit and limit - c.now()
-  if left and left <= 0 then return false end
-  if not left and c.live() == 0 then
-    errors.raise("internal", "nothing is left that could end this call")
-  end
-  c.wait(left)
-  return true
-end
-
----Runs until call [id] (0: all) has ended, or [seconds] went by; negative: for ever.
----@return integer  1 when it has ended, 0 after the time
-function embed.wait(id, seconds)
-  local limit = seconds >= 0 and c.now() + seconds or nil
-  while is_live(id) do
-    local ready = scheduler.update(0)
-    if not is_live(id) then break end
-    if ready == 0 and not block(limit) then return 0 end
-    if limit and ready > 0 and c.now() >= limit then return 0 end
-  end
-  take_interrupt()
-  return 1
-end
-
-local function wind_up()
-  local limit = c.now() + CLOSING
-  cancel_all("the engine was closed")
-  while next(live) and c.now() < limit do
-    if scheduler.update(0) == 0 and next(live) then c.wait(limit - c.now()) end
-  end
-end
-
----Cancels all calls, and tells their callbacks.
+---Ends all calls, if there was one.
 function embed.close()
-  scheduler.outside(wind_up)
-  for _, call in pairs(live) do -- those that do not let themselves be cancelled
-    tell(call, FAILED, embed.describe(tree.cancelled("the engine was closed")))
-  end
-  chains = {}
+  local calls = package.loaded[CALLS]
+  if type(calls) == "table" then calls.close() end
 end
 
-return embed
+return setmetatable(embed, {
+  __index = function(_, name) return require(CALLS)[name] end,
+})

@@ -1,0 +1,70 @@
+--- The words of complaints: what a value is, which name was probably meant.
+--
+-- Apart from moonpipe.error, which every start loads; these are for failures.
+local words = {}
+
+-- Edit distance with a bound: names are short and lists few.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+      diagonal, row[j] = row[j], best
+    end
+  end
+  return row[#b]
+end
+
+---The name of [names] that [name] was probably meant to be.
+---@param name string
+---@param names string[]
+---@return string?
+function words.nearest(name, names)
+  local best, best_distance = nil, math.max(1, math.floor(#name * 0.4)) + 1
+  for _, candidate in ipairs(names) do
+    local d = distance(name:lower(), candidate:lower())
+    if d < best_distance then best, best_distance = candidate, d end
+  end
+  return best
+end
+
+---`; did you mean 'model'?` or nothing.
+---@return string
+function words.hint(name, names)
+  local nearest = type(name) == "string" and words.nearest(name, names)
+  return nearest and ("; did you mean '" .. nearest .. "'?") or ""
+end
+
+local function article(word)
+  return (word:find("^[AEIOUaeiou]") and "an " or "a ") .. word
+end
+
+local function plain_table(t)
+  if #t > 0 then return "a list of " .. #t end
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = tostring(key) end
+  if #keys == 0 then return "an empty table" end
+  table.sort(keys)
+  if #keys > 12 then keys[13], keys[14] = "…", nil end
+  return "a table with keys {" .. table.concat(keys, ", ", 1, math.min(#keys, 13)) .. "}"
+end
+
+---A short description of a value, for messages.
+---@return string
+function words.shape(value)
+  local kind = type(value)
+  if kind == "nil" then return "nil" end
+  if kind == "number" or kind == "boolean" then return "the " .. kind .. " " .. tostring(value) end
+  if kind ~= "table" then return article(kind) end
+  local meta = getmetatable(value)
+  if type(meta) ~= "table" then return plain_table(value) end
+  local name = rawget(meta, "__name")
+  if type(name) == "string" then return article(name:match("[^.]+$")) end
+  return plain_table(value)
+end
+
+return words
