@@ -39,8 +39,8 @@ typedef struct mp_HttpJob {
     mp_Job job;
     mp_HttpPlan *plan;
     struct mp_HttpJob *next_spare; /* while nobody uses it */
-    size_t room;                   /* bytes behind the struct */
-    const char *body;              /* there, or NULL */
+    size_t room;                   /* bytes behind the struct: curl_text, */
+    const char *body;              /* and this, or NULL */
     size_t body_len;
     mp_HttpFraming framing;
     int64_t total_us;
@@ -62,7 +62,7 @@ typedef struct mp_HttpJob {
     bool body_begun;
     bool head_sent;
     bool paused;
-    char curl_text[CURL_ERROR_SIZE];
+    char *curl_text; /* what curl says of its failure: CURL_ERROR_SIZE bytes */
 } mp_HttpJob;
 
 extern const mp_JobClass mp_http_class;

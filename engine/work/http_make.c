@@ -12,7 +12,7 @@
 #define OWN_HEADERS 3     /* behind those of the spec */
 #define SPARE_JOBS  64    /* kept of a plan */
 #define SPARE_BYTES 16384 /* of a kept one's request, and of its answer */
-#define ROOM_STEP   512   /* so that requests of similar size fit */
+#define ROOM_STEP   128   /* so that requests of similar size fit */
 
 static atomic_ullong serials;
 
@@ -191,11 +191,13 @@ static bool keep_spare(mp_HttpPlan *plan, mp_HttpJob *self)
     return room;
 }
 
-/* A job with room for a body of that size, and buffers that may have memory. */
+/* A job with room for a body of that size and for curl's words, and buffers
+ * that may have memory. */
 static mp_HttpJob *take_job(mp_HttpPlan *plan, size_t body_len, mp_Buf *bytes,
                             mp_Buf *head)
 {
-    size_t room = (body_len / ROOM_STEP + 1) * ROOM_STEP;
+    size_t need = CURL_ERROR_SIZE + body_len;
+    size_t room = (need + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
     mp_HttpJob *self = take_spare(plan);
 
     if (self && self->room < room) {
@@ -225,8 +227,10 @@ mp_Job *mp_http_new(mp_HttpPlan *plan, const char *body, size_t body_len,
 
     if (!self) return NULL;
     mp_job_init(&self->job, &mp_http_class);
+    self->curl_text = (char *)(self + 1);
+    self->curl_text[0] = '\0';
     if (body) {
-        self->body = memcpy(self + 1, body, body_len);
+        self->body = memcpy(self->curl_text + CURL_ERROR_SIZE, body, body_len);
         self->body_len = body_len;
     }
     atomic_fetch_add(&plan->references, 1);

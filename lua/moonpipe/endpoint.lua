@@ -177,6 +177,12 @@ local function attempt_open(call)
   return reader
 end
 
+-- With all the fields that it will have: a table that grows is made twice.
+local function new_call(self, plan, body, ctx)
+  return setmetatable({ plan = plan, body = body, ctx = ctx, begun = 0, attempts = 0 },
+    self.call_mt)
+end
+
 ---Sends [body] and gives decode(answer, with), in as many attempts as it takes.
 ---decode may raise; where that is retryable, the call is made again.
 ---@async
@@ -187,7 +193,7 @@ end
 ---@param with any
 ---@return any
 function Endpoint:send(plan, body, ctx, decode, with)
-  local call = setmetatable({ plan = plan, body = body, ctx = ctx }, self.call_mt)
+  local call = new_call(self, plan, body, ctx)
   return retry.run(call, attempt_send, decode, with)
 end
 
@@ -200,7 +206,7 @@ end
 ---@return moonpipe.HttpReader
 ---@return moonpipe.Attempts
 function Endpoint:open(plan, body, ctx)
-  local call = setmetatable({ plan = plan, body = body, ctx = ctx }, self.call_mt)
+  local call = new_call(self, plan, body, ctx)
   return retry.run(call, attempt_open), call
 end
 

@@ -132,9 +132,11 @@ end
 
 -- Runs fn(self, a, ctx) in the context that [config] makes of the running one.
 local function run_with(fn, self, a, config)
-  if not current() then return scheduler.call(run_with, fn, self, a, config) end
+  local running = current()
+  if not running then return scheduler.call(run_with, fn, self, a, config) end
+  if config == nil then return fn(self, a, running.ctx.outer or running.ctx) end
   config = context.check(config)
-  local ctx = context.derive(current().ctx, config)
+  local ctx = context.derive(running.ctx, config)
   if not config.timeout then return fn(self, a, ctx) end
   return task.within(config.timeout, timed_out(self, config.timeout), ctx, fn, self, a)
 end

@@ -44,19 +44,16 @@ local function split(options)
 end
 
 -- What was cancelled before it began does not begin; what was cancelled later has
--- no result.
-local function begin(step, input, plan)
-  local task = scheduler.current()
-  scheduler.raise_if_cancelled(task)
-  local value = runnable.run_with(plan.fn, step, input, plan.config)
-  local err = scheduler.dropped(task)
-  if err then error(err, 0) end
-  return value
-end
-
+-- no result. One frame for it all: a thousand of these wait at once, and their
+-- stacks grow by doubling.
 local function body(step, input, plan)
-  local ok, value = xpcall(begin, errors.handler, step, input, plan)
-  local callbacks = plan.callbacks
+  local task, callbacks = scheduler.current(), plan.callbacks
+  local ok, value = pcall(scheduler.raise_if_cancelled, task)
+  if ok then
+    ok, value = xpcall(runnable.run_with, errors.handler, plan.fn, step, input, plan.config)
+  end
+  local err = ok and scheduler.dropped(task)
+  if err then ok, value = false, err end
   if not ok then
     if callbacks.on_error then callbacks.on_error(value) end
     error(value, 0)
@@ -65,11 +62,14 @@ local function body(step, input, plan)
   return value
 end
 
+local PLAIN = { fn = run.invoke, callbacks = {} } -- of a call without options
+
 ---@param step moonpipe.Runnable
 ---@param input any
 ---@param options table?  a config, and on_token(chunk), on_done(value), on_error(err)
 ---@return moonpipe.Task
 function start.start(step, input, options)
+  if options == nil then return scheduler.start(context.current(), body, step, input, PLAIN) end
   local config, callbacks = split(options)
   local fn = callbacks.on_token and told(callbacks.on_token) or run.invoke
   local plan = { fn = fn, config = config, callbacks = callbacks }
