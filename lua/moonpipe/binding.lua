@@ -11,6 +11,8 @@ local timeout = require "moonpipe.timeout"
 ---@field config table   merged into that of every call
 ---@field inherited table  of it, all but the timeout
 ---@field limits moonpipe.Limits?  the timeout
+---@field input_type table?   a JSON schema: what the user says that it takes
+---@field output_type table?
 local RunnableBinding, methods = runnable.class("RunnableBinding")
 methods.transparent = true
 
@@ -24,9 +26,11 @@ local function overlay(a, b)
 end
 
 -- A binding of a binding is one binding, the newer winning.
-local function make(bound, kwargs, config)
+local function make(bound, kwargs, config, given)
+  given = given or {}
   if getmetatable(bound) == RunnableBinding.mt then
     kwargs, config = overlay(bound.kwargs, kwargs), overlay(bound.config, config)
+    given = overlay({ input_type = bound.input_type, output_type = bound.output_type }, given)
     bound = bound.bound
   end
   local inherited = overlay(config, {})
@@ -37,6 +41,8 @@ local function make(bound, kwargs, config)
     config = config,
     inherited = inherited,
     limits = config.timeout and { total = config.timeout },
+    input_type = given.input_type,
+    output_type = given.output_type,
     name = config.run_name,
     sync = bound.sync and not config.timeout,
   })
@@ -63,8 +69,33 @@ function binding.with_config(step, config)
   return make(step, {}, context.check(config))
 end
 
+---@param step moonpipe.Runnable
+---@param given { input_type: any, output_type: any }
+---@return moonpipe.RunnableBinding
+function binding.with_types(step, given)
+  local types, schemas = require "moonpipe.types", {}
+  for name, value in pairs(errors.options(given, { "input_type", "output_type" }, "with_types")) do
+    schemas[name] = types.schema(value, name .. " of with_types")
+  end
+  return make(step, {}, {}, schemas)
+end
+
+-- What a call chooses and tells wins over what the step has of its own.
+local function config_in(self, ctx)
+  local config = self.inherited
+  if not (config.configurable or config.metadata) then return config end
+  return overlay(config, {
+    configurable = overlay(config.configurable or {}, ctx.configurable),
+    metadata = overlay(config.metadata or {}, ctx.metadata),
+  })
+end
+
 local function derive(self, ctx)
-  if next(self.inherited) then ctx = context.derive(ctx, self.inherited) end
+  local outer = ctx.kwargs
+  if next(self.inherited) then
+    ctx = context.derive(ctx, config_in(self, ctx))
+    if outer then ctx = context.bind(ctx, outer) end
+  end
   if next(self.kwargs) then ctx = context.bind(ctx, self.kwargs) end
   return ctx
 end
@@ -96,10 +127,13 @@ function methods:_takes_kwargs()
 end
 
 function methods:_check_keys(keys)
+  local problem = self.input_type and require("moonpipe.types").problem(self.input_type, keys)
+  if problem then return self:_label() .. ": " .. problem end
   return self.bound._check_keys and self.bound:_check_keys(keys)
 end
 
 function methods:_output_keys(keys)
+  if self.output_type then return require("moonpipe.types").keys(self.output_type) end
   return self.bound._output_keys and self.bound:_output_keys(keys)
 end
 

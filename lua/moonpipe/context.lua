@@ -103,6 +103,8 @@ local function merged(base, over)
   return out
 end
 
+context.merged = merged
+
 local function union(base, more)
   if not more or #more == 0 then return base end
   local out, seen = {}, {}
@@ -179,14 +181,25 @@ function context.is(config)
   return getmetatable(config) == mt
 end
 
----The context in which the step of a binding runs.
+---[parent] with other fields, bound arguments and all.
+---@param parent moonpipe.Context
+---@param fields table
+---@return moonpipe.Context
+function context.with(parent, fields)
+  local out = merged(parent, fields)
+  if parent.outer then out.outer = context.with(parent.outer, fields) end
+  return setmetatable(out, mt)
+end
+
+---The context in which the step of a binding runs. What was bound further out, and
+---so later, wins.
 ---@param parent moonpipe.Context
 ---@param kwargs table
 ---@return moonpipe.Context
 function context.bind(parent, kwargs)
   local out = {}
   for key, value in pairs(parent) do out[key] = value end
-  out.kwargs = merged(parent.kwargs or {}, kwargs)
+  out.kwargs = merged(kwargs, parent.kwargs)
   out.outer = parent.outer or parent
   return setmetatable(out, mt)
 end

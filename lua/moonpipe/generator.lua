@@ -21,8 +21,13 @@ function RunnableGenerator.new(fn, opts)
     errors.usage("RunnableGenerator takes a function(chunks, emit), got " .. errors.shape(fn))
   end
   opts = errors.options(opts, { "name" }, "RunnableGenerator")
-  local _, _, place = lambda.inspect(fn)
-  return runnable.instance(RunnableGenerator, { fn = fn, name = opts.name, place = place })
+  local _, parameters, place = lambda.inspect(fn)
+  return runnable.instance(RunnableGenerator, {
+    fn = fn,
+    name = opts.name,
+    place = place,
+    three = parameters >= 3,
+  })
 end
 
 local EMIT = {} -- what emit yields to the puller, before the chunk
@@ -89,6 +94,11 @@ end
 
 function methods:_begins_with_user_code()
   return true
+end
+
+-- They are in the config, its third parameter.
+function methods:_takes_kwargs()
+  return self.three
 end
 
 function methods:get_name()

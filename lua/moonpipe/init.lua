@@ -13,6 +13,7 @@ local MODULES = {
   binding = "RunnableBinding",
   branch = "RunnableBranch",
   compose = "pipe",
+  configurable = "ConfigurableField",
   context = "current",
   coroutines = "wrap_coroutines=install",
   document = "Document",

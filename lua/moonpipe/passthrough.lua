@@ -52,6 +52,10 @@ function methods:_begins_with_user_code()
   return self.tap ~= nil
 end
 
+function methods:_takes_kwargs()
+  return self.tap ~= nil and self.tap:_takes_kwargs()
+end
+
 function methods:_output_keys(keys)
   return keys
 end

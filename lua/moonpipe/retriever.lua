@@ -30,6 +30,19 @@ function retriever.new(store, opts)
   })
 end
 
+local OPTIONS = { "search_kwargs", "search_type" }
+
+function methods:_options()
+  return OPTIONS
+end
+
+function methods:_with_options(changes)
+  return retriever.new(self.vectorstore, {
+    search_type = changes.search_type,
+    search_kwargs = changes.search_kwargs or self.search_kwargs,
+  })
+end
+
 local function problem(input)
   local key = type(input) == "table" and getmetatable(input) == nil
     and (input.question ~= nil and "question" or input.input ~= nil and "input")

@@ -29,8 +29,14 @@ local class_mt = { __name = "moonpipe.class" }
 
 -- ---- classes -----------------------------------------------------------------
 
+-- What instances were made of, where options can be configured later: beside them,
+-- for there may be a key among the options.
+local made_of = setmetatable({}, { __mode = "k" })
+
 function class_mt.__call(class, ...)
-  return class.new(...)
+  local step = class.new(...)
+  if rawget(class, "methods").option_names then made_of[step] = (...) or {} end
+  return step
 end
 
 function class_mt.__tostring(class)
@@ -90,6 +96,7 @@ function runnable.class(name, opts)
     runnable = true,
   }
   local class = setmetatable({ name = name, methods = methods, mt = mt }, class_mt)
+  mt.class = class
   return class, methods
 end
 
@@ -262,6 +269,19 @@ end
 -- Whether arguments given by bind reach anything in it.
 function base:_takes_kwargs()
   return false
+end
+
+-- The options that it may be made anew with: `option_names` of its class.
+function base:_options()
+  return made_of[self] and self.option_names
+end
+
+-- The same step, made with some options changed.
+function base:_with_options(changes)
+  local options = {}
+  for name, value in pairs(made_of[self]) do options[name] = value end
+  for name, value in pairs(changes) do options[name] = value end
+  return getmetatable(self).class(options)
 end
 
 -- ---- composing -----------------------------------------------------------------

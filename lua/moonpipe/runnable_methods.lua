@@ -48,6 +48,41 @@ function methods:with_config(config)
   return require("moonpipe.binding").with_config(self, config)
 end
 
+---The same step, of which is said what it takes and gives: lists of keys, names of
+---JSON types, or JSON schemas. Compositions are held against it.
+---@param given { input_type: string|table|nil, output_type: string|table|nil }
+---@return moonpipe.Runnable
+function methods:with_types(given)
+  return require("moonpipe.binding").with_types(self, given)
+end
+
+---A step whose runs are listened to; each listener gets the run, and the config.
+---@param on_start function|{ on_start: function?, on_end: function?, on_error: function? }|nil
+---@param on_end function?
+---@param on_error function?
+---@return moonpipe.Runnable
+function methods:with_listeners(on_start, on_end, on_error)
+  return require("moonpipe.listeners").with(self, on_start, on_end, on_error)
+end
+
+---A step of which calls may choose options, by `config.configurable[id]`:
+---`model:configurable_fields{ temperature = mp.ConfigurableField{ id = "t" } }`.
+---@param fields table<string, { id: string }>
+---@return moonpipe.Runnable
+function methods:configurable_fields(fields)
+  return require("moonpipe.configurable").fields(self, fields)
+end
+
+---A step in whose place calls may choose another, by `config.configurable[id]`. A
+---function without parameters makes its step at the first use.
+---@param spec { id: string }  such as mp.ConfigurableField
+---@param alternatives table<string, any>
+---@param opts { default_key: string?, prefix_keys: boolean? }?
+---@return moonpipe.Runnable
+function methods:configurable_alternatives(spec, alternatives, opts)
+  return require("moonpipe.configurable").alternatives(self, spec, alternatives, opts)
+end
+
 ---The chain as a graph: `draw_ascii`, `draw_mermaid`, `to_json`.
 ---@return moonpipe.Graph
 function methods:get_graph()

@@ -52,6 +52,7 @@ local FakeListChatModel, list_model = runnable.class("FakeListChatModel", {
 fake.FakeListChatModel = FakeListChatModel
 
 local LIST_OPTIONS = { "error_on_chunk_number", "responses", "sleep" }
+list_model.option_names = LIST_OPTIONS
 
 local function check_responses(list)
   if type(list) ~= "table" or list[1] == nil then

@@ -127,6 +127,7 @@ end
 ---@field params table
 local ChatOpenAI, methods = runnable.class("ChatOpenAI", { base = model.BaseChatModel })
 openai.ChatOpenAI = ChatOpenAI
+methods.option_names = OPTIONS
 
 ---`ChatOpenAI{ model =, temperature =, max_tokens =, timeout =, max_retries =, base_url =, … }`.
 ---The key is that of OPENAI_API_KEY, the server that of OPENAI_BASE_URL, where none is given.
