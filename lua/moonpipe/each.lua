@@ -280,6 +280,14 @@ function methods:_parts()
   return { shape = "frame", title = "for each item", items = { { step = self.bound } } }
 end
 
+function methods:_input_schema()
+  return { type = "array", items = require("moonpipe.schemas").input(self.bound) }
+end
+
+function methods:_output_schema()
+  return { type = "array", items = require("moonpipe.schemas").output(self.bound) }
+end
+
 function methods:get_name()
   return self.name or ("RunnableEach<%s>"):format(self.bound:get_name())
 end

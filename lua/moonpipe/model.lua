@@ -48,6 +48,10 @@ local function messages_of(input)
   errors.raise("input", problem or "a model needs at least one message")
 end
 
+function base:_output_schema()
+  return { type = "object", title = "AIMessage" }
+end
+
 --- Says at composition that a map is no input of a model.
 ---@param keys string[]
 ---@return string? problem

@@ -70,6 +70,10 @@ end
 local StrOutputParser, text_parser = parser.define("StrOutputParser", "Answer in plain text.")
 parser.StrOutputParser = StrOutputParser
 
+function text_parser:_output_schema()
+  return { type = "string" }
+end
+
 function text_parser:_invoke(input)
   if type(input) == "table" and class_of(input) then
     local content = input.content

@@ -73,6 +73,10 @@ function ItemReader:add(text)
   self.from = 1
 end
 
+function list_parser:_output_schema()
+  return { type = "array", items = { type = "string" } }
+end
+
 function list_parser:_invoke(input)
   local reader, list = item_reader(), {}
   reader:add(text_of(self, input))

@@ -60,6 +60,10 @@ function picking:_invoke(input)
   return out
 end
 
+function picking:_input_schema()
+  return require("moonpipe.schemas").keys({}, self.keys or { self.key })
+end
+
 -- Chunks without the key are none of ours.
 function picking:_transform(source)
   return function()
@@ -121,6 +125,10 @@ function getting:_invoke(input)
   local out = { n = #self.keys }
   for i, key in ipairs(self.keys) do out[i] = get(self, input, key) end
   return out
+end
+
+function getting:_input_schema()
+  return require("moonpipe.schemas").keys(self.keys)
 end
 
 function getting:_check_keys(keys)

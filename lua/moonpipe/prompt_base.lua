@@ -83,6 +83,10 @@ end
 --- Says at composition which variables the step before will not give.
 ---@param keys any[]
 ---@return string? problem
+function base:_input_schema()
+  return require("moonpipe.schemas").keys(self.input_variables, self.optional_variables)
+end
+
 function base:_check_keys(keys)
   local names = {}
   for i, key in ipairs(keys) do

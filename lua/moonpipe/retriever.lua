@@ -49,6 +49,14 @@ local function problem(input)
   return ("got %s; use mp.itemgetter(\"%s\")"):format(errors.shape(input), key or "question")
 end
 
+function methods:_input_schema()
+  return { type = "string" }
+end
+
+function methods:_output_schema()
+  return { type = "array", items = { type = "object", title = "Document" } }
+end
+
 --- Says at composition that a map is no question.
 ---@param keys string[]
 ---@return string? problem

@@ -99,6 +99,10 @@ function methods:_output_keys()
   return members.output_keys(self.list, nil)
 end
 
+function methods:_input_schema()
+  return require("moonpipe.schemas").keys { "input", "key" }
+end
+
 function methods:_parts()
   local items = {}
   for i, step in ipairs(self.list) do items[i] = { step = step, label = tostring(self.keys[i]) } end

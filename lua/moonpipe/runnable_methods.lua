@@ -117,4 +117,17 @@ function methods:with_timeout(limits)
   return require("moonpipe.timeout").RunnableTimeout(self, limits)
 end
 
+---What it takes, as a JSON Schema, as far as it can be known: keys of prompts and
+---itemgetters, types that with_types gave. An empty table: nothing is known.
+---@return table
+function methods:input_schema()
+  return require("moonpipe.schemas").input(self)
+end
+
+---What it gives, as a JSON Schema, as far as it can be known.
+---@return table
+function methods:output_schema()
+  return require("moonpipe.schemas").output(self)
+end
+
 return methods
