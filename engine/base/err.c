@@ -40,16 +40,14 @@ mp_Status mp_err_memory(mp_Error *err)
 
 mp_Status mp_err_os(mp_Error *err, int os_errno, const char *what)
 {
-    char text[128];
+    const char *text = strerrordesc_np(os_errno); /* of any thread */
     mp_Kind kind = MP_KIND_IO;
 
     if (os_errno == EMFILE || os_errno == ENFILE)
         kind = MP_KIND_FDS;
     else if (os_errno == ENOMEM)
         kind = MP_KIND_MEMORY;
-    if (strerror_r(os_errno, text, sizeof text) != 0)
-        snprintf(text, sizeof text, "error %d", os_errno);
-    mp_err_set(err, kind, "%s: %s", what, text);
+    mp_err_set(err, kind, "%s: %s", what, text ? text : "an unknown error");
     if (err) err->os_errno = os_errno;
     return -(mp_Status)kind;
 }

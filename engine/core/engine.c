@@ -10,6 +10,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "db.h"
 #include "io.h"
 #include "job.h"
 #include "os.h"
@@ -169,6 +170,7 @@ static mp_Status prepare(mp_Engine *engine, const mp_Job *job, mp_Error *err)
 {
     notice_fork(engine);
     if (table_room(engine) != MP_OK) return mp_err_memory(err);
+    if (job->cls->send) return MP_OK;
     if (job->task)
         return engine->pool ? MP_OK : mp_pool_acquire(&engine->pool, err);
     return engine->io ? MP_OK : mp_io_acquire(&engine->io, err);
@@ -186,7 +188,9 @@ mp_Status mp_engine_submit(mp_Engine *engine, mp_Job *job, uint64_t *id,
     *id = job->end.id = ++engine->last_id;
     job->answers = &engine->answers;
     table_add(engine, job);
-    if (job->task)
+    if (job->cls->send)
+        job->cls->send(job);
+    else if (job->task)
         mp_pool_send(engine->pool, job->task);
     else
         mp_io_send(engine->io, &job->start_message);
@@ -198,7 +202,9 @@ mp_Status mp_engine_submit(mp_Engine *engine, mp_Job *job, uint64_t *id,
 static void cancel(mp_Engine *engine, mp_Job *job)
 {
     if (!mp_job_cancels(job)) return;
-    if (!job->task)
+    if (job->cls->withdraw)
+        job->cls->withdraw(job);
+    else if (!job->task)
         mp_io_send(engine->io, &job->cancel_message);
     else if (mp_pool_take_back(engine->pool, job->task))
         mp_job_cancelled(job);
@@ -313,6 +319,7 @@ void mp_engine_free(mp_Engine *engine)
     }
     if (engine->io) mp_io_release(engine->io);
     if (engine->pool) mp_pool_release(engine->pool);
+    mp_db_join();
     mp_queue_term(&engine->answers);
     mp_alloc_free(engine->buckets);
     mp_alloc_free(engine);

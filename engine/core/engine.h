@@ -7,7 +7,8 @@
  *
  * Shutdown, in this order: cancel what lives, wait until each job has
  * answered, free the answers, give the I/O thread and the pool back (the last
- * engine of the process joins them). mp_engine_free returns only after that.
+ * engine of the process joins them), join the threads of files that nobody
+ * holds any more. mp_engine_free returns only after that.
  *
  * After a fork the child's engine answers every job of the parent with kind
  * `closed` and starts anew at the next submit.

@@ -36,7 +36,8 @@ static void free_job(mp_Job *job)
     mp_alloc_free(self);
 }
 
-static const mp_JobClass cpu_class = {"cpu", NULL, NULL, NULL, free_job};
+static const mp_JobClass cpu_class = {"cpu",    NULL, NULL, NULL,
+                                      free_job, NULL, NULL};
 
 void mp_cpu_init(mp_CpuJob *self, const mp_CpuClass *cls)
 {

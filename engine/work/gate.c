@@ -186,8 +186,8 @@ static void free_job(mp_Job *job)
     mp_alloc_free(job);
 }
 
-static const mp_JobClass gate_class = {"gate", start, mp_job_cancelled, NULL,
-                                       free_job};
+static const mp_JobClass gate_class = {
+    "gate", start, mp_job_cancelled, NULL, free_job, NULL, NULL};
 
 mp_Job *mp_gate_job(const char *name, long slots, int64_t not_before_us)
 {

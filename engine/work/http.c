@@ -488,5 +488,5 @@ static void resume(mp_Job *job)
     end(self, MP_EVENT_FAILED);
 }
 
-const mp_JobClass mp_http_class = {"http", start, cancel, resume,
-                                   mp_http_free_job};
+const mp_JobClass mp_http_class = {"http",           start, cancel, resume,
+                                   mp_http_free_job, NULL,  NULL};

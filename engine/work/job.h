@@ -67,6 +67,13 @@ typedef struct mp_JobClass {
     void (*resume)(mp_Job *job);
     /* On any thread: frees the job and all it holds. */
     void (*free)(mp_Job *job);
+    /* On the engine's thread, for a job with a line of its own instead of a
+     * message to the I/O thread or a place in the pool: begin; it cannot fail.
+     * The job ends with mp_job_settle. Else NULL. */
+    void (*send)(mp_Job *job);
+    /* ... and the same: it is being cancelled. Ends with mp_job_cancelled what
+     * still waits; what runs sees the flag. */
+    void (*withdraw)(mp_Job *job);
 } mp_JobClass;
 
 /* A message in a worker's inbox; each job carries the two it may need. */

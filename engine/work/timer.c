@@ -39,7 +39,8 @@ static void free_job(mp_Job *job)
     mp_alloc_free(job);
 }
 
-static const mp_JobClass timer_class = {"timer", start, cancel, NULL, free_job};
+static const mp_JobClass timer_class = {"timer",  start, cancel, NULL,
+                                        free_job, NULL,  NULL};
 
 mp_Job *mp_timer_new(int64_t at_us)
 {

@@ -33,8 +33,8 @@ static void free_step(mp_Job *job)
     mp_alloc_free(job);
 }
 
-static const mp_JobClass step_class = {"step", start_step, mp_job_cancelled,
-                                       NULL, free_step};
+static const mp_JobClass step_class = {
+    "step", start_step, mp_job_cancelled, NULL, free_step, NULL, NULL};
 
 static void run(mp_Job *job)
 {

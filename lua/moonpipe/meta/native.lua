@@ -179,6 +179,40 @@ function c.index_search(index, query, k) end
 ---@return integer
 function c.index_count(index) end
 
+-- ---- databases --------------------------------------------------------------------
+
+---@class moonpipe.Db: userdata  a hold of a file
+
+---@param path string
+---@param normal boolean        synchronous = NORMAL
+---@param busy_seconds number   how long to wait for other processes
+---@param max_bytes integer     of one answer
+---@param application_id integer  of the file; 0: whatever it has
+---@param steps string[]        step i makes format i out of i - 1
+---@return moonpipe.Db?
+---@return string? message
+---@return string? kind
+function c.db_open(path, normal, busy_seconds, max_bytes, application_id, steps) end
+
+---@param db moonpipe.Db
+function c.db_close(db) end
+
+---@param db moonpipe.Db
+---@return string
+function c.db_path(db) end
+
+---@param db moonpipe.Db
+---@param statements table[]  {text, values…, n = places}; a blob is {bytes}
+---@param atomic boolean
+---@return integer? id  of a job that gives the answers as bytes
+---@return string? message
+---@return string? kind
+function c.db_do(db, statements, atomic) end
+
+---@param bytes string
+---@return { changes: integer|string, last_id: integer|string, rows: table[] }[]
+function c.db_answers(bytes) end
+
 -- ---- coroutines ------------------------------------------------------------------
 
 ---@param fn function
