@@ -204,6 +204,13 @@ function Reader:read()
   end
 end
 
+---Whether the transfer has ended and all records have been read; drops the next one
+---where there is one.
+---@return boolean
+function Reader:is_over()
+  return self.ended and self.inbox:read() == nil
+end
+
 ---Lets the transfer go on into memory, whether somebody reads or not.
 function Reader:drain()
   self.inbox:window(DRAIN_MAX)

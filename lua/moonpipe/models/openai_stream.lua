@@ -5,6 +5,7 @@
 -- concerns the whole answer comes with the last chunk.
 local answer = require "moonpipe.models.openai_answer"
 local errors = require "moonpipe.error"
+local json = require "moonpipe.json"
 local message = require "moonpipe.message"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
@@ -177,15 +178,28 @@ local function delta_chunk(self, choice, data)
   })
 end
 
+-- Whether a record that is no JSON is the last of the body and a beginning of JSON.
+local function is_cut(self, data)
+  return self.reader:is_over() and pcall(function() json.decoder():feed(data) end)
+end
+
+-- A record that is no JSON object: the stream was cut inside of it, or the server
+-- says what is none. Behind the finish reason it takes nothing from the answer.
+local function refuse_record(self, data, value, problem)
+  if self.finished then return nil end
+  if value == nil and is_cut(self, data) then
+    raise(self, "truncated", "the stream ended inside of a record: " .. provider.excerpt(data))
+  end
+  raise(self, "protocol", ("a record of the stream is no JSON object: %s: %s"):format(
+    problem or type(value), provider.excerpt(data)))
+end
+
 -- The chunk of one record, nil where it brings nothing to show.
 local function read_record(self, data)
   local known = self.shape:text(data)
   if known then return text_chunk(self, { content = content_text(self, known) }) end
   local value, problem = decode(data)
-  if type(value) ~= "table" then
-    raise(self, "protocol", ("a record of the stream is no JSON object: %s: %s"):format(
-      problem or type(value), provider.excerpt(data)))
-  end
+  if type(value) ~= "table" then return refuse_record(self, data, value, problem) end
   local said = provider.said(value)
   if said then raise_said(self, said) end
   local usage = answer.usage(value)
