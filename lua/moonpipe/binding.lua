@@ -137,6 +137,14 @@ function methods:_output_keys(keys)
   return self.bound._output_keys and self.bound:_output_keys(keys)
 end
 
+function methods:_input_schema()
+  return self.input_type
+end
+
+function methods:_output_schema()
+  return self.output_type
+end
+
 function methods:_parts()
   return { shape = "same", items = { { step = self.bound } } }
 end

@@ -3,12 +3,9 @@
 -- A schema is a JSON Schema as a table; an empty one means that anything may
 -- come. A step that knows better than its parts says so in `_input_schema()` or
 -- `_output_schema()`, which may give nil.
-local graph = require "moonpipe.graph"
 local json = require "moonpipe.json"
 
 local schemas = {}
-
-local parts_of = graph.parts_of
 
 -- ---- making ------------------------------------------------------------------
 
@@ -127,13 +124,13 @@ function OUTPUT.frame(items)
   return output_of(items[1].step)
 end
 
+INPUT.same, OUTPUT.same = INPUT.frame, OUTPUT.frame
+
 local function reader(method, by_shape)
   return function(step)
     local known = step[method] and step[method](step)
     if known then return known end
-    local parts, real = parts_of(step)
-    if real ~= step and real[method] then known = real[method](real) end
-    if known then return known end
+    local parts = step:_parts()
     return parts and by_shape[parts.shape](parts.items) or {}
   end
 end

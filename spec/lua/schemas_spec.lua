@@ -62,6 +62,14 @@ describe("input_schema", function()
       { unpack(mp.itemgetter("x"):with_config({ tags = { "t" } }):input_schema().required) })
   end)
 
+  it("is what with_types says", function()
+    local typed = named("f"):with_types { input_type = { "a", "b" }, output_type = "string" }
+    assert.same({ "a", "b" }, { unpack(typed:pipe(named("g")):input_schema().required) })
+    assert.equal("string", named("g"):pipe(typed):output_schema().type)
+    local bound = typed:with_config { tags = { "t" } }
+    assert.same({ "a", "b" }, { unpack(bound:input_schema().required) })
+  end)
+
   it("asks for both where two branches know different things of a key", function()
     local inner = mp.itemgetter("x")
     local map = mp.RunnableParallel { a = inner, b = inner }
