@@ -1,0 +1,126 @@
+-- Prints the table of scripts/bench/vector: runs ours (searches.lua) and bare
+-- FAISS (faiss.cpp) in turns, PAIRS times, each in a fresh process.
+--
+--   luajit vector.lua SERVER MOONPIPE FAISS CORES [NAME...]
+--
+-- A process gives the least time of its rounds, for what else runs on a machine
+-- only adds; the table has the medians of the pairs' times and of their ratios,
+-- for times hold within a pair only. FAISS has one thread in the row `one`; in
+-- the others all cores or one, whichever took less: on a busy machine its threads
+-- wait for one another. We always have all cores.
+-- The row `timing` has no floor but its own: the map over the slower branch.
+local server, moonpipe, faiss, cores = unpack(arg, 1, 4)
+
+local PAIRS = tonumber(os.getenv("PAIRS")) or 5
+
+local SHAPE = "10000 1536 4 %d %s" -- vectors, numbers in each, k, rounds, queries
+
+local benches = {
+  { name = "one", threads = { 1 }, rounds = 25, queries = { { 1, "<= 0.3" } } },
+  { name = "few", threads = { 1, cores }, rounds = 9,
+    queries = { { 1, "<= 1" }, { 2, "<= 1" }, { 4, "<= 1" }, { 8, "<= 1" }, { 16, "<= 1" } } },
+  { name = "together", threads = { 1, cores }, rounds = 15,
+    queries = { { 20, "<= 1" }, { 32, "<= 1" }, { 64, "<= 1.15" } } },
+}
+
+local function lines_of(command)
+  local pipe, lines = assert(io.popen(command)), {}
+  for line in pipe:lines() do lines[#lines + 1] = line end
+  pipe:close()
+  if #lines == 0 then error("nothing from: " .. command, 0) end
+  return lines
+end
+
+-- The figures that a program prints as `name value`.
+local function run(program, bench)
+  local counts, figures = {}, {}
+  for i, query in ipairs(bench.queries) do counts[i] = query[1] end
+  local shape = SHAPE:format(bench.rounds, table.concat(counts, " "))
+  for _, line in ipairs(lines_of(program .. " " .. shape)) do
+    local name, value = line:match("^(%S+) (%S+)$")
+    figures[name] = tonumber(value)
+  end
+  return figures
+end
+
+-- The least of FAISS's times over its numbers of threads.
+local function run_floor(bench)
+  local least = {}
+  for _, threads in ipairs(bench.threads) do
+    for name, value in pairs(run(faiss .. " " .. threads, bench)) do
+      least[name] = math.min(least[name] or value, value)
+    end
+  end
+  return least
+end
+
+local function median(values)
+  table.sort(values)
+  return values[math.floor(#values / 2) + 1]
+end
+
+local function load_average()
+  local file = io.open("/proc/loadavg")
+  local value = file and file:read("*n") or 0
+  if file then file:close() end
+  return value
+end
+
+local function print_row(name, queries, ours, floor, ratios, goal)
+  local middle = median(ratios)
+  print(("%-9s %8s %10s %10s   %5.3f (%.3f - %.3f)  %-8s %5.1f"):format(name, queries, ours, floor,
+    middle, ratios[1], ratios[#ratios], goal, load_average()))
+end
+
+local function measure(bench)
+  local ours, floors = {}, {}
+  for i = 1, PAIRS do
+    ours[i] = run(moonpipe .. " run scripts/bench/searches.lua", bench)
+    floors[i] = run_floor(bench)
+  end
+  for _, query in ipairs(bench.queries) do
+    local count, goal = unpack(query)
+    local key, mine, bare, ratios = "nq" .. count, {}, {}, {}
+    for i = 1, PAIRS do
+      mine[i], bare[i] = ours[i][key], floors[i][key]
+      ratios[i] = mine[i] / bare[i]
+    end
+    print_row(bench.name, count, ("%.2f"):format(median(mine)), ("%.2f"):format(median(bare)),
+      ratios, goal)
+  end
+end
+
+-- scripts/timing.lua against a model that takes 600 ms.
+local function measure_timing()
+  local command = ("MOONPIPE_MODEL=openai:gpt-4o-mini OPENAI_API_KEY=sk-mock"
+    .. " OPENAI_BASE_URL=%s/with/delay=600/v1 %s run scripts/timing.lua 3"):format(server, moonpipe)
+  local ratios, maps, slower = {}, {}, {}
+  for i = 1, PAIRS do
+    local seconds = {}
+    for _, line in ipairs(lines_of(command .. " 2>/dev/null")) do
+      local name, value = line:match("^(%a+) +([%d.]+) s$")
+      if name then seconds[name] = tonumber(value) end
+    end
+    maps[i], slower[i] = seconds.map * 1e3, math.max(seconds.joke, seconds.poem) * 1e3
+    ratios[i] = maps[i] / slower[i]
+  end
+  print_row("timing", "-", ("%.1f"):format(median(maps)), ("%.1f"):format(median(slower)), ratios,
+    "<= 1.002")
+end
+
+-- wanted by the names given, all without any
+local function wanted(name)
+  if not arg[5] then return true end
+  for i = 5, #arg do
+    if name:sub(1, #arg[i]) == arg[i] then return true end
+  end
+  return false
+end
+
+io.stdout:setvbuf("line")
+print(("%-9s %8s %10s %10s   %-21s  %-8s %5s"):format("bench", "searches", "ours ms", "floor ms",
+  "ours / floor", "goal", "load"))
+for _, bench in ipairs(benches) do
+  if wanted(bench.name) then measure(bench) end
+end
+if wanted("timing") then measure_timing() end
