@@ -61,6 +61,43 @@ rows.step = {
   floor_base = function() return call_each(functions(2)) end,
 }
 
+local function repeat_traced(chain)
+  local count = 0
+  local function note() count = count + 1 end
+  local config = { callbacks = { { on_start = note, on_end = note } } }
+  return function(n)
+    local last
+    for i = 1, n do last = chain:invoke(i, config) end
+    return last
+  end
+end
+
+local function call_noting(list)
+  local notes = 0
+  local function note() notes = notes + 1 end
+  return function(n)
+    local last
+    for turn = 1, n do
+      last = turn
+      for i = 1, #list do
+        note()
+        last = list[i](last)
+        note()
+      end
+    end
+    return last
+  end
+end
+
+-- A step of a call that is traced, with callbacks for starts and ends.
+rows.traced = {
+  unit = "us", goal = 5, per = 10, floor_is = "the same, two functions called around it",
+  ours = function() return repeat_traced(sequence(12)) end,
+  base = function() return repeat_traced(sequence(2)) end,
+  floor = function() return call_noting(functions(12)) end,
+  floor_base = function() return call_noting(functions(2)) end,
+}
+
 local function map_of(steps)
   local branches = {}
   for i, step in ipairs(steps) do branches["key" .. i] = step end
