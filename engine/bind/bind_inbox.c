@@ -2,9 +2,13 @@
 #include "bind_inbox.h"
 
 #include "engine.h"
+#include "json_text.h"
 #include "sse.h"
 
-#define INBOX "moonpipe.inbox"
+#include <string.h>
+
+#define INBOX     "moonpipe.inbox"
+#define TEXTS_MAX 64 /* read in one go */
 
 typedef struct Inbox {
     mp_Job *job; /* NULL once it has been answered */
@@ -102,6 +106,71 @@ static int f_read(lua_State *L)
     return 0;
 }
 
+/* What stands before and behind the text of a record. */
+typedef struct Frame {
+    const char *before, *behind;
+    size_t before_len, behind_len;
+} Frame;
+
+/* The text of a record without a name that is framed so, in good UTF-8 and
+ * without escapes; NULL: it is another record. */
+static const char *framed_text(const Frame *frame, const char *data,
+                               size_t data_len, size_t *len)
+{
+    size_t around = frame->before_len + frame->behind_len;
+    const char *text = data + frame->before_len;
+
+    if (data_len <= around) return NULL;
+    *len = data_len - around;
+    if (memcmp(data, frame->before, frame->before_len) != 0 ||
+        memcmp(text + *len, frame->behind, frame->behind_len) != 0)
+        return NULL;
+    return mp_json_text_clean(text, text + *len) == text + *len ? text : NULL;
+}
+
+/* The same of the next record of the first chunk, which is read then. */
+static const char *next_text(Inbox *inbox, const Frame *frame, size_t *len)
+{
+    const mp_Buf *bytes = &inbox->first->bytes;
+    size_t offset = inbox->offset, name_len, data_len;
+    const char *name, *data, *text;
+
+    if (!mp_sse_read(bytes->data, bytes->len, &offset, &name, &name_len, &data,
+                     &data_len) ||
+        name_len > 0)
+        return NULL;
+    text = framed_text(frame, data, data_len, len);
+    if (text) inbox->offset = offset;
+    return text;
+}
+
+/* inbox:texts(before, behind, list) -> count: writes the texts of the records
+ * that are there and are framed so to the list, up to the first that is not */
+static int f_texts(lua_State *L)
+{
+    Inbox *inbox = luaL_checkudata(L, 1, INBOX);
+    Frame frame;
+    const char *text;
+    size_t len;
+    int count = 0;
+
+    frame.before = luaL_checklstring(L, 2, &frame.before_len);
+    frame.behind = luaL_checklstring(L, 3, &frame.behind_len);
+    luaL_checktype(L, 4, LUA_TTABLE);
+    while (inbox->first && count < TEXTS_MAX) {
+        if (inbox->offset == inbox->first->bytes.len) {
+            finish_first(L, inbox);
+        } else if ((text = next_text(inbox, &frame, &len))) {
+            lua_pushlstring(L, text, len);
+            lua_rawseti(L, 4, ++count);
+        } else {
+            break;
+        }
+    }
+    lua_pushinteger(L, count);
+    return 1;
+}
+
 /* inbox:head() -> status and headers, or nil: once, before the first read */
 static int f_head(lua_State *L)
 {
@@ -135,10 +204,8 @@ static int f_gc(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"read", f_read},
-    {"head", f_head},
-    {"window", f_window},
-    {NULL, NULL},
+    {"read", f_read},     {"texts", f_texts}, {"head", f_head},
+    {"window", f_window}, {NULL, NULL},
 };
 
 void mp_bind_inbox(lua_State *L)

@@ -89,6 +89,7 @@ mp_Status mp_http_feed(mp_HttpJob *self, const char *bytes, size_t len)
     mp_Status status;
 
     mp_buf_init(&records, 0);
+    mp_buf_reserve(&records, len); /* they are about as long */
     if (bytes)
         status = mp_sse_feed(&self->sse, bytes, len, &records, &made,
                              &self->job.err);

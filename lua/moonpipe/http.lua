@@ -211,6 +211,17 @@ function Reader:is_over()
   return self.ended and self.inbox:read() == nil
 end
 
+---Reads the records that are there and are before .. text .. behind, up to the
+---first that is not, and writes their texts to [list]: good UTF-8 without escapes.
+---Does not wait.
+---@param before string
+---@param behind string
+---@param list string[]
+---@return integer count
+function Reader:texts(before, behind, list)
+  return self.inbox:texts(before, behind, list)
+end
+
 ---Lets the transfer go on into memory, whether somebody reads or not.
 function Reader:drain()
   self.inbox:window(DRAIN_MAX)

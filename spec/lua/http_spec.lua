@@ -160,6 +160,51 @@ describe("http.open", function()
     assert.same({ '{"a":1}', '{"a":2}', '{"a":3}' }, calls.read(reader))
   end)
 
+  it("gives the texts of records that are framed alike, as far as they are there", function()
+    local records = { "[a]", "[bc]", "[\195\164]", "[]", "[d]", "event: e\ndata: [e]", "[f]x",
+      '["]', "[\\u0041]", "[\195]", "[g]" }
+    for i, data in ipairs(records) do
+      records[i] = (data:find("^event") and data or "data: " .. data) .. "\n\n"
+    end
+    local reader = calls.open(server:with({ body = table.concat(records),
+      content_type = "text/event-stream" }))
+    local function texts()
+      local list = {}
+      local count = reader:texts("[", "]", list)
+      assert.equal(count, #list)
+      return list
+    end
+    assert.same({ "[a]", "" }, { reader:read() })
+    assert.same({ "bc", "\195\164" }, texts())
+    assert.same({}, texts()) -- an empty one is another record
+    assert.same({ "[]", "" }, { reader:read() })
+    assert.same({ "d" }, texts())
+    assert.same({ "[e]", "e" }, { reader:read() })
+    for _, other in ipairs({ "[f]x", '["]', "[\\u0041]", "[\195]" }) do
+      assert.same({}, texts())
+      assert.same({ other, "" }, { reader:read() })
+    end
+    assert.same({ "g" }, texts())
+    assert.is_nil(reader:read())
+    assert.same({}, texts())
+  end)
+
+  it("gives texts in any number, once each", function()
+    local records = {}
+    for i = 1, 1000 do records[i] = ("data: [%d]\n\n"):format(i) end
+    local reader = calls.open(server:with({ body = table.concat(records),
+      content_type = "text/event-stream" }))
+    local seen, list = {}, {}
+    local data = reader:read()
+    while data do
+      seen[#seen + 1] = data:match("%d+")
+      for i = 1, reader:texts("[", "]", list) do seen[#seen + 1] = list[i] end
+      data = reader:read()
+    end
+    assert.equal(1000, #seen)
+    for i = 1, 1000 do assert.equal(tostring(i), seen[i]) end
+  end)
+
   it("gives the whole body where the answer is no stream", function()
     local answers = {
       { body = '{"a":1}', content_type = "application/json" },

@@ -100,6 +100,25 @@ describe("ChatOpenAI: a stream", function()
     assert.is_true(server:stats().connections.accepted <= 1)
   end)
 
+  it("keeps its order where records of many kinds follow one another", function()
+    local records, expected = {}, {}
+    local function add(fields, more)
+      records[#records + 1] = delta(fields, more)
+      expected[#expected + 1] = fields.content
+    end
+    for i = 1, 40 do
+      for k = 1, i % 5 do add({ content = "t" .. i .. "." .. k .. " " }) end
+      if i % 2 == 0 then add({ content = 'with "quotes" and\n ' }) end
+      if i % 3 == 0 then add({ content = "r " }, { logprobs = cjson.null }) end
+      if i % 4 == 0 then records[#records + 1] = { id = "i", choices = {} } end
+      if i % 7 == 0 then add({ role = "assistant", content = "\195\164 " }) end
+    end
+    records[#records + 1], records[#records + 2] = STOP, "[DONE]"
+    local all, err = of_records(records)
+    assert.is_nil(err)
+    assert.equal(table.concat(expected), all.content)
+  end)
+
   it("passes through a chain chunk by chunk", function()
     local chain = mp.pipe(mp.ChatPromptTemplate.from_template("say {x}"), model(),
       mp.StrOutputParser())

@@ -17,6 +17,12 @@ local Inbox = {}
 ---@return string? name
 function Inbox:read() end
 
+---@param before string
+---@param behind string
+---@param list string[]  the texts that stand between the two, in records that are there
+---@return integer count
+function Inbox:texts(before, behind, list) end
+
 ---@return string? head  status and headers, before the first read
 function Inbox:head() end
 

@@ -26,6 +26,10 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field reader moonpipe.HttpReader
 ---@field call moonpipe.Attempts
 ---@field parts string[]      the text so far
+---@field count integer       of them
+---@field ahead string[]      texts that were read in one go
+---@field at integer          the one that was given last
+---@field last integer        the last one of them
 ---@field held string         bytes of a character that is not whole yet
 ---@field envelope table      the newest that had choices
 ---@field shape moonpipe.RecordShape
@@ -41,8 +45,8 @@ local stream = {}
 ---@return moonpipe.OpenAIStream
 function stream.new(reader, call)
   return setmetatable({
-    reader = reader, call = call, parts = {}, held = "", envelope = {},
-    shape = record_shape.new("content"),
+    reader = reader, call = call, parts = {}, count = 0, held = "", envelope = {},
+    shape = record_shape.new("content"), ahead = {}, at = 0, last = 0,
   }, mt)
 end
 
@@ -125,8 +129,8 @@ end
 
 -- A chunk of text; the first brings the id of the whole.
 local function text_chunk(self, fields)
-  local parts = self.parts
-  parts[#parts + 1] = fields.content
+  local count = self.count + 1
+  self.count, self.parts[count] = count, fields.content
   if not self.begun then
     self.begun = true
     fields.id = given(member(self.envelope.id))
@@ -242,12 +246,31 @@ local function read(self)
   if not self.finished or not errors.is(data) or data.kind == "cancelled" then fail(self, data) end
 end
 
+-- The next text of those that are there, as most are, in records like the last one.
+local function next_text(self)
+  local at = self.at
+  if at == self.last then
+    local shape = self.shape
+    if not shape.before or self.held ~= "" then return nil end
+    at, self.last = 0, self.reader:texts(shape.before, shape.behind, self.ahead)
+    if self.last == 0 then
+      self.at = 0
+      return nil
+    end
+    shape.misses = 0
+  end
+  self.at = at + 1
+  return self.ahead[at + 1]
+end
+
 ---The next chunk, or nil at the end.
 ---@async
 ---@return moonpipe.AIMessageChunk?
 function Stream:next()
   if self.ended then return nil end
   while true do
+    local text = next_text(self)
+    if text then return text_chunk(self, { content = text }) end
     local data, name = read(self)
     if not data then return end_of_body(self) end
     if data:sub(1, 6) == "[DONE]" then
