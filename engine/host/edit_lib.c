@@ -1,11 +1,11 @@
 /* edit_lib.c: see edit_lib.h. */
 #include "edit_lib.h"
 
-#ifdef MOONPIPE_EDIT
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <string.h>
 
+#ifdef MOONPIPE_EDIT
 #define LIBRARY "libedit.so.2"
 
 static mp_EditLib table;

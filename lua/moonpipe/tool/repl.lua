@@ -73,6 +73,12 @@ local function compile_passed(expression)
     or compile(("return %s(%s\n)"):format(PASS, bare))
 end
 
+-- Whether LuaJIT stopped at the first word: then this was no statement at all.
+local function fails_at_once(problem, text)
+  local word = problem:match("near '(.*)'$")
+  return word ~= nil and text:match("^%s*(.*)"):sub(1, #word) == word
+end
+
 -- Gives a function, or nil and what is wrong with the text.
 local function read(text)
   local expression, equals = text:gsub("^%s*=", "", 1)
@@ -83,8 +89,7 @@ local function read(text)
   fn, as_statement = compile(text)
   if fn then return compile(text .. "\n" .. KEEP .. "()") or fn end
   if is_incomplete(as_expression) then return nil, as_expression end
-  local vague = as_statement:find("unexpected symbol", 1, true) or as_statement:find("syntax error")
-  return nil, vague and not is_incomplete(as_statement) and as_expression or as_statement
+  return nil, fails_at_once(as_statement, text) and as_expression or as_statement
 end
 
 -- ---- printing ------------------------------------------------------------------
@@ -103,12 +108,13 @@ end
 -- Tokens as they come.
 local function print_stream(stream)
   local last = "\n"
-  stream:each(function(value)
+  local ok, err = pcall(stream.each, stream, function(value)
     last = chunk_text(value)
     io.write(last)
     io.flush()
   end)
   if last:sub(-1) ~= "\n" then io.write("\n") end
+  if not ok then error(err, 0) end
 end
 
 local function print_values(values)
