@@ -9,35 +9,33 @@ local runnable = require "moonpipe.runnable"
 ---@field mapper moonpipe.RunnableParallel
 local RunnableAssign, methods = runnable.class("RunnableAssign")
 
+---`RunnableAssign({ key = step }, { after = { answer = "context" } })`: a step sees
+---the input; one that is named in `after` is run after the keys given there (one, or
+---a list) and sees those too. The others run at once.
 ---@param map table  as of RunnableParallel
-function RunnableAssign.new(map)
+---@param opts { after: table<string, string|string[]>? }?
+function RunnableAssign.new(map, opts)
   if type(map) ~= "table" or getmetatable(map) ~= nil then
     errors.usage("assign takes a table of steps, got " .. errors.shape(map))
   end
   for key in pairs(map) do
     if type(key) == "number" then errors.usage("assign adds by name, got key " .. key) end
   end
+  opts = errors.options(opts, { "after" }, "assign")
   local mapper = parallel.from_table(map, nil, errors.caller())
+  if opts.after then return require("moonpipe.assign_after").new(mapper, opts.after) end
   return runnable.instance(RunnableAssign, { mapper = mapper, sync = mapper.sync })
 end
 
-local function check(self, input)
+---Raises where the input is no table.
+function methods:_check_input(input)
   if type(input) ~= "table" or (getmetatable(input) ~= nil and input.content ~= nil) then
     errors.raise("input", ("%s takes a table to add keys to, got %s"):format(self:get_name(),
       errors.shape(input)))
   end
 end
 
-function methods:_invoke(input, ctx)
-  check(self, input)
-  local added = run.invoke(self.mapper, input, ctx)
-  local out = {}
-  for key, value in pairs(input) do out[key] = value end
-  for key, value in pairs(added) do out[key] = value end
-  return out
-end
-
--- The input's chunk without the keys that are computed anew; nil if none is left.
+-- The input, or a chunk of it, without the keys that are computed anew; nil if none is left.
 local function kept(self, value)
   local out
   for key, field in pairs(value) do
@@ -49,22 +47,35 @@ local function kept(self, value)
   return out
 end
 
+function methods:_invoke(input, ctx)
+  self:_check_input(input)
+  local added = run.invoke(self.mapper, input, ctx)
+  local out = kept(self, input) or {}
+  for key, value in pairs(added) do out[key] = value end
+  return out
+end
+
 local function input_reader(self, reader)
   return function()
     while true do
       local value = reader()
       if value == nil then return nil end
-      check(self, value)
+      self:_check_input(value)
       local out = kept(self, value)
       if out then return out end
     end
   end
 end
 
+-- The chunks of the new keys.
+function methods:_added(source, ctx)
+  return run.transform(self.mapper, source, ctx)
+end
+
 -- The input's keys go by as they come; the mapper starts at once.
 function methods:_transform(source, ctx)
   local tee = merge.tee(source)
-  local added = run.transform(self.mapper, tee:reader(), ctx)
+  local added = self:_added(tee:reader(), ctx)
   local take, merger = merge.streams({
     { pull = input_reader(self, tee:reader()) },
     { pull = added },
@@ -131,4 +142,4 @@ function methods:_label()
   return "assign" .. self.mapper:_label()
 end
 
-return { RunnableAssign = RunnableAssign }
+return { RunnableAssign = RunnableAssign, kept = kept }

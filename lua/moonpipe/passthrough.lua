@@ -22,8 +22,9 @@ end
 
 ---RunnablePassthrough.assign{ key = step }: the input, and new keys beside it.
 ---@param map table
-function RunnablePassthrough.assign(map)
-  return require("moonpipe.assign").RunnableAssign(map)
+---@param opts { after: table? }?  as of RunnableAssign
+function RunnablePassthrough.assign(map, opts)
+  return require("moonpipe.assign").RunnableAssign(map, opts)
 end
 
 function methods:_invoke(input, ctx)

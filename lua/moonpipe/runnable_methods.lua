@@ -19,10 +19,12 @@ function methods:pick(keys)
 end
 
 ---Adds keys to the answer, which must be a table: computed from it, in parallel.
+---With `after = { answer = "context" }` that key is computed after the other.
 ---@param map table
+---@param opts { after: table<string, string|string[]>? }?
 ---@return moonpipe.Runnable
-function methods:assign(map)
-  return self:pipe(require("moonpipe.assign").RunnableAssign(map))
+function methods:assign(map, opts)
+  return self:pipe(require("moonpipe.assign").RunnableAssign(map, opts))
 end
 
 ---The step on each item of a list, all at once; gives a list. With
