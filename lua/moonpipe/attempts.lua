@@ -37,6 +37,11 @@ for kind in ([[dns connect timeout_connect timeout_first_byte timeout_idle reset
   TRANSIENT[kind] = true
 end
 
+-- What a step does not wait for that has another one behind it.
+local FALLS_OVER = {
+  rate_limit = true, timeout_connect = true, timeout_first_byte = true, timeout_idle = true,
+}
+
 -- ---- one failure -----------------------------------------------------------------
 
 ---Whether a failure is worth another attempt: what its maker says in `retryable`,
@@ -47,6 +52,14 @@ function attempts.is_retryable(err)
   if err.retryable ~= nil then return err.retryable end
   if err.kind == "connect" and err.message:find("refused the tunnel: 407$") then return false end
   return TRANSIENT[err.kind] == true
+end
+
+---Whether a failure is that of a service that was asked, not of a function.
+---@param err moonpipe.Error
+---@return boolean
+function attempts.is_service(err)
+  return err.provider ~= nil or err.status ~= nil or TRANSIENT[err.kind] == true
+    or err.kind == "timeout_total"
 end
 
 ---What cancels the running task, its deadline included, is no failure of a call.
@@ -195,6 +208,7 @@ end
 local function next_delay(call, err, attempt)
   if attempt >= call.max_retries or scheduler.cancelled(scheduler.current()) then return nil end
   if not (call.retry_if or attempts.is_retryable)(err) then return nil end
+  if call.budget and call.ctx.falls_over and FALLS_OVER[err.kind] then return nil end
   local delay = pause_after(call, err, attempt)
   if not delay then return nil end
   local at, deadline = c.now() + delay, call.ctx.deadline

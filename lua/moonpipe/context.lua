@@ -19,6 +19,7 @@ local scheduler = require "moonpipe.scheduler"
 ---@field deadline number?     absolute, in seconds of the monotonic clock
 ---@field retries { failed: integer }?  the budget of the run (attempts.lua)
 ---@field credit moonpipe.Credit?  of a repeat
+---@field falls_over boolean?  a fallback is ready: no waiting for a service
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
 ---@field tracer table?        where there are callbacks: moonpipe.trace
 ---@field run moonpipe.Run?    of the step around, where traced
@@ -163,6 +164,7 @@ function context.derive(parent, config)
     deadline = deadline_of(parent, config),
     retries = parent.retries or { failed = 0 },
     credit = parent.credit,
+    falls_over = parent.falls_over,
     run_name = config.run_name,
     run_id = config.run_id,
   }, mt)

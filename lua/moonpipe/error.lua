@@ -123,9 +123,16 @@ local function details(err)
   return list
 end
 
-function mt.__tostring(err)
+---What happened, without where.
+---@param err moonpipe.Error
+---@return string
+function errors.brief(err)
   local text = err.kind .. ": " .. errors.text(err.message)
-  if err.status then text = "http " .. err.status .. " " .. text end
+  return err.status and "http " .. err.status .. " " .. text or text
+end
+
+function mt.__tostring(err)
+  local text = errors.brief(err)
   local list = details(err)
   if #list > 0 then text = text .. " (" .. table.concat(list, ", ") .. ")" end
   return text

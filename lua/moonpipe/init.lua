@@ -20,6 +20,7 @@ local MODULES = {
   each = "RunnableEach",
   embedding_hash = "HashEmbeddings",
   embedding_openai = "OpenAIEmbeddings",
+  fallbacks = "RunnableWithFallbacks",
   floats = "Floats",
   generator = "RunnableGenerator",
   inspect = "inspect=",

@@ -149,4 +149,14 @@ function methods:_stream(input, ctx)
   end
 end
 
+-- ---- what others ask -----------------------------------------------------------
+
+function methods:_parts()
+  return { shape = "frame", items = { { step = self.bound } } }
+end
+
+function methods:_label()
+  return self.name or wrapping.operand(self.bound) .. ":with_retry()"
+end
+
 return { RunnableRetry = RunnableRetry }

@@ -111,6 +111,17 @@ function methods:with_retry(opts)
   return require("moonpipe.retrying").RunnableRetry(self, opts)
 end
 
+---The step, or where it fails the first of [others] that does not. [opts]:
+---`exceptions_to_handle` (a function of the error, a kind, a list of kinds),
+---`exception_key` (under which the next finds the error in its input), `circuit`
+---(false, or `{ failures, seconds }`), `on_switch({ from, to, error })`.
+---@param others any[]
+---@param opts table?
+---@return moonpipe.Runnable
+function methods:with_fallbacks(others, opts)
+  return require("moonpipe.fallbacks").RunnableWithFallbacks(self, others, opts)
+end
+
 ---The step, which must answer in time: within so many seconds, or within
 ---`{ total, first_chunk, idle }`; the last two count while somebody waits for a chunk.
 ---@param limits number|moonpipe.Limits

@@ -263,4 +263,8 @@ function methods:_transform(source, ctx)
   return timeout.transform(self.limits, self:get_name(), self.bound, source, ctx)
 end
 
+function methods:_parts()
+  return { shape = "same", items = { { step = self.bound } } }
+end
+
 return timeout

@@ -34,6 +34,14 @@ function own:_label()
   return self.name or self.bound:_label()
 end
 
+---The label of [step] with a method behind it.
+---@param step moonpipe.Runnable
+---@return string
+function wrapping.operand(step)
+  local label = step:_label()
+  return label:find(" | ", 1, true) and "(" .. label .. ")" or label
+end
+
 ---Gives [methods], of a class whose instances have `bound`, what it has from that.
 ---@param methods table
 function wrapping.delegate(methods)
