@@ -23,6 +23,7 @@ local MODULES = {
   fallbacks = "RunnableWithFallbacks",
   floats = "Floats",
   generator = "RunnableGenerator",
+  hedge = "RunnableHedge",
   inspect = "inspect=",
   json = "null array",
   lambda = "RunnableLambda chain",

@@ -122,6 +122,14 @@ function methods:with_fallbacks(others, opts)
   return require("moonpipe.fallbacks").RunnableWithFallbacks(self, others, opts)
 end
 
+---The step, run a second time where it takes longer than `after` seconds: who
+---answers first, wins, and the other is ended.
+---@param opts { after: number }
+---@return moonpipe.Runnable
+function methods:with_hedge(opts)
+  return require("moonpipe.hedge").RunnableHedge(self, opts)
+end
+
 ---The step, which must answer in time: within so many seconds, or within
 ---`{ total, first_chunk, idle }`; the last two count while somebody waits for a chunk.
 ---@param limits number|moonpipe.Limits
