@@ -1,10 +1,11 @@
 #!/usr/bin/env moonpipe
 -- How long a joke, a poem and the map of both take: the map as long as the
--- slower one. The least of some runs, one after the other.
+-- slower one. The mean of some runs, one after the other, how far they spread,
+-- and the least, by which chain and map are compared.
 --   moonpipe run timing.lua [runs]
 local mp = require "moonpipe"
 
-local runs = tonumber(arg[1]) or 3
+local runs = tonumber(arg[1]) or 7
 
 local model = mp.init_chat_model()
 local joke_chain = mp.ChatPromptTemplate.from_template "tell me a joke about {topic}" | model
@@ -12,13 +13,16 @@ local poem_chain = mp.ChatPromptTemplate.from_template "write a 2-line poem abou
 local map_chain = mp.RunnableParallel { joke = joke_chain, poem = poem_chain }
 
 local function time(name, chain)
-  local least = math.huge
+  local sum, squares, least = 0, 0, math.huge
   for _ = 1, runs do
     local begin = mp.now()
     chain:invoke { topic = "bear" }
-    least = math.min(least, mp.now() - begin)
+    local ms = (mp.now() - begin) * 1000
+    sum, squares, least = sum + ms, squares + ms * ms, math.min(least, ms)
   end
-  print(("%s  %.4f s"):format(name, least))
+  local mean = sum / runs
+  local spread = math.sqrt(math.max(0, squares / runs - mean * mean))
+  print(("%s  %.3f ms ± %.3f ms, least %.3f ms"):format(name, mean, spread, least))
   return least
 end
 
