@@ -232,4 +232,26 @@ function methods:_check_keys(keys)
   end
 end
 
+-- What a step needs of the input, besides the keys it comes after.
+local function needed(self, i)
+  local schemas = require "moonpipe.schemas"
+  local schema, own = schemas.input(self.mapper.list[i]), {}
+  for _, key in ipairs(self.after[self.mapper.keys[i]] or {}) do own[key] = true end
+  if not schema.properties or next(own) == nil then return schema end
+  local required, optional = {}, {}
+  for _, key in ipairs(schema.required or {}) do
+    if not own[key] then required[#required + 1] = key end
+  end
+  for key in pairs(schema.properties) do
+    if not own[key] then optional[#optional + 1] = key end
+  end
+  return schemas.keys(required, optional)
+end
+
+function methods:_input_schema()
+  local list = {}
+  for i = 1, self.mapper.count do list[i] = needed(self, i) end
+  return require("moonpipe.schemas").together(list)
+end
+
 return assign_after

@@ -273,6 +273,11 @@ function alternatives:_parts()
   return { shape = "choice", items = items }
 end
 
+-- As the default does: others may do otherwise.
+function alternatives:_flow()
+  return require("moonpipe.explain").describe(self.default).flow
+end
+
 function alternatives:get_name()
   return self.default:get_name()
 end

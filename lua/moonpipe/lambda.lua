@@ -123,6 +123,11 @@ function methods:_takes_kwargs()
   return self.two
 end
 
+-- Its answer is one piece, unless it returns a step.
+function methods:_flow()
+  return "whole"
+end
+
 function methods:get_name()
   return self.name or ("function " .. self.place)
 end

@@ -35,6 +35,10 @@ function methods:_transform(source, ctx)
   end
 end
 
+function methods:_flow()
+  return "passes"
+end
+
 function methods:get_name()
   return self.name or ("map_chunks(function " .. self.place .. ")")
 end

@@ -85,6 +85,21 @@ function methods:configurable_alternatives(spec, alternatives, opts)
   return require("moonpipe.configurable").alternatives(self, spec, alternatives, opts)
 end
 
+---The step as a tool that a model may call. What it takes is given by `arg_types`
+---(`{ question = "string" }`, or `"string"` for a text) or a JSON schema, where the
+---step does not know it.
+---@param opts moonpipe.ToolOptions
+---@return moonpipe.RunnableTool
+function methods:as_tool(opts)
+  return require("moonpipe.as_tool").make(self, opts)
+end
+
+---Says step by step what streams, where streaming stops, and why.
+---@return string
+function methods:explain_stream()
+  return require("moonpipe.explain").stream(self)
+end
+
 ---The chain as a graph: `draw_ascii`, `draw_mermaid`, `to_json`.
 ---@return moonpipe.Graph
 function methods:get_graph()

@@ -72,20 +72,27 @@ function INPUT.sequence(items)
   return input_of(items[1].step)
 end
 
--- Every branch gets the same input.
-local function shared_input(items)
+---What those need together who get the same input.
+---@param list table[]
+---@return table
+function schemas.together(list)
   local all = { properties = {}, needed = {} }
-  for _, item in ipairs(items) do
-    if item.step then add(all, input_of(item.step)) end
-  end
+  for _, schema in ipairs(list) do add(all, schema) end
   return object_of(all)
+end
+
+local function shared_input(items)
+  local list = {}
+  for _, item in ipairs(items) do list[#list + 1] = item.step and input_of(item.step) end
+  return schemas.together(list)
 end
 
 INPUT.map = shared_input
 
+-- A step that is made at its first use is not known yet.
 function INPUT.choice(items)
   local list = {}
-  for i, item in ipairs(items) do list[i] = input_of(item.step) end
+  for i, item in ipairs(items) do list[i] = item.step and input_of(item.step) or {} end
   return any_of(list)
 end
 
@@ -116,7 +123,7 @@ end
 
 function OUTPUT.choice(items)
   local list = {}
-  for i, item in ipairs(items) do list[i] = output_of(item.step) end
+  for i, item in ipairs(items) do list[i] = item.step and output_of(item.step) or {} end
   return any_of(list)
 end
 

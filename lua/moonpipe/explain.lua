@@ -1,0 +1,198 @@
+--- Where a chain streams, and where not: `print(chain:explain_stream())`.
+--
+-- What a step does with a stream is one of three: "passes" chunks on as they come,
+-- "answers" in chunks once it has its whole input, or answers with the "whole" at
+-- once. A step that knows better than its methods tell says so in `_flow()`.
+local runnable = require "moonpipe.runnable"
+
+local base = runnable.base
+
+---@class moonpipe.Flow
+---@field step moonpipe.Runnable
+---@field flow "passes"|"answers"|"whole"
+---@field why string?
+---@field label string?          of a branch: its key
+---@field parts moonpipe.Flow[]?
+
+local explain = {}
+
+local WHY = {
+  BasePromptTemplate = "a prompt needs all its values",
+  RunnableBranch = "its conditions look at the whole input",
+  RouterRunnable = "the input says which step it is",
+  RunnableLambda = "a function is given a whole value; mp.map_chunks(fn) gives it each chunk, and a"
+    .. " step that it returns is streamed",
+  RunnableLoop = "which round is the last shows when it has ended",
+  RunnableRetry = "it keeps its input for another attempt",
+  VectorStoreRetriever = "a search needs the whole question",
+  itemgetter = "it says what is missing; RunnablePick passes chunks on",
+}
+
+local TEXT = {
+  passes = "passes chunks on",
+  answers = "takes its whole input, then streams its answer",
+  whole = "takes its whole input, and answers in one piece",
+  map = "gives the chunks of its branches as they come",
+  each = "gives the chunks of its items as they come",
+}
+
+local function why_of(step)
+  if step.run_kind == "prompt" then return WHY.BasePromptTemplate end
+  return WHY[step.class_name]
+end
+
+-- By what the class does better than the defaults.
+local function by_methods(step)
+  if step._flow then return step:_flow() end
+  if step._transform ~= base._transform then return "passes" end
+  if step._stream ~= base._stream then return "answers" end
+  return "whole"
+end
+
+local describe
+
+local function children(parts)
+  local list = {}
+  for _, item in ipairs(parts.items) do
+    if item.step then
+      local one = describe(item.step)
+      one.label = item.label
+      list[#list + 1] = one
+    end
+  end
+  return list
+end
+
+local function all_pass(list)
+  for _, one in ipairs(list) do
+    if one.flow ~= "passes" then return false end
+  end
+  return true
+end
+
+local function any_streams(list)
+  for _, one in ipairs(list) do
+    if one.flow ~= "whole" then return true end
+  end
+  return false
+end
+
+-- What comes out of a sequence: one piece where a step makes one and none behind it
+-- makes more of it.
+local function flow_of_sequence(list)
+  local flow = "passes"
+  for _, one in ipairs(list) do
+    if one.flow ~= "passes" then flow = one.flow end
+  end
+  return flow
+end
+
+local SHAPES = {}
+
+function SHAPES.sequence(_, list)
+  return flow_of_sequence(list)
+end
+
+function SHAPES.map(_, list)
+  return all_pass(list) and "passes" or "answers"
+end
+
+function SHAPES.choice(step, list)
+  if step._flow then return step:_flow() end
+  return any_streams(list) and "answers" or "whole"
+end
+
+function SHAPES.frame(step)
+  return by_methods(step)
+end
+
+-- A step around one other that waits for its input.
+local function around(step, inner)
+  if step.transparent and step._transform ~= base._transform then return inner end
+  return {
+    step = step,
+    flow = inner.flow == "whole" and "whole" or "answers",
+    why = why_of(step),
+    parts = inner.parts,
+  }
+end
+
+function describe(step)
+  local parts = step:_parts()
+  local bound = step.bound
+  if parts and parts.shape == "same" then bound = parts.items[1].step end
+  if bound and not (parts and parts.shape ~= "same") then return around(step, describe(bound)) end
+  if not parts then return { step = step, flow = by_methods(step), why = why_of(step) } end
+  local list = children(parts)
+  return {
+    step = step,
+    flow = SHAPES[parts.shape](step, list),
+    why = why_of(step),
+    parts = list,
+    shape = parts.shape,
+  }
+end
+
+-- ---- telling -----------------------------------------------------------------
+
+local function line_of(one, name)
+  local several = one.shape == "map" and "map" or one.step.class_name == "RunnableEach" and "each"
+  local text = name .. ": " .. TEXT[several or one.flow]
+  if one.flow == "passes" or not one.why then return text end
+  return text .. " (" .. one.why .. ")"
+end
+
+local function tell(one, name, indent, out)
+  out[#out + 1] = indent .. line_of(one, name)
+  for i, part in ipairs(one.parts or {}) do
+    local label = part.step:_label()
+    if one.shape == "sequence" then
+      label = ("step %d of %d %s"):format(i, #one.parts, label)
+    elseif part.label then
+      label = ("'%s' %s"):format(part.label, label)
+    end
+    tell(part, label, indent .. "  ", out)
+  end
+end
+
+-- The last step that waits for its whole input.
+local function last_blocking(list)
+  for i = #list, 1, -1 do
+    if list[i].flow ~= "passes" then return i, list[i] end
+  end
+end
+
+local function verdict(one)
+  local list = one.shape == "sequence" and one.parts or { one }
+  local i, blocking = last_blocking(list)
+  if not i then return "chunks go through as they come" end
+  local place = one.shape == "sequence" and ("step %d of %d "):format(i, #list) or ""
+  local name = place .. blocking.step:_label()
+  if one.flow == "whole" then return "the answer comes in one piece, because of " .. name end
+  return "the answer is streamed from " .. name .. " on"
+end
+
+---What [step] does with a stream, with all that it is made of.
+---@param step moonpipe.Runnable
+---@return moonpipe.Flow
+function explain.describe(step)
+  return describe(step)
+end
+
+---What streams in [step], line by line.
+---@param step moonpipe.Runnable
+---@return string
+function explain.stream(step)
+  local tree, out = describe(step), {}
+  if tree.shape == "sequence" then
+    for i, part in ipairs(tree.parts) do
+      tell(part, ("step %d of %d %s"):format(i, #tree.parts, part.step:_label()), "", out)
+    end
+  else
+    tell(tree, tree.step:_label(), "", out)
+  end
+  out[#out + 1] = verdict(tree)
+  return table.concat(out, "\n")
+end
+
+return explain
