@@ -1,6 +1,8 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 
+local it_with_vectors = helper.with_vectors(it)
+
 local function fake(...)
   return mp.FakeListChatModel { responses = { ... } }
 end
@@ -45,7 +47,7 @@ describe("configurable_fields", function()
     assert.equal("b", twice:invoke("x", with { r = { "b" }, s = 0 }).content)
   end)
 
-  it("are those of a retriever too", function()
+  it_with_vectors("are those of a retriever too", function()
     local store = mp.FAISS.from_texts({ "bears", "honey", "moon" }, { embedding = mp.HashEmbeddings() })
     local retriever = store:as_retriever({ search_kwargs = { k = 1 } }):configurable_fields {
       search_kwargs = { id = "search" },

@@ -3,6 +3,8 @@
 local helper = require "spec.helper"
 local server = require("spec.support.server").use()
 
+local it_with_vectors = helper.with_vectors(it)
+
 local OFFLINE = {
   OPENAI_API_KEY = false, OPENAI_BASE_URL = false, OPENAI_API_BASE = false,
   MOONPIPE_MODEL = "extractive", MOONPIPE_EMBEDDINGS = false,
@@ -44,17 +46,17 @@ local POEM = {
 }
 
 describe("scripts/rag.lua", function()
-  it("answers from its files offline", function()
+  it_with_vectors("answers from its files offline", function()
     local stdout, stderr = run(OFFLINE, "rag.lua", helper.temp(KENSHO), "where did harrison work?")
     assert.equal(KENSHO .. "\n", stdout)
     assert.truthy(stderr:find("no language model", 1, true))
   end)
 
-  it("answers from the README without arguments", function()
+  it_with_vectors("answers from the README without arguments", function()
     assert.truthy(run(OFFLINE, "rag.lua"):find("run at the same time", 1, true))
   end)
 
-  it("finds the one text among many", function()
+  it_with_vectors("finds the one text among many", function()
     local texts = {}
     for i = 1, 200 do texts[i] = ("Paragraph %d is about bears and honey.\n\n"):format(i):rep(20) end
     texts[120] = KENSHO .. "\n\n"
@@ -63,7 +65,7 @@ describe("scripts/rag.lua", function()
     assert.equal(KENSHO .. "\n", stdout)
   end)
 
-  it("asks with what it found", function()
+  it_with_vectors("asks with what it found", function()
     local stdout = run(online("rag", { {}, {}, { answer = "Harrison worked at Kensho." } }),
       "rag.lua", helper.temp(KENSHO), "where did harrison work?")
     assert.equal("Harrison worked at Kensho.\n", stdout)
@@ -76,11 +78,11 @@ describe("scripts/rag.lua", function()
 end)
 
 describe("scripts/rag_language.lua", function()
-  it("answers offline, in the language of the text", function()
+  it_with_vectors("answers offline, in the language of the text", function()
     assert.equal(KENSHO .. "\n", (run(OFFLINE, "rag_language.lua")))
   end)
 
-  it("asks with three keys", function()
+  it_with_vectors("asks with three keys", function()
     local answer = "Harrison ha lavorato a Kensho."
     assert.equal(answer .. "\n", (run(online("lang", { {}, {}, { answer = answer } }),
       "rag_language.lua")))

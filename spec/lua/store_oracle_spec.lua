@@ -54,7 +54,7 @@ local function same(query, found, expected)
 end
 
 describe("FAISS beside python3-faiss", function()
-  it("finds the same among 10,000 vectors, one by one and 64 together", function()
+  helper.with_vectors(it)("finds the same among 10,000 vectors, one by one and 64 together", function()
     if not helper.long then return pending("long tier") end
     local _, _, missing = helper.execute({ PYTHON, "-c", "import faiss" })
     if missing ~= 0 then return pending("python3-faiss is not installed") end

@@ -1,6 +1,8 @@
+local helper = require "spec.helper"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 
+local always, it = it, helper.with_vectors(it)
 local c = native.c
 local embedding = mp.HashEmbeddings()
 
@@ -144,22 +146,23 @@ describe("FAISS", function()
 end)
 
 describe("a retriever", function()
-  local store = mp.FAISS.from_texts(TEXTS, { embedding = embedding })
+  local function store() return mp.FAISS.from_texts(TEXTS, { embedding = embedding }) end
 
   it("is a step that gives documents", function()
-    local retriever = store:as_retriever { search_kwargs = { k = 2 } }
+    local retriever = store():as_retriever { search_kwargs = { k = 2 } }
     assert.equal("retriever", tostring(retriever))
     assert.equal(2, #retriever:invoke("honey"))
     assert.equal(TEXTS[2], retriever:invoke("honey")[1].page_content)
   end)
 
   it("answers a batch", function()
-    local answers = store:as_retriever({ search_kwargs = { k = 1 } }):batch({ "honey", "moon" })
+    local answers = store():as_retriever({ search_kwargs = { k = 1 } }):batch({ "honey", "moon" })
     assert.same({ TEXTS[2], TEXTS[3] }, { answers[1][1].page_content, answers[2][1].page_content })
   end)
 
   it("says how to give it a string", function()
-    local err = failure(store.as_retriever(store).invoke, store:as_retriever(), { question = "x" })
+    local retriever = store():as_retriever()
+    local err = failure(retriever.invoke, retriever, { question = "x" })
     assert.equal("input", err.kind)
     assert.truthy(err.message:find(
       'got a table with keys {question}; use mp.itemgetter("question")', 1, true))
@@ -167,12 +170,30 @@ describe("a retriever", function()
 
   it("says so at composition", function()
     local map = mp.RunnableParallel { question = mp.RunnablePassthrough() }
-    assert.truthy(usage(map.pipe, map, store:as_retriever()):find(
+    assert.truthy(usage(map.pipe, map, store():as_retriever()):find(
       'got a table with keys {question}; use mp.itemgetter("question")', 1, true))
   end)
 
   it("refuses options that it has not", function()
-    assert.truthy(usage(store.as_retriever, store, { k = 2 }):find("unknown option 'k'", 1, true))
-    assert.truthy(usage(store.as_retriever, store, { search_type = "mmr" }):find("search_type", 1, true))
+    assert.truthy(usage(store().as_retriever, store(), { k = 2 }):find("unknown option 'k'", 1, true))
+    assert.truthy(usage(store().as_retriever, store(), { search_type = "mmr" }):find("search_type", 1, true))
+  end)
+end)
+
+describe("without FAISS", function()
+  -- The program alone in a folder, without the shared object beside it.
+  always("says what is missing", function()
+    local folder = helper.temp() .. ".alone"
+    helper.execute { "mkdir", "-p", folder .. "/bin" }
+    helper.execute { "cp", helper.bin, folder .. "/bin/moonpipe" }
+    local stdout, stderr = helper.execute { folder .. "/bin/moonpipe", "-e", [[
+      local mp = require "moonpipe"
+      print(mp.RunnableLambda(string.upper):invoke "the rest works")
+      local ok, err = pcall(mp.FAISS.from_texts, { "x" }, { embedding = mp.HashEmbeddings() })
+      print(ok, err.kind, err.message)]] }
+    helper.execute { "rm", "-r", folder }
+    assert.equal("THE REST WORKS\nfalse\tunsupported\tvectors need FAISS: there is no"
+      .. " moonpipe_vector.so near '" .. folder .. "/bin/'; install libfaiss-dev and build anew\n",
+      stdout, stderr)
   end)
 end)
