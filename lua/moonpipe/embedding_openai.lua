@@ -116,8 +116,10 @@ end
 local function decode(response, with)
   local body, count = response.body, #with.texts
   if #body <= DECODED_AT_ONCE then
-    local rows, problem = c.embed_decode(body, count)
-    return rows or refuse(response, with.who, problem)
+    local rows, problem, kind = c.embed_decode(body, count)
+    if rows then return rows end
+    if kind ~= "decode" then errors.raise(kind, problem) end
+    return refuse(response, with.who, problem)
   end
   local ok, rows = pcall(decode_on_pool, body, count)
   if ok then return rows end

@@ -10,13 +10,9 @@
 #include "http.h"
 #include "job.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <pthread.h>
+#include "server_case.h"
+
 #include <stdatomic.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define WHOLE                                                                  \
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"                    \
@@ -25,17 +21,9 @@
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"                   \
     "Content-Length: 28\r\n\r\ndata: one\n\nevent: e\ndata: 2\n\n"
 
-static int port;
 static atomic_int closed_early; /* connections that the client gave up */
 
-/* --- the server: a thread for each connection --- */
-
-static inline void say(int fd, const char *text)
-{
-    ssize_t sent = send(fd, text, strlen(text), MSG_NOSIGNAL);
-
-    (void)sent;
-}
+/* --- what the server says --- */
 
 static inline void wait_for_close(int fd)
 {
@@ -73,7 +61,7 @@ static inline void say_burst(int fd)
     say(fd, "0\r\n\r\n");
 }
 
-static inline void answer(int fd, const char *request)
+static void answer(int fd, const char *request)
 {
     if (strstr(request, "/whole")) {
         say(fd, WHOLE);
@@ -91,50 +79,6 @@ static inline void answer(int fd, const char *request)
     } else {
         say(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     }
-}
-
-static inline void *serve_one(void *fd_)
-{
-    int fd = (int)(intptr_t)fd_;
-    char request[4096];
-    ssize_t len;
-
-    while ((len = recv(fd, request, sizeof request - 1, 0)) > 0) {
-        request[len] = '\0';
-        answer(fd, request);
-    }
-    close(fd);
-    return NULL;
-}
-
-static inline void *serve(void *listener_)
-{
-    int listener = (int)(intptr_t)listener_;
-    int fd;
-
-    while ((fd = accept(listener, NULL, NULL)) >= 0) {
-        pthread_t thread;
-
-        pthread_create(&thread, NULL, serve_one, (void *)(intptr_t)fd);
-        pthread_detach(thread);
-    }
-    return NULL;
-}
-
-static inline void start_server(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    pthread_t thread;
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    CHECK(bind(listener, (struct sockaddr *)&address, len) == 0);
-    CHECK(listen(listener, 64) == 0);
-    getsockname(listener, (struct sockaddr *)&address, &len);
-    port = ntohs(address.sin_port);
-    pthread_create(&thread, NULL, serve, (void *)(intptr_t)listener);
-    pthread_detach(thread);
 }
 
 /* --- calls --- */
