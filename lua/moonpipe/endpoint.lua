@@ -2,11 +2,11 @@
 --- them, and what its refusals mean.
 local http = require "moonpipe.http"
 local limiter = require "moonpipe.limiter"
+local limits = require "moonpipe.endpoint_limits"
 local native = require "moonpipe.native"
 local options = require "moonpipe.endpoint_options"
 local provider = require "moonpipe.provider"
 local retry = require "moonpipe.retry"
-local retry_after = require "moonpipe.retry_after"
 local secret = require "moonpipe.secret"
 
 ---@class moonpipe.Endpoint
@@ -23,38 +23,12 @@ local mt = { __name = "moonpipe.Endpoint", __index = Endpoint }
 local endpoint = { OPTIONS = options.NAMES }
 
 local REMOTE_SLOTS = 256 -- calls in flight through one gate; none are counted on loopback
-local MAX_HOLD = 120     -- seconds for which a gate is held at most
 
 -- ---- gates ---------------------------------------------------------------------------
 
 -- One for each origin, key and model. A key has a name that says nothing of it.
 local function gate_name(self, model)
   return ("%s %s %s"):format(self.origin.name, self.key and secret.id(self.key) or "-", model)
-end
-
-local function hold(plan, seconds)
-  if seconds <= MAX_HOLD then http.gate(plan.gate, { not_before = seconds }) end
-end
-
--- Holds the gate where the server says that nothing is left.
-local function heed_limits(plan, header)
-  for _, what in ipairs({ "requests", "tokens" }) do
-    if header("x-ratelimit-remaining-" .. what) == "0" then
-      local reset = header("x-ratelimit-reset-" .. what)
-      local seconds = reset and retry_after.duration(reset, os.time())
-      if seconds and seconds > 0 then hold(plan, seconds) end
-    end
-  end
-end
-
--- A server that names a time means all who call it, not this call alone.
-local function heed_refusal(plan, err)
-  if err.retry_after and err.kind ~= "quota" then hold(plan, err.retry_after) end
-end
-
--- So does a 429 without a time: the others wait with the one that is repeated.
-local function on_delay(call, err, seconds)
-  if err.kind == "rate_limit" and not err.retry_after then hold(call.plan, seconds) end
 end
 
 -- Says of a failure whom it concerns, and what may help.
@@ -88,7 +62,9 @@ function endpoint.new(spec, opts, own_headers)
       origin = self.origin.name,
       budget = retry.budget_of(self.origin.name),
       total = self.timeouts.total,
-      on_delay = on_delay,
+      rate_limiter = self.rate_limiter,
+      settle = self.rate_limiter and limits.settle,
+      on_delay = limits.on_delay,
       on_failure = on_failure,
     },
   }
@@ -122,9 +98,11 @@ end
 
 -- ---- calls -----------------------------------------------------------------------------
 
--- fn (http.send or http.open) within a slot of the run, if it has a limit. Time
--- in the queue is not time of the call. Gives the slot too where fn succeeded.
+-- fn (http.send or http.open) when the rate allows it, within a slot of the run, if it
+-- has a limit. Time in the queue is not time of the call. Gives the slot too where fn
+-- succeeded.
 local function in_slot(call, fn)
+  if call.rate_limiter then limits.admit(call) end
   local slot = limiter.take(call.ctx)
   if not slot then return fn(call.plan.native, call.body, call.begun + call.total, call) end
   call.begun = call.begun + slot.waited
@@ -139,19 +117,15 @@ end
 -- Raises what a status other than success means.
 local function check_status(call, answer)
   local status = answer.status
-  if status >= 200 and status < 300 then
-    -- most have none: asking for a header would make a function for it
-    if answer.head:find("\nx-ratelimit-remaining-", 1, true) then
-      heed_limits(call.plan, answer.header)
-    end
-    return
-  end
+  local is_success = status >= 200 and status < 300
+  limits.heed_answer(call, answer, is_success)
+  if is_success then return end
   local err = provider.refusal(call.endpoint.who, {
     status = status,
     header = answer.header,
     body = answer.body or "",
   })
-  heed_refusal(call.plan, err)
+  limits.heed_refusal(call, err)
   error(err, 0)
 end
 
@@ -159,7 +133,9 @@ local function attempt_send(call, decode, with)
   local answer, slot = in_slot(call, http.send)
   if slot then slot:free() end
   check_status(call, answer)
-  return decode(answer, with)
+  local value = decode(answer, with)
+  if call.settle then call:settle(type(value) == "table" and value.usage_metadata or nil) end
+  return value
 end
 
 -- The slot of a stream is free when the transfer has ended, read or not; it does

@@ -4,6 +4,7 @@
 -- Keys are bound to their origin: that of the environment goes where the
 -- environment says, or to the provider itself, and nowhere else.
 local errors = require "moonpipe.error"
+local limits = require "moonpipe.endpoint_limits"
 local native = require "moonpipe.native"
 local origin = require "moonpipe.endpoint_origin"
 local retry = require "moonpipe.retry"
@@ -23,7 +24,7 @@ local options = {}
 --- The options that every endpoint takes.
 options.NAMES = {
   "allow_http", "api_key", "base_url", "ca_file", "default_headers", "default_query",
-  "max_retries", "proxy", "timeout",
+  "max_retries", "proxy", "rate_limiter", "timeout",
 }
 
 local CONNECT, FIRST_BYTE, LOOPBACK_FIRST_BYTE, IDLE, TOTAL = 5, 120, 600, 60, 600 -- seconds
@@ -187,6 +188,7 @@ function options.read(spec, opts, own_headers)
     timeouts = timeouts_of(spec, opts, base.is_loopback),
     max_retries = retries_of(spec, opts),
     proxy = opts.proxy,
+    rate_limiter = limits.option(opts.rate_limiter, spec.class),
     ca_file = opts.ca_file,
   }
 end

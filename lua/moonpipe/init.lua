@@ -46,6 +46,7 @@ local MODULES = {
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
   prompt_placeholder = "MessagesPlaceholder",
   router = "RouterRunnable",
+  rate_limiter = "RateLimiter",
   retrying = "RunnableRetry",
   scheduler = "now sleep update",
   secret = "getpass secret=of",

@@ -221,7 +221,8 @@ end
 local function last_chunk(self)
   self.ended = true
   local text = self.held ~= "" and repair(self.held) or ""
-  local usage = self.usage
+  local usage, settle = self.usage, self.call.settle
+  if settle then settle(self.call, usage) end
   return text_chunk(self, {
     content = text,
     tool_call_chunks = missing_ids(self),

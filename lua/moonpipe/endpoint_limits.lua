@@ -1,0 +1,93 @@
+--- What limits the calls to an endpoint: the gate of its key and model, and the rate
+--- limiter that its options name.
+--
+-- A server that refuses a call, or says that nothing is left, means all who call it
+-- with that key: the gate, or the limiter, is held for all of them. Time in a queue is
+-- not time of the call.
+local errors = require "moonpipe.error"
+local http = require "moonpipe.http"
+local rate_limiter = require "moonpipe.rate_limiter"
+local retry_after = require "moonpipe.retry_after"
+
+local limits = {}
+
+local MAX_HOLD = 120      -- seconds for which a gate is held at most
+local BYTES_PER_TOKEN = 4 -- of a request
+
+---The option `rate_limiter` of a class.
+function limits.option(value, class)
+  if value == nil or rate_limiter.is(value) then return value end
+  errors.usage(("rate_limiter of %s must be an mp.RateLimiter, got %s"):format(class,
+    errors.shape(value)))
+end
+
+-- ---- holding ---------------------------------------------------------------------
+
+local function hold(call, seconds)
+  if seconds > MAX_HOLD then return end
+  http.gate(call.plan.gate, { not_before = seconds })
+  if call.rate_limiter then call.rate_limiter:pause(seconds) end
+end
+
+local function heed_limit(call, what, header, is_success)
+  local remaining = tonumber(header("x-ratelimit-remaining-" .. what))
+  if not remaining then return end
+  local reset = header("x-ratelimit-reset-" .. what)
+  local seconds = reset and retry_after.duration(reset, os.time())
+  if call.rate_limiter then
+    local limit = tonumber(header("x-ratelimit-limit-" .. what))
+    call.rate_limiter:learn(what, remaining, limit, seconds)
+  end
+  if is_success and remaining <= 0 and seconds and seconds > 0 then hold(call, seconds) end
+end
+
+---Heeds what an answer says of the limits of its key. A refusal says better how long
+---to wait.
+---@param call moonpipe.Attempts
+---@param answer { head: string, header: fun(name: string): string? }
+---@param is_success boolean
+function limits.heed_answer(call, answer, is_success)
+  -- most say nothing: asking for a header would make a function for it
+  if not answer.head:find("\nx-ratelimit-remaining-", 1, true) then return end
+  heed_limit(call, "requests", answer.header, is_success)
+  heed_limit(call, "tokens", answer.header, is_success)
+end
+
+---A server that names a time means all who call it, not this call alone.
+function limits.heed_refusal(call, err)
+  if err.retry_after and err.kind ~= "quota" then hold(call, err.retry_after) end
+end
+
+---So does a 429 without a time: the others wait with the one that is repeated.
+function limits.on_delay(call, err, seconds)
+  if err.kind == "rate_limit" and not err.retry_after then hold(call, seconds) end
+end
+
+-- ---- the rate --------------------------------------------------------------------
+
+-- The tokens that a call is thought to need: those of its text, and of the longest
+-- answer where that is said. A quote inside of a text is escaped, so the name of the
+-- option cannot stand there.
+local function estimate(body)
+  local longest = body:match('[,{]"max_completion_tokens":(%d+)')
+    or body:match('[,{]"max_tokens":(%d+)')
+  return math.ceil(#body / BYTES_PER_TOKEN) + (tonumber(longest) or 0)
+end
+
+---Waits until the rate allows the next attempt of a call.
+---@async
+function limits.admit(call)
+  local limiter = call.rate_limiter
+  call.tokens = limiter.tokens and estimate(call.body or "") or 0
+  call.begun = call.begun + limiter:take(call.tokens)
+end
+
+---Says what a call has used, where its answer says it.
+---@param call moonpipe.Attempts
+---@param usage { total_tokens: number? }?
+function limits.settle(call, usage)
+  local total = type(usage) == "table" and usage.total_tokens
+  if type(total) == "number" then call.rate_limiter:settle(call.tokens, total) end
+end
+
+return limits
