@@ -15,6 +15,7 @@ struct mp_Gate {
     mp_IoTimer timer;
     mp_GateEntry *first;
     mp_GateEntry *last;
+    bool letting_in;
     char name[];
 };
 
@@ -100,9 +101,12 @@ static void arm(mp_Gate *gate)
         gate->not_before_us = 0;
 }
 
-/* An entry's go may leave again, at once: the loop asks anew each time. */
+/* An entry's go may leave again, at once: the loop asks anew each time, and no
+ * second one begins inside of it, as deep as the queue is long. */
 static void let_in(mp_Gate *gate)
 {
+    if (gate->letting_in) return;
+    gate->letting_in = true;
     while (gate->first && is_open(gate)) {
         mp_GateEntry *entry = gate->first;
 
@@ -111,6 +115,7 @@ static void let_in(mp_Gate *gate)
         gate->used++;
         entry->go(entry);
     }
+    gate->letting_in = false;
     arm(gate);
 }
 
