@@ -277,6 +277,11 @@ static void launch(mp_HttpJob *self)
     bool had_options;
     mp_Status status = -MP_KIND_MEMORY;
 
+    if (mp_http_io_is_over()) {
+        mp_err_set(&self->job.err, MP_KIND_CLOSED, "the process is exiting");
+        end(self, MP_EVENT_FAILED);
+        return;
+    }
     self->transfer.easy = mp_http_io_take(tag_of(self), &had_options);
     if (self->transfer.easy) {
         if (!had_options) set_plan_options(self);

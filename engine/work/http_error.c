@@ -44,6 +44,7 @@ static const struct {
     {CURLE_URL_MALFORMAT, MP_KIND_CONFIG},
     {CURLE_UNSUPPORTED_PROTOCOL, MP_KIND_CONFIG},
     {CURLE_OUT_OF_MEMORY, MP_KIND_MEMORY},
+    {CURLE_ABORTED_BY_CALLBACK, MP_KIND_CLOSED}, /* the process exits */
 };
 
 static mp_Kind kind_of(CURLcode result)

@@ -45,6 +45,7 @@ typedef struct Pool {
 } Pool;
 
 static _Thread_local Pool *pool;
+static _Thread_local bool is_over;
 
 /* --- what curl asks of a loop --- */
 
@@ -350,6 +351,7 @@ void mp_http_io_give(CURL *easy, uint64_t tag)
 
 static void close_all(void)
 {
+    if (!pool) return; /* the process exits */
     while (pool->spares > 0)
         pool->curl->easy_cleanup(pool->spare[--pool->spares].easy);
     for (unsigned i = 0; i < pool->shard_count; i++)
@@ -357,6 +359,27 @@ static void close_all(void)
     if (pool->share) pool->curl->share_cleanup(pool->share);
     mp_alloc_free(pool);
     pool = NULL;
+}
+
+/* Ends all of it before the process exits: OpenSSL frees what it has then,
+ * whoever still uses it. */
+static void close_for_good(void)
+{
+    is_over = true;
+    if (!pool) return;
+    for (unsigned i = 0; i < pool->shard_count; i++)
+        while (pool->shards[i] && pool->shards[i]->first) {
+            mp_HttpTransfer *transfer = pool->shards[i]->first;
+
+            mp_http_io_remove(transfer);
+            pool->done(transfer, CURLE_ABORTED_BY_CALLBACK);
+        }
+    close_all();
+}
+
+bool mp_http_io_is_over(void)
+{
+    return is_over;
 }
 
 /* Connections that are kept count as descriptors: half of these are for them.
@@ -393,6 +416,8 @@ mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err)
 {
     CURLSH *share;
 
+    if (is_over)
+        return mp_err_set(err, MP_KIND_CLOSED, "the process is exiting");
     if (pool) return MP_OK;
     share = make_share(curl);
     if (!share) return mp_err_memory(err);
@@ -406,5 +431,6 @@ mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err)
     pool->share = share;
     divide_descriptors();
     mp_io_at_end(close_all);
+    mp_io_at_exit(close_for_good);
     return MP_OK;
 }

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -24,7 +25,8 @@
 #define ENDS_MAX     4
 #define BATCH        256   /* descriptors that one epoll_wait tells of */
 #define LATE_US      50000 /* a timer so late finds more than the usual queue */
-#define LOOKS_MAX    64    /* so that timers fire, whatever keeps coming */
+#define EXIT_US      2000000 /* an exit waits no longer for the I/O thread */
+#define LOOKS_MAX    64      /* so that timers fire, whatever keeps coming */
 #define FIRST_FDS    64
 
 /* A descriptor that may stay in the epoll while nobody wants it: its number is
@@ -435,4 +437,43 @@ void mp_io_release(mp_Io *io)
 void mp_io_send(mp_Io *io, mp_JobMessage *message)
 {
     mp_queue_push(&io->inbox, &message->node);
+}
+
+/* --- the end of the process --- */
+
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static void (*_Atomic exit_fn)(void);
+static int exit_waker; /* rings when exit_fn has been called */
+
+static void say_goodbye(mp_Job *nobody)
+{
+    (void)nobody;
+    atomic_load (&exit_fn)();
+    mp_os_wake(exit_waker);
+}
+
+/* The lock keeps the thread alive until the message is there; what it does then
+ * needs no lock. */
+static void on_exit_of_process(void)
+{
+    static mp_JobMessage message = {.act = say_goodbye};
+    bool sent;
+
+    if (mp_os_waker(&exit_waker, NULL) != MP_OK) return;
+    pthread_mutex_lock(&shared_lock);
+    sent = shared != NULL;
+    if (sent) mp_io_send(shared, &message);
+    pthread_mutex_unlock(&shared_lock);
+    if (sent) mp_os_wait(exit_waker, EXIT_US);
+}
+
+static void watch_exit(void)
+{
+    atexit(on_exit_of_process);
+}
+
+void mp_io_at_exit(void (*fn)(void))
+{
+    atomic_store(&exit_fn, fn);
+    pthread_once(&exit_once, watch_exit);
 }

@@ -68,4 +68,8 @@ void mp_io_closing(int fd);
  * what its jobs shared. */
 void mp_io_at_end(void (*fn)(void));
 
+/* Calls [fn] on the I/O thread, if there is one, when the process exits: before
+ * what was given to atexit earlier. Once in a process; the last [fn] counts. */
+void mp_io_at_exit(void (*fn)(void));
+
 #endif
