@@ -198,6 +198,10 @@ static int f_http(lua_State *L)
     mp_Error err;
     mp_Job *job;
 
+    if (!*box) { /* its finalizer ran: the VM closes */
+        mp_err_set(&err, MP_KIND_CLOSED, "the engine is closed");
+        return mp_bind_fail(L, &err);
+    }
     if (left_us < 0) {
         mp_err_set(&err, MP_KIND_TIMEOUT_TOTAL,
                    "no time is left for another attempt");

@@ -186,9 +186,10 @@ static int f_head(lua_State *L)
 static int f_window(lua_State *L)
 {
     Inbox *inbox = luaL_checkudata(L, 1, INBOX);
+    mp_Engine *engine = mp_bind_engine(L); /* NULL: it freed the job */
     size_t window = (size_t)luaL_checknumber(L, 2);
 
-    if (inbox->job) mp_engine_set_window(mp_bind_engine(L), inbox->job, window);
+    if (inbox->job && engine) mp_engine_set_window(engine, inbox->job, window);
     return 0;
 }
 

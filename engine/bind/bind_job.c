@@ -29,11 +29,12 @@ static int f_gc(lua_State *L)
     return 0;
 }
 
+/* NULL in finalizers that run after the sentinel's, while the VM closes: what
+ * asks then finds an engine without jobs, and closed() tells. */
 static mp_Engine *engine_of(lua_State *L)
 {
     Holder *holder = lua_touserdata(L, lua_upvalueindex(1));
 
-    if (!holder->engine) luaL_error(L, "the engine is closed");
     return holder->engine;
 }
 
@@ -49,10 +50,16 @@ mp_Engine *mp_bind_engine(lua_State *L)
 
 int mp_bind_submit(lua_State *L, mp_Job *job)
 {
+    mp_Engine *engine = mp_bind_engine(L);
     mp_Error err;
     uint64_t id;
 
-    if (mp_engine_submit(mp_bind_engine(L), job, &id, &err) != MP_OK)
+    if (!engine) {
+        if (job) job->cls->free(job);
+        mp_err_set(&err, MP_KIND_CLOSED, "the engine is closed");
+        return mp_bind_fail(L, &err);
+    }
+    if (mp_engine_submit(engine, job, &id, &err) != MP_OK)
         return mp_bind_fail(L, &err);
     lua_pushnumber(L, (lua_Number)id);
     return 1;
@@ -68,7 +75,9 @@ static int f_timer(lua_State *L)
 /* cancel(id): its terminal event still comes */
 static int f_cancel(lua_State *L)
 {
-    mp_engine_cancel(engine_of(L), (uint64_t)luaL_checknumber(L, 1));
+    mp_Engine *engine = engine_of(L);
+
+    if (engine) mp_engine_cancel(engine, (uint64_t)luaL_checknumber(L, 1));
     return 0;
 }
 
@@ -122,10 +131,11 @@ static int push_terminal(lua_State *L, mp_Event *event)
 static int f_next_event(lua_State *L)
 {
     mp_Event **box = lua_touserdata(L, lua_upvalueindex(2));
+    mp_Engine *engine = engine_of(L);
     int count = 0;
 
     free_boxed(box);
-    while (count == 0 && (*box = mp_engine_next(engine_of(L)))) {
+    while (count == 0 && engine && (*box = mp_engine_next(engine))) {
         if ((*box)->job) {
             count = push_terminal(L, *box);
             free_boxed(box);
@@ -144,29 +154,43 @@ static int f_wait(lua_State *L)
 {
     double seconds = luaL_optnumber(L, 1, -1);
     int64_t limit_us = seconds < 0 ? -1 : (int64_t)(seconds * 1e6 + 0.5);
+    mp_Engine *engine = engine_of(L);
 
-    lua_pushboolean(L, mp_engine_wait(engine_of(L), limit_us));
+    lua_pushboolean(L, engine && mp_engine_wait(engine, limit_us));
     return 1;
 }
 
-/* fd() -> a descriptor that is readable while there are events */
+/* fd() -> a descriptor that is readable while there are events; -1: closed */
 static int f_fd(lua_State *L)
 {
-    lua_pushinteger(L, mp_engine_fd(engine_of(L)));
+    mp_Engine *engine = engine_of(L);
+
+    lua_pushinteger(L, engine ? mp_engine_fd(engine) : -1);
     return 1;
 }
 
 /* live() -> jobs not answered yet */
 static int f_live(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)mp_engine_live(engine_of(L)));
+    mp_Engine *engine = engine_of(L);
+
+    lua_pushnumber(L, engine ? (lua_Number)mp_engine_live(engine) : 0);
     return 1;
 }
 
 /* interrupted() -> true once after Ctrl-C */
 static int f_interrupted(lua_State *L)
 {
-    lua_pushboolean(L, mp_engine_interrupted(engine_of(L)));
+    mp_Engine *engine = engine_of(L);
+
+    lua_pushboolean(L, engine && mp_engine_interrupted(engine));
+    return 1;
+}
+
+/* closed() -> true while the VM closes: nothing can be waited for any more */
+static int f_closed(lua_State *L)
+{
+    lua_pushboolean(L, engine_of(L) == NULL);
     return 1;
 }
 
@@ -178,6 +202,7 @@ static const luaL_Reg functions[] = {
     {"fd", f_fd},
     {"live", f_live},
     {"interrupted", f_interrupted},
+    {"closed", f_closed},
     {NULL, NULL},
 };
 

@@ -43,6 +43,7 @@ static mp_Secret *check_secret(lua_State *L, int index)
     Box *box = box_at(L, index);
 
     if (!box) luaL_argerror(L, index, "a secret expected");
+    if (!box->secret) luaL_error(L, "the secret is gone: the VM closes");
     return box->secret;
 }
 
@@ -50,7 +51,7 @@ const char *mp_bind_secret(lua_State *L, int index, size_t *len)
 {
     Box *box = box_at(L, index);
 
-    return box ? mp_secret_bytes(box->secret, len) : NULL;
+    return box && box->secret ? mp_secret_bytes(box->secret, len) : NULL;
 }
 
 /* --- making --- */
@@ -72,10 +73,13 @@ static void push_name(lua_State *L, const mp_Secret *secret)
  * there already, or makes it known. */
 static void intern(lua_State *L)
 {
+    const Box *known;
+
     push_name(L, ((Box *)lua_touserdata(L, -1))->secret);
     lua_pushvalue(L, -1);
     lua_rawget(L, LIVE);
-    if (!lua_isnil(L, -1)) {
+    known = lua_touserdata(L, -1);
+    if (known && known->secret) { /* none where it was finalized */
         lua_replace(L, -3);
         lua_pop(L, 1);
         return;

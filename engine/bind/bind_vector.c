@@ -17,6 +17,7 @@ static mp_Vector *check_index(lua_State *L, int arg)
 {
     mp_Vector **box = luaL_checkudata(L, arg, VECTOR_MT);
 
+    if (!*box) luaL_error(L, "the index is gone: the VM closes");
     return *box;
 }
 

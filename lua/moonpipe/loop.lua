@@ -196,6 +196,7 @@ local function check_hope(subject)
     errors.raise("limit", "too many tasks wait inside of one another, in sort, gsub or the like")
   end
   if c.live() == 0 then
+    if c.closed() then errors.raise("closed", "the engine is closed") end
     errors.raise("internal", "nothing is left that could wake what waits here")
   end
 end

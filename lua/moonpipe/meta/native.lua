@@ -61,6 +61,9 @@ function c.live() end
 ---@return boolean  true once after Ctrl-C
 function c.interrupted() end
 
+---@return boolean  true while the VM closes
+function c.closed() end
+
 -- ---- calls -----------------------------------------------------------------------
 
 ---@param spec moonpipe.HttpSpec
