@@ -1,44 +1,9 @@
 --- The module in somebody else's LuaJIT: scripts that plain `luajit` runs.
+local guests = require "spec.support.guest"
 local helper = require "spec.helper"
 
-local modules = helper.bin:gsub("[^/]*$", "") .. "module/?.so"
-
--- A sanitized module needs its runtime from the start. Leaks are then those of
--- luajit's too, which frees nothing at os.exit.
-local function sanitizer()
-  local libraries = helper.execute({ "ldd", (modules:gsub("%?", "moonpipe")) })
-  return libraries:match("(/%S*/lib[at]san%S*)")
-end
-
-local environment = {
-  LUA_CPATH = modules,
-  LUA_PATH = false,
-  LD_PRELOAD = sanitizer() or false,
-  ASAN_OPTIONS = "detect_leaks=0",
-}
-
-local PRELUDE = [[
-local mp = require "moonpipe"
-local scheduler = require "moonpipe.scheduler"
-local now = require("moonpipe.native").c.now
-local step = mp.RunnableLambda
-local function sleeper(seconds, value)
-  return step(function() mp.sleep(seconds) return value end)
-end
-]]
-
--- Runs a text as a guest's main program; at most a minute.
-local function guest(text, ...)
-  local path = helper.temp(PRELUDE .. text)
-  return helper.execute({ "timeout", "60", "luajit", path, ... }, nil, environment)
-end
-
-local function prints(expected, text)
-  local stdout, stderr, code = guest(text)
-  assert.equal("", stderr)
-  assert.equal(expected, stdout)
-  assert.equal(0, code)
-end
+local guest, prints = guests.execute, guests.prints
+local PRELUDE, VMS, environment = guests.PRELUDE, guests.VMS, guests.environment
 
 describe("guest", function()
   it("runs branches at the same time, called from the main thread #concurrency", function()
@@ -193,26 +158,6 @@ describe("guest", function()
     assert.equal(1, code)
   end)
 end)
-
--- VMs that a script opens beside its own, by LuaJIT's C API.
-local VMS = [[
-local ffi = require "ffi"
-ffi.cdef "typedef struct lua_State lua_State; lua_State *luaL_newstate(void);"
-ffi.cdef "void luaL_openlibs(lua_State *); int luaL_loadstring(lua_State *, const char *);"
-ffi.cdef "int lua_pcall(lua_State *, int, int, int); void lua_close(lua_State *);"
-ffi.cdef "const char *lua_tolstring(lua_State *, int, size_t *);"
-local C = ffi.C
-local function open()
-  local L = C.luaL_newstate()
-  C.luaL_openlibs(L)
-  return L
-end
-local function run(L, text)
-  if C.luaL_loadstring(L, text) ~= 0 or C.lua_pcall(L, 0, 1, 0) ~= 0 then
-    error(ffi.string(C.lua_tolstring(L, -1, nil)))
-  end
-end
-]]
 
 describe("several VMs", function()
   it("share the process, each with its own loop #concurrency", function()
