@@ -195,10 +195,9 @@ local function check_hope(subject)
   if head <= tail and not subject.job then
     errors.raise("limit", "too many tasks wait inside of one another, in sort, gsub or the like")
   end
-  if c.live() == 0 then
-    if c.closed() then errors.raise("closed", "the engine is closed") end
-    errors.raise("internal", "nothing is left that could wake what waits here")
-  end
+  if c.live() > 0 then return end
+  if c.closed() then errors.raise("closed", "the engine is closed") end
+  errors.raise("internal", "nothing is left that could wake what waits here")
 end
 
 -- Runs what is ready, else blocks, until done(subject).
