@@ -219,8 +219,8 @@ MOONPIPE_API int moonpipe_cancel(moonpipe_Engine *engine, uint64_t call);
 
 /* Runs what is ready, at most about [budget_us] microseconds long, and never
  * blocks: for each frame of a game, or when moonpipe_fd is readable. With a
- * negative budget all that is ready. Returns how many tasks still wait for
- * their turn, or -1: see moonpipe_error. */
+ * negative budget all that is ready, at most a second long. Returns how many
+ * tasks still wait for their turn, or -1: see moonpipe_error. */
 MOONPIPE_API int64_t moonpipe_update(moonpipe_Engine *engine,
                                      int64_t budget_us);
 

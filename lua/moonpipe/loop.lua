@@ -26,13 +26,13 @@ local link, unlink, own = tree.link, tree.unlink, tree.own
 local yield = coroutine.yield -- the original: hosts replace the library
 
 local WAIT = {} -- yielded by park_raw
-
 -- How many coroutines of ours may run inside one another: each takes up to 9 kB
 -- of C stack. What is deeper begins at the next turn.
 local DEPTH_MAX = 100
 
 -- How deep the tree may be; beyond, it is taken for an endless recursion.
 local LEVEL_MAX = 10000
+local UNASKED = 1 -- seconds of an update without a budget: two tasks may feed each other for ever
 
 ---@class moonpipe.Task: moonpipe.Node
 ---@field state "pending"|"ready"|"running"|"parked"|"ended"
@@ -221,13 +221,13 @@ end
 
 ---Runs what is ready, at most [seconds] long, and never blocks. For hosts, once
 ---per frame.
----@param seconds number?  default: all that is ready
+---@param seconds number?  default: all that is ready, at most a second long
 ---@return integer ready   tasks that are still ready
 function loop.update(seconds)
-  local limit = seconds and c.now() + seconds
+  local limit = c.now() + (seconds or UNASKED)
   repeat
     local ran = turn()
-  until not ran or limit and c.now() >= limit
+  until not ran or c.now() >= limit
   return tail - head + 1
 end
 

@@ -74,6 +74,20 @@ describe("guest", function()
       print(longest < 5)]])
   end)
 
+  it("returns from update without a budget while tasks are ready for ever", function()
+    prints("true\ttrue\trunning\n", [[
+      local endless = mp.RunnableGenerator(function(_, emit)
+        while true do emit(1) end
+      end)
+      local count = 0
+      local task = step(function()
+        for _ in mp.RunnableParallel({ a = endless, b = endless }):stream(1) do count = count + 1 end
+      end):start(1)
+      local ready = mp.update()
+      print(ready > 0, count > 100, task:status())
+      task:cancel()]])
+  end)
+
   it("keeps to the budget of update while tasks are ready", function()
     prints("true\ttrue\n", [[
       local function busy()
