@@ -20,6 +20,7 @@ local scheduler = require "moonpipe.scheduler"
 ---@field retries { failed: integer }?  the budget of the run (attempts.lua)
 ---@field credit moonpipe.Credit?  of a repeat
 ---@field falls_over boolean?  a fallback is ready: no waiting for a service
+---@field held table<any, table>?  conversations whose lock is held (history_runnable.lua)
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
 ---@field tracer table?        where there are callbacks: moonpipe.trace
 ---@field run moonpipe.Run?    of the step around, where traced
@@ -165,6 +166,7 @@ function context.derive(parent, config)
     retries = parent.retries or { failed = 0 },
     credit = parent.credit,
     falls_over = parent.falls_over,
+    held = parent.held,
     run_name = config.run_name,
     run_id = config.run_id,
   }, mt)
@@ -203,17 +205,6 @@ function context.bind(parent, kwargs)
   for key, value in pairs(parent) do out[key] = value end
   out.kwargs = merged(kwargs, parent.kwargs)
   out.outer = parent.outer or parent
-  return setmetatable(out, mt)
-end
-
----A context with some fields of its own.
----@param parent moonpipe.Context
----@param fields table
----@return moonpipe.Context
-function context.with(parent, fields)
-  local out = {}
-  for key, value in pairs(parent) do out[key] = value end
-  for key, value in pairs(fields) do out[key] = value end
   return setmetatable(out, mt)
 end
 
