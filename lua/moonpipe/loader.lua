@@ -152,7 +152,64 @@ local function find_loader(name)
   error(("module '%s' not found:%s"):format(name, table.concat(tried)), 3)
 end
 
----Like LuaJIT's require; a module may wait while it loads.
+local tasks -- the scheduler, once there are tasks
+local loading = {} -- name -> { task, waiters } of what a task loads now
+local wanted = {}  -- task -> the name for which it waits
+
+---Lets a task wait for a module that another one is loading.
+---@param scheduler table  moonpipe.scheduler, which is of a later letter
+function loader.set_scheduler(scheduler)
+  tasks = scheduler
+end
+
+-- Whether [task] is, or waits for, [other]: for its branches, not what it started.
+local function waits_for(task, other)
+  while other ~= task do
+    if other == nil or other.started then return false end
+    other = other.parent
+  end
+  return true
+end
+
+-- Whether the load of [name] cannot end before [me] goes on.
+local function is_loop(name, me, seen)
+  local entry = loading[name]
+  if not entry or seen[name] then return false end
+  seen[name] = true
+  if waits_for(entry.task, me) then return true end
+  for task, next_name in pairs(wanted) do
+    if waits_for(entry.task, task) and is_loop(next_name, me, seen) then return true end
+  end
+  return false
+end
+
+-- Waits until another task has loaded [name]; false where there is none.
+local function await_other(name)
+  local me, entry = tasks and tasks.current(), loading[name]
+  if not me or not entry or is_loop(name, me, {}) then return false end
+  entry.waiters[#entry.waiters + 1], wanted[me] = me, name
+  local ok, err = pcall(function()
+    while loading[name] == entry do tasks.park() end
+  end)
+  wanted[me] = nil
+  if not ok then error(err, 0) end
+  return true
+end
+
+local function run_loader(name, load_module)
+  local me = tasks and tasks.current()
+  if not me then return load_module(name) end
+  local entry = { task = me, waiters = {} }
+  loading[name] = entry
+  local ok, module = pcall(load_module, name)
+  loading[name] = nil
+  for _, waiter in ipairs(entry.waiters) do tasks.unpark(waiter) end
+  if not ok then error(module, 0) end
+  return module
+end
+
+---Like LuaJIT's require; a module may wait while it loads, and who requires it
+---meanwhile in another task waits for it.
 ---@async
 ---@param name string
 ---@return any module
@@ -161,14 +218,15 @@ function loader.require(name)
   if type(name) ~= "string" then
     error(("bad argument #1 to 'require' (string expected, got %s)"):format(type(name)), 2)
   end
-  local module = loaded[name]
-  if module == LOADING then
-    error(("loop or previous error loading module '%s'"):format(name), 2)
+  while loaded[name] == LOADING do
+    if not await_other(name) then
+      error(("loop or previous error loading module '%s'"):format(name), 2)
+    end
   end
-  if module then return module end
+  if loaded[name] then return loaded[name] end
   local load_module = find_loader(name)
   loaded[name] = LOADING
-  module = load_module(name)
+  local module = run_loader(name, load_module)
   if module ~= nil then
     loaded[name] = module
   elseif loaded[name] == LOADING then

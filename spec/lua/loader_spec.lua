@@ -276,6 +276,85 @@ describe("loader.require", function()
     end
   end)
 
+  -- Branches that run `fns` at once; what they gave, or their errors' messages.
+  local function at_once(fns)
+    local branches = {}
+    for i, fn in ipairs(fns) do
+      branches[i] = function()
+        local ok, value = pcall(fn)
+        return ok and value or tostring(value)
+      end
+    end
+    return helper.run(function() return mp.RunnableParallel(branches)(1) end)
+  end
+
+  local function preload(modules)
+    for name, fn in pairs(modules) do
+      package.preload[name] = function(given)
+        local module = fn(given)
+        package.preload[name] = nil
+        return module
+      end
+    end
+  end
+
+  it("waits for a module that another task loads", function()
+    local count = 0
+    preload { ["spec.slow"] = function()
+      count = count + 1
+      mp.sleep(0.02)
+      return "slow"
+    end }
+    local get = function() return loader.require("spec.slow") end
+    assert.same({ "slow", "slow", "slow", n = 3 }, at_once { get, get, get })
+    assert.equal(1, count)
+    package.loaded["spec.slow"] = nil
+  end)
+
+  it("fails for all when a module fails that they wait for", function()
+    preload { ["spec.fails"] = function() mp.sleep(0.01) error("broken", 0) end }
+    local get = function() return loader.require("spec.fails") end
+    local out = at_once { get, get }
+    assert.equal("broken", out[1])
+    assert.matches("loop or previous error loading module 'spec.fails'", out[2], 1, true)
+    package.preload["spec.fails"], package.loaded["spec.fails"] = nil, nil
+  end)
+
+  it("sees loops through several tasks", function()
+    preload {
+      ["spec.a"] = function() mp.sleep(0.01) return loader.require("spec.b") end,
+      ["spec.b"] = function() mp.sleep(0.02) return loader.require("spec.a") end,
+      ["spec.c"] = function()
+        return mp.RunnableParallel({ function() return loader.require("spec.c") end })(1)
+      end,
+    }
+    local out = at_once {
+      function() return loader.require("spec.a") end,
+      function() return loader.require("spec.b") end,
+      function() return loader.require("spec.c") end,
+    }
+    assert.matches("loop or previous error", out[1] .. out[2])
+    assert.matches("loop or previous error", out[3])
+    for _, name in ipairs { "spec.a", "spec.b", "spec.c" } do
+      package.preload[name], package.loaded[name] = nil, nil
+    end
+  end)
+
+  it("can be cancelled while another task loads", function()
+    preload { ["spec.slow"] = function() mp.sleep(0.05) return "slow" end }
+    local got = at_once {
+      function() return loader.require("spec.slow") end,
+      function()
+        local task = mp.RunnableLambda(function() return loader.require("spec.slow") end):start(1)
+        mp.sleep(0.01)
+        task:cancel()
+        return select(2, task:wait()).kind
+      end,
+    }
+    assert.same({ "slow", "cancelled", n = 2 }, got)
+    package.loaded["spec.slow"] = nil
+  end)
+
   it("remembers that a module failed", function()
     package.preload["spec.fails"] = function() error("broken") end
     helper.raises("broken", loader.require, "spec.fails")

@@ -100,6 +100,7 @@ local function prepare()
   if host.prepared then return end
   host.prepared = true
   loader.set_operator(require("moonpipe.operator"))
+  loader.set_scheduler(scheduler)
   if host.guest then return end
   require("moonpipe.coroutines").install()
   loader.install()
