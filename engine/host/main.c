@@ -3,12 +3,16 @@
  *
  * `moonpipe repl`, or without words on a terminal, is repl.c. Else the first
  * Ctrl-C cancels what runs and ends with 130, a second one ends at
- * once: a compiled Lua loop does not hear the first.
+ * once: a compiled Lua loop does not hear the first. A standard output that
+ * nobody reads any more counts as a Ctrl-C where something still runs, but
+ * quietly, and with 141: what was complete is complete.
  */
 #include "moonpipe.h"
 
 #include "repl.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +27,17 @@ static void on_interrupt(int number)
     if (signal_seen) _exit(128 + number);
     signal_seen = number;
     moonpipe_interrupt(engine);
+}
+
+/* Writing to other pipes, a child's or a socket, is the script's business. */
+static void on_broken_pipe(int number)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    int saved = errno;
+
+    if (poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)))
+        on_interrupt(number);
+    errno = saved;
 }
 
 static void handle(int number, void (*handler)(int))
@@ -70,9 +85,12 @@ static int run_command(int argc, char **argv)
 
     handle(SIGINT, on_interrupt);
     handle(SIGTERM, on_interrupt);
+    handle(SIGPIPE, on_broken_pipe);
     code = moonpipe_command(engine, argc, argv);
     text = moonpipe_error_text(moonpipe_error(engine));
-    if (code != 0 && text[0]) fprintf(stderr, "%s\n", text);
+    handle(SIGPIPE, SIG_IGN);
+    if (code != 0 && text[0] && signal_seen != SIGPIPE)
+        fprintf(stderr, "%s\n", text);
     return code == MOONPIPE_INTERRUPTED ? 128 + signal_seen : code;
 }
 
