@@ -48,7 +48,7 @@ static void stop_transfer(mp_HttpJob *self)
     mp_io_timer_clear(&self->timer);
     if (self->transfer.shard) mp_http_io_remove(&self->transfer);
     give_back(self);
-    mp_lookup_leave(&self->lookup);
+    mp_lookup_leave(&self->lookup, self->looks_up);
     mp_gate_leave(&self->wide);
     mp_gate_leave(&self->own);
 }
@@ -269,7 +269,7 @@ static void find_out(mp_HttpJob *self)
     mp_http_io_run(&self->transfer);
     if (self->looks_up) return;
     self->connect_at = MP_CLOCK_NEVER;
-    mp_lookup_leave(&self->lookup);
+    mp_lookup_leave(&self->lookup, false);
 }
 
 static void launch(mp_HttpJob *self)
@@ -365,7 +365,7 @@ static void begin_again(mp_HttpJob *self)
 
     mp_io_timer_clear(&self->timer);
     give_back(self);
-    mp_lookup_leave(&self->lookup);
+    mp_lookup_leave(&self->lookup, false);
     self->no_descriptor = false;
     self->curl_text[0] = '\0';
     self->job.err.kind = MP_KIND_NONE;
@@ -389,6 +389,7 @@ static void on_done(mp_HttpTransfer *transfer, CURLcode result)
 {
     mp_HttpJob *self = job_of_transfer(transfer);
 
+    if (result != CURLE_OPERATION_TIMEDOUT) self->looks_up = false;
     if (result == CURLE_OK && self->streaming &&
         mp_http_feed(self, NULL, 0) != MP_OK)
         result = CURLE_WRITE_ERROR;

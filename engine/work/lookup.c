@@ -6,9 +6,14 @@
 #include "io.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* Less than the minute for which curl keeps a name. */
 #define KNOWN_US (50 * 1000 * 1000LL)
+
+/* So many lookups of one name may be given up in that time. */
+#define GIVEN_UP    8
+#define GIVEN_UP_US (1000 * 1000LL)
 
 struct mp_Lookup {
     mp_Lookup *next;
@@ -17,8 +22,10 @@ struct mp_Lookup {
     mp_LookupEntry *asker; /* NULL: nobody asks */
     mp_LookupEntry *first; /* who waits */
     mp_LookupEntry *last;
-    mp_IoTimer timer; /* set for now: lets go on who may */
+    mp_IoTimer timer; /* lets go on who may then */
     bool releasing;
+    int64_t given_up[GIVEN_UP]; /* when; a ring */
+    unsigned oldest;
 };
 
 /* Few: one for each named server that the process talks to. */
@@ -65,13 +72,40 @@ static void unlink_entry(mp_Lookup *lookup, mp_LookupEntry *entry)
     entry->lookup = NULL;
 }
 
+/* When one more may ask. */
+static int64_t open_at(const mp_Lookup *lookup)
+{
+    int64_t at = lookup->given_up[lookup->oldest];
+
+    return at ? at + GIVEN_UP_US : 0;
+}
+
+static bool may_ask(const mp_Lookup *lookup)
+{
+    return !lookup->asker && open_at(lookup) <= mp_clock_us();
+}
+
+static void note_given_up(mp_Lookup *lookup)
+{
+    lookup->given_up[lookup->oldest] = mp_clock_us();
+    lookup->oldest = (lookup->oldest + 1) % GIVEN_UP;
+}
+
+/* Sets the timer for those that wait although nobody asks. Without memory for
+ * it they need not. */
+static bool wait_for_room(mp_Lookup *lookup)
+{
+    if (!lookup->first || lookup->asker || lookup->timer.place) return true;
+    if (mp_io_timer_set(&lookup->timer, open_at(lookup)) == MP_OK) return true;
+    memset(lookup->given_up, 0, sizeof lookup->given_up);
+    return false;
+}
+
 /* The first that waits asks, or all go on. An entry's go may leave at once:
  * the loop asks anew each time. */
-static void release(mp_Lookup *lookup)
+static void let_go(mp_Lookup *lookup)
 {
-    if (lookup->releasing) return;
-    lookup->releasing = true;
-    while (lookup->first && (!lookup->asker || is_known(lookup))) {
+    while (lookup->first && (may_ask(lookup) || is_known(lookup))) {
         mp_LookupEntry *entry = lookup->first;
 
         unlink_entry(lookup, entry);
@@ -81,6 +115,15 @@ static void release(mp_Lookup *lookup)
         }
         entry->go(entry);
     }
+}
+
+static void release(mp_Lookup *lookup)
+{
+    if (lookup->releasing) return;
+    lookup->releasing = true;
+    do
+        let_go(lookup);
+    while (!wait_for_room(lookup));
     lookup->releasing = false;
 }
 
@@ -115,12 +158,14 @@ bool mp_lookup_enter(uint64_t origin, mp_LookupEntry *entry)
     mp_Lookup *lookup = get(origin);
 
     if (!lookup || is_known(lookup)) return true;
-    if (lookup->asker) {
-        append(lookup, entry);
-        return false;
+    if (!lookup->first && may_ask(lookup)) {
+        entry->lookup = lookup;
+        lookup->asker = entry;
+        return true;
     }
-    entry->lookup = lookup;
-    lookup->asker = entry;
+    append(lookup, entry);
+    if (wait_for_room(lookup)) return false;
+    unlink_entry(lookup, entry);
     return true;
 }
 
@@ -139,9 +184,8 @@ void mp_lookup_known(mp_LookupEntry *entry)
 
     if (!lookup) return;
     lookup->known_until = mp_clock_us() + KNOWN_US;
-    if (!lookup->timer.place &&
-        mp_io_timer_set(&lookup->timer, mp_clock_us()) != MP_OK)
-        return;
+    mp_io_timer_clear(&lookup->timer);
+    if (mp_io_timer_set(&lookup->timer, mp_clock_us()) != MP_OK) return;
     lookup->asker = NULL;
     entry->lookup = NULL;
 }
@@ -160,7 +204,7 @@ void mp_lookup_fail(mp_LookupEntry *entry, const mp_Error *err)
     }
 }
 
-void mp_lookup_leave(mp_LookupEntry *entry)
+void mp_lookup_leave(mp_LookupEntry *entry, bool runs)
 {
     mp_Lookup *lookup = entry->lookup;
 
@@ -171,5 +215,6 @@ void mp_lookup_leave(mp_LookupEntry *entry)
     }
     entry->lookup = NULL;
     lookup->asker = NULL;
+    if (runs) note_given_up(lookup);
     release(lookup);
 }

@@ -8,6 +8,10 @@
  * find it in the cache. What waits is not a transfer yet: it keeps its own
  * time.
  *
+ * A lookup that is given up goes on in its thread until the resolver answers,
+ * which may take half a minute, and nobody can end it. So each origin may leave
+ * a few of them behind in a second; then the next one waits until it is over.
+ *
  * Threads: the I/O thread.
  */
 #ifndef MP_LOOKUP_H
@@ -41,8 +45,9 @@ void mp_lookup_known(mp_LookupEntry *entry);
  */
 void mp_lookup_fail(mp_LookupEntry *entry, const mp_Error *err);
 
-/* Gives up its place; if it asked, the next one does. This and the two above
- * are fine for those that neither ask nor wait. */
-void mp_lookup_leave(mp_LookupEntry *entry);
+/* Gives up its place; if it asked, the next one does. [runs]: what it asked for
+ * is not answered yet. This and the two above are fine for those that neither
+ * ask nor wait. */
+void mp_lookup_leave(mp_LookupEntry *entry, bool runs);
 
 #endif

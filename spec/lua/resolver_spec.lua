@@ -61,6 +61,24 @@ describe("a name", function()
       print(second:wait())]])
     assert.same({ "200 x 3", 2 }, { out, lookups })
   end)
+
+  it("is asked for a few times in a second, however often one gives up", function()
+    local out, lookups = resolved("slow-700.test", [[
+      local step = mp.RunnableLambda(function() return outcomes(arg[1], 1) end)
+      local begun = calls.now()
+      for _ = 1, 40 do
+        local task = step:start()
+        mp.sleep(0.005)
+        task:cancel()
+        local _, err = task:wait()
+        assert(err.kind == "cancelled")
+      end
+      local last, seconds = step:invoke(), calls.now() - begun
+      print(last, seconds)]])
+    local last, seconds = out:match("^(.*)\t(.*)$")
+    assert.equal("200 x 1", last)
+    assert.is_true(lookups <= 8 * (1 + math.floor(tonumber(seconds))), lookups)
+  end)
 end)
 
 describe("a resolver that takes five seconds", function()
