@@ -1,14 +1,12 @@
 /*
  * pool.c: see pool.h.
  *
- * `shared` and its count are guarded by `shared_lock`, all else by the pool's
- * own lock. A forked child has none of the threads: it forgets the parent's
- * pool and makes its own at the next acquire, as io.c does.
+ * The process has one, by shared.h; all that is in it is guarded by its lock.
  */
 #include "pool.h"
 
 #include "alloc.h"
-#include "os.h"
+#include "shared.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -25,14 +23,10 @@ struct mp_Pool {
     unsigned started;
     unsigned width; /* the most there may be */
     bool stopping;
-    unsigned references;
-    unsigned generation;
     pthread_t threads[]; /* `width` */
 };
 
-static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static mp_Pool *shared;
+static mp_Shared shared = MP_SHARED;
 
 /* --- the line --- */
 
@@ -128,19 +122,6 @@ static unsigned count_cores(void)
     return count > 0 ? (unsigned)count : 1;
 }
 
-static void forget_parent(void)
-{
-    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
-    shared_lock = fresh;
-    shared = NULL;
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(NULL, NULL, forget_parent);
-}
-
 static void discard(mp_Pool *pool)
 {
     pthread_cond_destroy(&pool->wake);
@@ -148,7 +129,7 @@ static void discard(mp_Pool *pool)
     mp_alloc_free(pool);
 }
 
-static mp_Status make(mp_Pool **out, mp_Error *err)
+static mp_Status make(void **out, mp_Error *err)
 {
     unsigned width = count_cores();
     mp_Pool *pool =
@@ -157,7 +138,6 @@ static mp_Status make(mp_Pool **out, mp_Error *err)
 
     if (!pool) return mp_err_memory(err);
     pool->width = width;
-    pool->generation = mp_os_generation();
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_mutex_lock(&pool->lock);
@@ -173,14 +153,10 @@ static mp_Status make(mp_Pool **out, mp_Error *err)
 
 mp_Status mp_pool_acquire(mp_Pool **pool, mp_Error *err)
 {
-    mp_Status status = MP_OK;
+    void *thing = NULL;
+    mp_Status status = mp_shared_acquire(&shared, make, &thing, err);
 
-    pthread_once(&fork_once, watch_forks);
-    pthread_mutex_lock(&shared_lock);
-    if (!shared) status = make(&shared, err);
-    if (status == MP_OK) shared->references++;
-    *pool = shared;
-    pthread_mutex_unlock(&shared_lock);
+    *pool = thing;
     return status;
 }
 
@@ -197,14 +173,7 @@ static void stop(mp_Pool *pool)
 
 void mp_pool_release(mp_Pool *pool)
 {
-    bool last;
-
-    if (pool->generation != mp_os_generation()) return; /* the parent's */
-    pthread_mutex_lock(&shared_lock);
-    last = --pool->references == 0;
-    if (last) shared = NULL;
-    pthread_mutex_unlock(&shared_lock);
-    if (last) stop(pool);
+    if (mp_shared_release(&shared, pool)) stop(pool);
 }
 
 /* --- tasks --- */

@@ -1,16 +1,15 @@
 /*
  * io.c: the I/O thread's loop, its timer heap, its life.
  *
- * `shared` and its count are guarded by `shared_lock`. In a forked child the
- * thread does not exist: the child forgets the parent's and makes its own at
- * the next acquire; engines that hold the old one notice by the generation
- * (os.h) and never touch it again.
+ * The process has one, by shared.h. Engines that a forked child has from its
+ * parent notice by the generation (os.h) and never touch the old one again.
  */
 #include "io.h"
 
 #include "alloc.h"
 #include "clock.h"
 #include "os.h"
+#include "shared.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -52,13 +51,9 @@ struct mp_Io {
     mp_IoTimer **heap; /* binary, the earliest first */
     size_t timers;
     size_t cap;
-    unsigned references;
-    unsigned generation;
 };
 
-static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static mp_Io *shared;
+static mp_Shared shared = MP_SHARED;
 
 /* The loop that this thread runs: timers need no handle to find it. */
 static _Thread_local mp_Io *mine;
@@ -338,19 +333,6 @@ void mp_io_unwatch(int fd)
 
 /* --- its life --- */
 
-static void forget_parent(void)
-{
-    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
-    shared_lock = fresh;
-    shared = NULL;
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(NULL, NULL, forget_parent);
-}
-
 /* Every signal stays with the host's threads. */
 static mp_Status start_thread(mp_Io *io, mp_Error *err)
 {
@@ -386,7 +368,7 @@ static mp_Status open_epoll(mp_Io *io, mp_Error *err)
     return mp_err_os(err, errno, "cannot watch the inbox");
 }
 
-static mp_Status make(mp_Io **out, mp_Error *err)
+static mp_Status make(void **out, mp_Error *err)
 {
     mp_Io *io = mp_alloc_zero(1, sizeof *io);
     mp_Status status;
@@ -400,34 +382,22 @@ static mp_Status make(mp_Io **out, mp_Error *err)
         discard(io);
         return status;
     }
-    io->generation = mp_os_generation();
     *out = io;
     return MP_OK;
 }
 
 mp_Status mp_io_acquire(mp_Io **io, mp_Error *err)
 {
-    mp_Status status = MP_OK;
+    void *thing = NULL;
+    mp_Status status = mp_shared_acquire(&shared, make, &thing, err);
 
-    pthread_once(&fork_once, watch_forks);
-    pthread_mutex_lock(&shared_lock);
-    if (!shared) status = make(&shared, err);
-    if (status == MP_OK) shared->references++;
-    *io = shared;
-    pthread_mutex_unlock(&shared_lock);
+    *io = thing;
     return status;
 }
 
 void mp_io_release(mp_Io *io)
 {
-    bool last;
-
-    if (io->generation != mp_os_generation()) return; /* the parent's */
-    pthread_mutex_lock(&shared_lock);
-    last = --io->references == 0;
-    if (last) shared = NULL;
-    pthread_mutex_unlock(&shared_lock);
-    if (!last) return;
+    if (!mp_shared_release(&shared, io)) return;
     atomic_store(&io->stopping, true);
     mp_os_wake(io->inbox.waker);
     pthread_join(io->thread, NULL);
@@ -452,19 +422,19 @@ static void say_goodbye(mp_Job *nobody)
     mp_os_wake(exit_waker);
 }
 
-/* The lock keeps the thread alive until the message is there; what it does then
- * needs no lock. */
-static void on_exit_of_process(void)
+static void send_goodbye(void *io)
 {
     static mp_JobMessage message = {.act = say_goodbye};
-    bool sent;
 
+    mp_io_send(io, &message);
+}
+
+/* The thread is kept alive until the message is there; what it does then needs
+ * nobody. */
+static void on_exit_of_process(void)
+{
     if (mp_os_waker(&exit_waker, NULL) != MP_OK) return;
-    pthread_mutex_lock(&shared_lock);
-    sent = shared != NULL;
-    if (sent) mp_io_send(shared, &message);
-    pthread_mutex_unlock(&shared_lock);
-    if (sent) mp_os_wait(exit_waker, EXIT_US);
+    if (mp_shared_use(&shared, send_goodbye)) mp_os_wait(exit_waker, EXIT_US);
 }
 
 static void watch_exit(void)
