@@ -53,15 +53,20 @@ local function check_value(value, place)
     .. "db.blob(bytes)"):format(place, errors.shape(value)))
 end
 
--- {text, values…, n = places}, its values checked.
-local function statement(text, count, ...)
+-- {text, values…, n = places}, of given, which is the same, unchecked.
+local function statement(given)
+  local text, places = given[1], given.n or #given
   if type(text) ~= "string" then
     errors.usage("a statement is a string, got " .. errors.shape(text))
   end
   if text:find("\0", 1, true) then errors.usage("a statement may not hold a zero byte") end
-  local out = { text, n = count + 1 }
-  for i = 1, count do out[i + 1] = check_value((select(i, ...)), i) end
+  local out = { text, n = places }
+  for i = 2, places do out[i] = check_value(given[i], i - 1) end
   return out
+end
+
+local function one(...)
+  return statement { n = math.max(1, select("#", ...)), ... }
 end
 
 local function perform(self, statements, atomic)
@@ -78,7 +83,7 @@ end
 ---@param ... any  its values
 ---@return { changes: integer, last_id: integer }
 function Database:run(sql, ...)
-  local answer = scheduler.call(perform, self, { statement(sql, select("#", ...), ...) }, false)[1]
+  local answer = scheduler.call(perform, self, { one(sql, ...) }, false)[1]
   answer.rows = nil
   return answer
 end
@@ -89,7 +94,7 @@ end
 ---@param ... any  its values
 ---@return table[]
 function Database:rows(sql, ...)
-  return scheduler.call(perform, self, { statement(sql, select("#", ...), ...) }, false)[1].rows
+  return scheduler.call(perform, self, { one(sql, ...) }, false)[1].rows
 end
 
 ---Runs all statements or none: each a text or `{ text, values… }`, with `n` (places, the text
@@ -103,12 +108,8 @@ function Database:transaction(list)
     errors.usage("transaction takes a list of statements, got " .. errors.shape(list))
   end
   local statements = {}
-  for i, one in ipairs(list) do
-    if type(one) == "table" then
-      statements[i] = statement(one[1], (one.n or #one) - 1, unpack(one, 2, one.n or #one))
-    else
-      statements[i] = statement(one, 0)
-    end
+  for i, given in ipairs(list) do
+    statements[i] = statement(type(given) == "table" and given or { given })
   end
   return scheduler.call(perform, self, statements, true)
 end

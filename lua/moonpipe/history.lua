@@ -23,6 +23,19 @@ function history.coerce(list)
   return out
 end
 
+---The members of [a], then those of [b], in a new list. A conversation may be longer than what
+---unpack can do.
+---@generic T
+---@param a T[]
+---@param b T[]?
+---@return T[]
+function history.joined(a, b)
+  local out, count = {}, #a
+  for i = 1, count do out[i] = a[i] end
+  for i = 1, b and #b or 0 do out[count + i] = b[i] end
+  return out
+end
+
 local function add_as(self, class, value)
   if type(value) == "string" then value = class(value) end
   self:add_messages { value }
@@ -73,7 +86,7 @@ history.InMemoryChatMessageHistory = InMemory
 
 ---@return moonpipe.Message[]  a list of its own
 function memory:messages()
-  return { unpack(self.list) }
+  return history.joined(self.list)
 end
 
 ---@param list any[]

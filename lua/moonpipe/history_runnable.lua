@@ -3,8 +3,9 @@
 --
 -- The calls of one conversation run one after the other, in the order in which they came; others
 -- run beside them. A turn is stored whole, when it has succeeded: a call that fails, is cancelled,
--- or whose stream is left before its end, leaves the conversation as it was. A stream ends when
--- its turn is stored, so whoever wants it stored reads it to its end.
+-- or whose stream is left before its end, leaves the conversation as it was (but for a cancel that
+-- comes while it is being stored: then it is there or not, whole). A stream ends when its turn is
+-- stored, so whoever wants it stored reads it to its end.
 --
 -- A conversation inside of the same one (a step of the chain that remembers too) does not wait for
 -- the call around it: its turn is stored first.
@@ -13,6 +14,7 @@ local coerce = require "moonpipe.coerce"
 local configurable = require "moonpipe.configurable"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local joined = require("moonpipe.history").joined
 local lock = require "moonpipe.lock"
 local message = require "moonpipe.message"
 local run = require "moonpipe.run"
@@ -174,11 +176,7 @@ local function begin(self, input, ctx)
 end
 
 local function add(self, one, answer)
-  local list = { unpack(one.asked) }
-  for _, said in ipairs(turn.answered(answer, self.output_messages_key)) do
-    list[#list + 1] = said
-  end
-  one.history:add_messages(list)
+  one.history:add_messages(joined(one.asked, turn.answered(answer, self.output_messages_key)))
 end
 
 -- The answer was got, and paid for: it goes with the error. Trying again would ask again.

@@ -1,5 +1,6 @@
 --- What a turn of a conversation says: the messages in an input and in an answer.
 local errors = require "moonpipe.error"
+local joined = require("moonpipe.history").joined
 local message = require "moonpipe.message"
 
 local turn = {}
@@ -76,10 +77,7 @@ end
 ---@return any
 function turn.with_past(input, asked, past, self)
   local key = self.history_messages_key or self.input_messages_key
-  local list = { unpack(past) }
-  if not self.history_messages_key then
-    for _, one in ipairs(asked) do list[#list + 1] = one end
-  end
+  local list = joined(past, not self.history_messages_key and asked or nil)
   if not key then return list end
   if not is_map(input) then
     errors.raise("input", ("the input is %s; with history_messages_key it must be a table to which "

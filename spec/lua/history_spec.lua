@@ -100,6 +100,14 @@ local function behaves(name, make)
       assert.equal(1, #history:messages())
     end)
 
+    it("may be long", function()
+      local history, list = make "s", {}
+      for i = 1, 20000 do list[i] = "message " .. i end
+      history:add_messages(list)
+      local found = history:messages()
+      assert.same({ 20000, "message 20000" }, { #found, tostring(found[20000]) })
+    end)
+
     it("adds nothing where one is no message", function()
       local history = make "s"
       local err = helper.failure(history.add_messages, history, { "a", 5 })
