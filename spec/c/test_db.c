@@ -260,22 +260,25 @@ static void test_a_forked_child_opens_the_file_anew(void)
 
 /* --- threads --- */
 
+/* The counters of test.h are the main thread's. */
 typedef struct Writer {
     pthread_t thread;
-    int number;
+    mp_Engine *engine;
+    mp_Db *db;
+    int done;
 } Writer;
 
-static void *write_some(void *writer)
+static void *write_some(void *writer_)
 {
-    mp_Engine *engine = case_engine();
-    mp_Db *db = case_open(case_path, 30 * SECOND_US);
+    Writer *writer = writer_;
     mp_Error err;
 
     for (int i = 0; i < 20; i++)
-        CHECK(case_do(engine, db, "INSERT INTO t (a) VALUES (?)",
-                      ((Writer *)writer)->number, NULL, &err) == MP_OK);
-    mp_db_close(db);
-    mp_engine_free(engine);
+        writer->done +=
+            case_do(writer->engine, writer->db, "INSERT INTO t (a) VALUES (?)",
+                    i, NULL, &err) == MP_OK;
+    mp_db_close(writer->db);
+    mp_engine_free(writer->engine);
     return NULL;
 }
 
@@ -286,11 +289,15 @@ static void test_many_engines_on_many_threads(void)
     Writer writers[4];
 
     for (int i = 0; i < 4; i++) {
-        writers[i].number = i;
+        writers[i].engine = case_engine();
+        writers[i].db = case_open(case_path, 30 * SECOND_US);
+        writers[i].done = 0;
         pthread_create(&writers[i].thread, NULL, write_some, &writers[i]);
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         pthread_join(writers[i].thread, NULL);
+        CHECK(writers[i].done == 20);
+    }
     db = case_open(case_path, SECOND_US);
     CHECK(case_count(engine, db) == 80);
     mp_db_close(db);
