@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define SECOND_US 1000000
@@ -194,6 +195,44 @@ static void test_the_disk_is_full(void)
     case_remove();
 }
 
+/* No file may grow beyond [size] bytes; negative: as usual. */
+static void limit_files(long size)
+{
+    static struct rlimit usual;
+    struct rlimit limit;
+
+    if (size >= 0) {
+        signal(SIGXFSZ, SIG_IGN);
+        getrlimit(RLIMIT_FSIZE, &usual);
+        limit = usual;
+        limit.rlim_cur = (rlim_t)size;
+        setrlimit(RLIMIT_FSIZE, &limit);
+    } else {
+        setrlimit(RLIMIT_FSIZE, &usual);
+    }
+}
+
+static void test_a_write_that_fails(void)
+{
+    mp_Engine *engine = case_engine();
+    mp_Db *db = case_open(case_path, SECOND_US);
+    mp_Error err;
+
+    CHECK(case_do(engine, db, "INSERT INTO t (a) VALUES (?)", 1, NULL, &err) ==
+          MP_OK);
+    limit_files(100000);
+    CHECK(case_do(engine, db, "INSERT INTO t (a) VALUES (zeroblob(?))", 200000,
+                  NULL, &err) == -MP_KIND_IO);
+    limit_files(-1);
+    CHECK(strstr(err.message, "disk I/O error"));
+    CHECK(case_count(engine, db) == 1);
+    CHECK(case_do(engine, db, "INSERT INTO t (a) VALUES (?)", 2, NULL, &err) ==
+          MP_OK);
+    mp_db_close(db);
+    mp_engine_free(engine);
+    case_remove();
+}
+
 static void put(const char *path, long at, const char *bytes, size_t len)
 {
     int fd = open(path, O_RDWR | O_CREAT, 0600);
@@ -366,6 +405,7 @@ static void test_all(void)
     test_another_process_has_it_locked();
     test_killed_in_the_middle_of_writes();
     test_the_disk_is_full();
+    test_a_write_that_fails();
     test_what_is_no_database();
     test_a_damaged_file();
     test_a_file_of_others_and_one_of_tomorrow();

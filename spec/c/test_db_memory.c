@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <stdbool.h>
+#include <sys/wait.h>
 
 #define SECOND_US 1000000
 #define LIBRARY   "libsqlite3.so.0"
@@ -165,6 +166,40 @@ static void test_every_allocation_failing_in_turn(const char *path)
     case_remove();
 }
 
+/* TSan refuses threads in a child of a process with threads. */
+#if defined(__SANITIZE_THREAD__)
+#define FORKS 0
+#else
+#define FORKS 1
+#endif
+
+/* Above, the library was opened besides: it cannot be loaded anew, and what it
+ * knows of locks is the parent's. */
+static void test_a_child_of_a_host_that_uses_sqlite_too(void)
+{
+    char right = 0;
+    int ends[2];
+
+    CHECK(pipe(ends) == 0);
+    if (fork() == 0) {
+        mp_Db *db;
+        mp_Error err;
+
+        for (int i = 0; i < 2; i++) {
+            mp_Status status =
+                mp_db_open(&db, case_path, &(mp_DbOptions){0}, &err);
+
+            right = status == -MP_KIND_CLOSED &&
+                    strstr(err.message, "in use when the process forked");
+        }
+        _exit(write(ends[1], &right, 1) == 1 ? 0 : 1);
+    }
+    close(ends[1]);
+    CHECK(read(ends[0], &right, 1) == 1 && right);
+    close(ends[0]);
+    wait(NULL);
+}
+
 int main(void)
 {
     mp_Error err;
@@ -180,6 +215,7 @@ int main(void)
     CHECK(share_memory_with_sqlite());
     test_every_allocation_failing_in_turn(":memory:");
     if (is_long()) test_every_allocation_failing_in_turn(case_path);
+    if (FORKS) test_a_child_of_a_host_that_uses_sqlite_too();
     case_end();
     return TEST_END();
 }

@@ -143,6 +143,19 @@ describe("db", function()
     assert.equal("'" .. path .. "': file is not a database", err.message)
   end)
 
+  it("says so where SQLite cannot be loaded", function()
+    local folder = helper.temp()
+    os.remove(folder)
+    os.execute(("mkdir '%s' && echo junk >'%s/libsqlite3.so.0'"):format(folder, folder))
+    local script = helper.temp [[
+      local ok, err = pcall(require("moonpipe.db").open, ":memory:")
+      print(ok, err.kind, err.message)]]
+    local stdout = helper.moonpipe({ "run", script }, nil, { LD_LIBRARY_PATH = folder })
+    os.execute(("rm -r '%s'"):format(folder))
+    local begins = "false\tunsupported\tcannot open SQLite: "
+    assert.equal(begins, stdout:sub(1, #begins))
+  end)
+
   it("brings an old file up to date, and refuses a newer or another", function()
     local path = new_path()
     local schema = { "CREATE TABLE one (x); INSERT INTO one VALUES (1)" }
