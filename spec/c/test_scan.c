@@ -259,9 +259,9 @@ static void test_ties(size_t queries)
 }
 
 /* Rows with such a number in them are found by nobody, and hide no other. */
-static void test_no_numbers(size_t queries, float bad)
+static void test_no_numbers(int metric, size_t queries, float bad)
 {
-    Case is = {MP_FAISS_L2, 37, 200, queries, 200, NULL, NULL};
+    Case is = {metric, 37, 200, queries, 200, NULL, NULL};
     float *y = random_floats(is.rows * is.dim);
     Found found;
 
@@ -336,18 +336,23 @@ static void test_memory(void)
 
 static void test_all(size_t floats)
 {
+    const char *longer = getenv("MOONPIPE_LONG");
+    int times = longer && *longer ? 10 : 1;
+
     if (mp_scan_limit(floats) != floats) {
         fprintf(stderr, "not tested: %zu floats at once\n", floats);
         return;
     }
-    test_random_cases(40, 40, 20000);
-    test_random_cases(4, 2048, 60000);
+    test_random_cases(40 * times, 40, 20000);
+    test_random_cases(4 * times, 2048, 60000);
     test_ties(1);
     test_ties(64);
-    test_no_numbers(3, NAN);
-    test_no_numbers(64, NAN);
-    test_no_numbers(64, INFINITY);
-    test_no_numbers(64, FLT_MAX); /* squared: infinite */
+    test_no_numbers(MP_FAISS_L2, 3, NAN);
+    test_no_numbers(MP_FAISS_L2, 64, NAN);
+    test_no_numbers(MP_FAISS_L2, 64, INFINITY);
+    test_no_numbers(MP_FAISS_L2, 64, FLT_MAX); /* squared: infinite */
+    test_no_numbers(MP_FAISS_INNER_PRODUCT, 3, NAN);
+    test_no_numbers(MP_FAISS_INNER_PRODUCT, 64, NAN);
     test_far_away(0);
     test_far_away(1000);
     test_memory();
