@@ -62,6 +62,16 @@ mp_Node *mp_queue_drain(mp_Queue *queue)
     return first;
 }
 
+bool mp_queue_is_empty(mp_Queue *queue)
+{
+    bool empty;
+
+    pthread_mutex_lock(&queue->lock);
+    empty = queue->first == NULL;
+    pthread_mutex_unlock(&queue->lock);
+    return empty;
+}
+
 bool mp_queue_arm(mp_Queue *queue)
 {
     bool empty;

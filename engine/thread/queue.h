@@ -50,6 +50,9 @@ void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last);
 /* Returns all nodes, oldest first, or NULL. */
 mp_Node *mp_queue_drain(mp_Queue *queue);
 
+/* Whether there is nothing to drain; arms nothing. */
+bool mp_queue_is_empty(mp_Queue *queue);
+
 /* Says that the reader is going to poll `waker`. False if there is something
  * to drain already: then it should not. */
 bool mp_queue_arm(mp_Queue *queue);

@@ -27,6 +27,8 @@
 #define EXIT_US      2000000 /* an exit waits no longer for the I/O thread */
 #define LOOKS_MAX    64      /* so that timers fire, whatever keeps coming */
 #define FIRST_FDS    64
+#define BUSY         4  /* descriptors in one poll: the next will follow soon */
+#define NAP_US       50 /* how long to sleep unarmed then */
 
 /* A descriptor that may stay in the epoll while nobody wants it: its number is
  * not used again without our knowing. */
@@ -184,15 +186,27 @@ static void dispatch(mp_Io *io, const struct epoll_event *event)
                                        event->events);
 }
 
-/* Microseconds until the first timer; 0 if the inbox has something. */
-static int64_t time_to_sleep(mp_Io *io)
+/* Microseconds until the first timer, -1 without one. */
+static int64_t time_to_timer(const mp_Io *io)
 {
     int64_t wait_us;
 
-    if (!mp_queue_arm(&io->inbox)) return 0;
     if (io->timers == 0) return -1;
     wait_us = io->heap[0]->at_us - mp_clock_us();
     return wait_us > 0 ? wait_us : 0;
+}
+
+/* How long to sleep; 0 if the inbox has something. To be woken by a message
+ * costs its sender more than a whole call takes: while many calls are in
+ * flight, which wake us anyway, we look by ourselves. */
+static int64_t time_to_sleep(mp_Io *io, bool busy)
+{
+    int64_t wait_us;
+
+    if (busy ? !mp_queue_is_empty(&io->inbox) : !mp_queue_arm(&io->inbox))
+        return 0;
+    wait_us = time_to_timer(io);
+    return busy && (wait_us < 0 || wait_us > NAP_US) ? NAP_US : wait_us;
 }
 
 /* Returns how many descriptors it told of: BATCH, if there may be more. */
@@ -234,12 +248,13 @@ static void fire_due(mp_Io *io)
 static void *run(void *arg)
 {
     mp_Io *io = arg;
+    int told = 0;
 
     mine = io;
     pthread_setname_np(pthread_self(), "moonpipe-io");
     mp_job_hold_back();
     while (!atomic_load(&io->stopping)) {
-        poll_once(io, time_to_sleep(io));
+        told = poll_once(io, time_to_sleep(io, told >= BUSY));
         read_inbox(io);
         fire_due(io);
         mp_job_flush();
