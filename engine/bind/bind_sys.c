@@ -37,11 +37,8 @@ static int f_isatty(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"now", f_now},
-    {"wall", f_wall},
-    {"thread_cpu", f_thread_cpu},
-    {"isatty", f_isatty},
-    {NULL, NULL},
+    {"now", f_now},       {"wall", f_wall}, {"thread_cpu", f_thread_cpu},
+    {"isatty", f_isatty}, {NULL, NULL},
 };
 
 void mp_bind_sys(lua_State *L)
