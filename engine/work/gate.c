@@ -62,9 +62,14 @@ mp_Gate *mp_gate_get(const char *name, unsigned slots)
     return make(name, slots);
 }
 
+static bool has_room(const mp_Gate *gate)
+{
+    return gate->slots == 0 || gate->used < gate->slots;
+}
+
 static bool is_open(const mp_Gate *gate)
 {
-    if (gate->slots > 0 && gate->used >= gate->slots) return false;
+    if (!has_room(gate)) return false;
     return gate->not_before_us == 0 || gate->not_before_us <= mp_clock_us();
 }
 
@@ -91,12 +96,13 @@ static void unlink_entry(mp_Gate *gate, mp_GateEntry *entry)
         gate->last = entry->previous;
 }
 
-/* Without memory for the timer the wait is cut short: the caller's retry asks
- * again. */
+/* Who waits for a slot is let in by who leaves. A time that has gone by is set
+ * too: its timer may not have fired yet, and is cleared here. Without memory
+ * for the timer the wait is cut short: the caller's retry asks again. */
 static void arm(mp_Gate *gate)
 {
     mp_io_timer_clear(&gate->timer);
-    if (!gate->first || gate->not_before_us <= mp_clock_us()) return;
+    if (!gate->first || !has_room(gate)) return;
     if (mp_io_timer_set(&gate->timer, gate->not_before_us) != MP_OK)
         gate->not_before_us = 0;
 }

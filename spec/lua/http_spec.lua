@@ -323,6 +323,22 @@ describe("http.gate", function()
     assert.truthy(took >= 0.1, took)
   end)
 
+  -- Each round the gate is held anew about when its time is over: the new time has
+  -- gone by when it is heard of.
+  it("lets in who waits where it is held anew, for a moment that has gone by", function()
+    local plan = calls.plan(server.base_url, { gate = "moments" })
+    local step = mp.RunnableLambda(function() http.send(plan, calls.BODY) end)
+    for round = 1, 150 do
+      local begun = calls.now()
+      http.gate("moments", { not_before = 0.0003 })
+      local task = step:start()
+      mp.sleep(0)
+      repeat until calls.now() >= begun + 0.0002 + round * 1.5e-6
+      http.gate("moments", { not_before = 1e-6 })
+      assert.is_nil(select(2, task:wait(20)), "round " .. round)
+    end
+  end, 30)
+
   it("does not count the wait against the time of the call", function()
     http.gate("patient", { not_before = 0.15 })
     local plan = calls.plan(server.base_url, { gate = "patient" })

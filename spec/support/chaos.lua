@@ -396,6 +396,43 @@ function builders.hasty(self, depth)
   return { step = inner.step:with_config({ timeout = self.random(4) / 2000 }), oracle = inner.oracle }
 end
 
+-- ---- trying again ------------------------------------------------------------------
+
+-- What fails, fails each time.
+function builders.retried(self, depth)
+  local inner = build(self, depth - 1)
+  return { oracle = inner.oracle, step = inner.step:with_retry({
+    stop_after_attempt = self.random(3), wait_exponential_jitter = false,
+    retry_if = function(err) return not ended(err) end,
+  }) }
+end
+
+function builders.hedged(self, depth)
+  local inner = build(self, depth - 1)
+  return { oracle = inner.oracle, step = inner.step:with_hedge({ after = self.random(4) / 4000 }) }
+end
+
+function builders.timed(self, depth)
+  local inner = build(self, depth - 1)
+  return { oracle = inner.oracle, step = inner.step:with_timeout({ idle = 60, total = 60 }) }
+end
+
+-- Invoked, for of a stream only the beginning can be another's.
+function builders.falling(self, depth)
+  local first, second = build(self, depth - 1), build(self, depth - 1)
+  local step = first.step:with_fallbacks({ second.step }, {
+    circuit = false, exceptions_to_handle = function(err) return not ended(err) end,
+  })
+  return lambda(self, function(input) return step:invoke(input) end, function(input, mode)
+    local ok, value = first.oracle(input, mode)
+    if ok then return true, value end
+    local failures = behind("primary " .. first.step:get_name(), value)
+    ok, value = second.oracle(input, mode)
+    if ok then return true, value end
+    return false, failures
+  end)
+end
+
 function builders.tap(self)
   local habit, random = habits[pick(self, HABITS)], local_random(self)
   return { step = mp.RunnablePassthrough(function()
@@ -408,7 +445,7 @@ KINDS = {
   "number", "number", "number", "number", "text", "text", "sequence", "sequence", "sequence",
   "map", "map", "map", "map", "assign", "assign", "returning", "invoking", "streaming", "starting",
   "impatient", "leaving", "cancelling", "abandoning", "trying", "racing", "batch", "policy",
-  "patient", "tap",
+  "patient", "tap", "retried", "hedged", "timed", "falling",
 }
 
 ---A random chain. `failing`: about one step of so many fails.
