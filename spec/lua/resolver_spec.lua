@@ -1,7 +1,9 @@
 -- Names that are slow to look up, many calls to one, and what is wrong with them. The
 -- resolver is spec/support/slow_resolver.c, in a child.
 local child = require "spec.support.child"
+local guests = require "spec.support.guest"
 local helper = require "spec.helper"
+local process = require "spec.support.process"
 local proxies = require "spec.support.proxy"
 local server = require("spec.support.server").use()
 
@@ -149,6 +151,57 @@ describe("a resolver that takes five seconds", function()
       io.write(done, " streams ")
       print(took < 2 and waiting:status() == "running")
       waiting:cancel()]], server:with({ tokens = 10, gap = 10 }))
+  end)
+end)
+
+-- A guest, for it can close a VM of its own while the others go on.
+describe("a resolver that takes five seconds, and a hundred streams", function()
+  it("hold up neither a cancel, nor the connect timeout, nor the close of a VM", function()
+    local environment = {}
+    for name, value in pairs(guests.environment) do environment[name] = value end
+    local runtime = environment.LD_PRELOAD
+    environment.LD_PRELOAD = (runtime and runtime .. ":" or "") .. process.helper("slow_resolver.so")
+    local text = guests.PRELUDE .. guests.VMS .. [[
+      local slow = mp.ChatOpenAI { base_url = arg[1], api_key = false, max_retries = 0,
+        timeout = { connect = 0.3 } }
+      local patient = mp.ChatOpenAI { base_url = arg[1], api_key = false, timeout = { connect = 60 } }
+      local quick = mp.ChatOpenAI { base_url = arg[2] }
+      local L = open()
+      local heard, tasks = 0, {}
+      for i = 1, 100 do
+        tasks[i] = quick:start("hi", { on_token = function() heard = heard + 1 end })
+      end
+      run(L, ("url = '%s'"):format(arg[1]) .. [=[
+        mp = require "moonpipe"
+        local model = mp.ChatOpenAI { base_url = url, api_key = false, timeout = { connect = 60 } }
+        for i = 1, 5 do model:start("hi") end
+        mp.update()
+        mp.sleep(0.02)]=])
+      local late, cancelled = slow:start("hi"), patient:start("hi")
+      while heard < 100 do mp.sleep(0.002) end
+      local function timed(what, limit, fn)
+        local begun = now()
+        local kind = fn()
+        local took = now() - begun
+        io.write(what, " ", tostring(kind), took < limit and " in time" or took, "\n")
+      end
+      timed("cancel", 0.2, function() cancelled:cancel() return select(2, cancelled:wait()).kind end)
+      timed("connect", 1, function() return select(2, late:wait()).kind end)
+      timed("close", 1, function() C.lua_close(L) end)
+      local whole = 0
+      for i = 1, 100 do
+        local text = assert(tasks[i]:wait()).content
+        if text:find("^tok0 .*tok59$") then whole = whole + 1 end
+      end
+      print(whole .. " streams")]]
+    local begun = os.time()
+    local out, err, code = helper.execute({ "timeout", "60", "luajit", helper.temp(text),
+      (server.base_url:gsub("127.0.0.1", "slow-5000.test")), server:with({ tokens = 60, gap = 20 }) },
+      nil, environment)
+    assert.same({ "cancel cancelled in time\nconnect timeout_connect in time\nclose nil in time\n"
+      .. "100 streams\n", "", 0 }, { out, err, code })
+    assert.truthy(os.time() - begun < 5)
+    assert.equal(100, server:stats().completed)
   end)
 end)
 
