@@ -39,7 +39,8 @@ local MODULES = {
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
   model_choice = "init_chat_model init_embeddings",
   ["models.extractive"] = "ExtractiveChatModel",
-  ["models.fake"] = "FakeListChatModel GenericFakeChatModel",
+  ["models.fake"] = "FakeListChatModel",
+  ["models.fake_generic"] = "GenericFakeChatModel",
   ["models.openai"] = "ChatOpenAI",
   parallel = "RunnableParallel RunnableMap=RunnableParallel finished",
   parser = "StrOutputParser",
@@ -47,9 +48,10 @@ local MODULES = {
   parser_list = "CommaSeparatedListOutputParser",
   passthrough = "RunnablePassthrough",
   pick = "RunnablePick itemgetter const",
-  prompt = [[PromptTemplate ChatPromptTemplate SystemMessagePromptTemplate
+  prompt = [[ChatPromptTemplate SystemMessagePromptTemplate
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
   prompt_placeholder = "MessagesPlaceholder",
+  prompt_text = "PromptTemplate",
   router = "RouterRunnable",
   rate_limiter = "RateLimiter",
   retrying = "RunnableRetry",

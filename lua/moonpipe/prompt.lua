@@ -1,9 +1,8 @@
---- Prompts: steps that turn named values into a text or a list of messages.
+--- Prompts that turn named values into a list of messages; prompt_text.lua has those for a text.
 local elements = require "moonpipe.prompt_element"
 local errors = require "moonpipe.error"
 local prompt_base = require "moonpipe.prompt_base"
 local runnable = require "moonpipe.runnable"
-local template = require "moonpipe.template"
 local values = require "moonpipe.prompt_value"
 local words = require "moonpipe.message_class"
 
@@ -12,124 +11,6 @@ local prompt = {
   HumanMessagePromptTemplate = elements.HumanMessagePromptTemplate,
   AIMessagePromptTemplate = elements.AIMessagePromptTemplate,
 }
-
-local OPTIONS = { "input_variables", "partial_variables", "template_format" }
-
-local function check_options(opts, what)
-  opts = errors.options(opts, OPTIONS, what)
-  local format = opts.template_format
-  if format ~= nil and format ~= "f-string" then
-    errors.usage(("template_format of %s is %s; only 'f-string' exists"):format(what,
-      type(format) == "string" and "'" .. format .. "'" or errors.shape(format)))
-  end
-  local partials = opts.partial_variables
-  if partials ~= nil and type(partials) ~= "table" then
-    errors.usage(("partial_variables of %s is %s; it must be a table"):format(what,
-      errors.shape(partials)))
-  end
-  return opts
-end
-
--- Splits `Class{ [key] = …, options }` into the two.
-local function take(given, key)
-  local opts, main = {}, nil
-  for name, value in pairs(given) do
-    if name == key then
-      main = value
-    else
-      opts[name] = value
-    end
-  end
-  return main, opts
-end
-
-local function check_partial(self, more)
-  if type(more) ~= "table" then
-    errors.usage(("partial takes a table of variables, got %s"):format(errors.shape(more)))
-  end
-  return prompt_base.merged(self.partial_variables, more)
-end
-
--- String prompts ----------------------------------------------------------------------------------
-
----@class moonpipe.PromptTemplate: moonpipe.BasePromptTemplate
----@operator add(moonpipe.PromptTemplate|string): moonpipe.PromptTemplate
-local PromptTemplate, string_prompt = runnable.class("PromptTemplate", {
-  base = prompt_base.Base, label = "prompt",
-})
-prompt.PromptTemplate = PromptTemplate
-
-local function new_string_prompt(text, partials, stated)
-  if type(text) ~= "string" then
-    errors.usage("the template of PromptTemplate is a string, not " .. errors.shape(text))
-  end
-  local compiled, problem = template.compile(text)
-  if not compiled then
-    errors.usage(problem)
-  end
-  local names = {}
-  for _, name in ipairs(compiled.variables) do
-    names[name] = true
-  end
-  return prompt_base.instance(PromptTemplate, {
-    source = text, template = compiled, partial_variables = partials,
-  }, names, {}, stated)
-end
-
---- A prompt that gives one text.
----@param text string
----@param opts { partial_variables: table?, input_variables: string[]?, template_format: string? }?
----@return moonpipe.PromptTemplate
-function PromptTemplate.from_template(text, opts)
-  opts = check_options(opts, "PromptTemplate")
-  return new_string_prompt(text, prompt_base.merged(opts.partial_variables), opts.input_variables)
-end
-
---- `PromptTemplate "text"` or `PromptTemplate{ template = "text", options }`.
-function PromptTemplate.new(given, opts)
-  if type(given) == "table" then
-    given, opts = take(given, "template")
-  end
-  return PromptTemplate.from_template(given, opts)
-end
-
---- The text for these values.
----@param given table|string|nil
----@return string
-function string_prompt:format(given)
-  local named, only = self:_inputs(given)
-  return self.template:format(named, only, self)
-end
-
-function string_prompt:_invoke(input)
-  local named, only = self:_inputs(input)
-  return values.string(self.template:format(named, only, self))
-end
-
---- A prompt with some variables given: values, or functions that are called at each use.
----@param more table
----@return moonpipe.PromptTemplate
-function string_prompt:partial(more)
-  return new_string_prompt(self.source, check_partial(self, more))
-end
-
-local function source_of(value)
-  if type(value) == "string" then
-    return value, nil
-  elseif getmetatable(value) == PromptTemplate.mt then
-    return value.source, value.partial_variables
-  end
-  errors.usage(("cannot add %s to a PromptTemplate; add a string or a PromptTemplate"):format(
-    errors.shape(value)))
-end
-
-function PromptTemplate.mt.__add(a, b)
-  local left, left_partials = source_of(a)
-  local right, right_partials = source_of(b)
-  return new_string_prompt(left .. right, prompt_base.merged(left_partials, right_partials))
-end
-
--- Chat prompts ------------------------------------------------------------------------------------
 
 ---@class moonpipe.ChatPromptTemplate: moonpipe.BasePromptTemplate
 ---@field messages table[]  its elements
@@ -173,7 +54,7 @@ local function add_element(list, partials, value, what)
       list[#list + 1] = element
     end
     return prompt_base.merged(partials, value.partial_variables)
-  elseif mt == PromptTemplate.mt then
+  elseif mt ~= nil and mt == prompt_base.text_mt then
     partials = prompt_base.merged(partials, value.partial_variables)
     value = value.source
   end
@@ -209,7 +90,7 @@ end
 ---@param opts { partial_variables: table?, input_variables: string[]?, template_format: string? }?
 ---@return moonpipe.ChatPromptTemplate
 function ChatPromptTemplate.from_messages(list, opts)
-  opts = check_options(opts, "ChatPromptTemplate")
+  opts = prompt_base.options(opts, "ChatPromptTemplate")
   check_list(list)
   local parts, partials = {}, {}
   for i = 1, #list do
@@ -224,7 +105,7 @@ end
 ---@param opts { partial_variables: table?, input_variables: string[]?, template_format: string? }?
 ---@return moonpipe.ChatPromptTemplate
 function ChatPromptTemplate.from_template(text, opts)
-  opts = check_options(opts, "ChatPromptTemplate")
+  opts = prompt_base.options(opts, "ChatPromptTemplate")
   if type(text) ~= "string" then
     errors.usage("from_template takes a string, got " .. errors.shape(text))
   end
@@ -239,7 +120,7 @@ function ChatPromptTemplate.new(given, opts)
   if type(given) == "string" then
     return ChatPromptTemplate.from_template(given, opts)
   elseif type(given) == "table" and given.messages ~= nil then
-    given, opts = take(given, "messages")
+    given, opts = prompt_base.take(given, "messages")
   end
   return ChatPromptTemplate.from_messages(given, opts)
 end
@@ -281,7 +162,7 @@ end
 ---@param more table
 ---@return moonpipe.ChatPromptTemplate
 function chat_prompt:partial(more)
-  return new_chat_prompt(self.messages, check_partial(self, more))
+  return new_chat_prompt(self.messages, prompt_base.partial(self, more))
 end
 
 -- A list adds each of its members, anything else itself.

@@ -243,4 +243,48 @@ function prompt_base.merged(values, more)
   return result
 end
 
+-- What classes of prompts share ---------------------------------------------------------------------
+
+local OPTIONS = { "input_variables", "partial_variables", "template_format" }
+
+--- Checks the options that all prompts take.
+---@return table opts
+function prompt_base.options(opts, what)
+  opts = errors.options(opts, OPTIONS, what)
+  local format = opts.template_format
+  if format ~= nil and format ~= "f-string" then
+    errors.usage(("template_format of %s is %s; only 'f-string' exists"):format(what,
+      type(format) == "string" and "'" .. format .. "'" or errors.shape(format)))
+  end
+  local partials = opts.partial_variables
+  if partials ~= nil and type(partials) ~= "table" then
+    errors.usage(("partial_variables of %s is %s; it must be a table"):format(what,
+      errors.shape(partials)))
+  end
+  return opts
+end
+
+--- Splits `Class{ [key] = …, options }` into the two.
+---@return any main, table opts
+function prompt_base.take(given, key)
+  local opts, main = {}, nil
+  for name, value in pairs(given) do
+    if name == key then
+      main = value
+    else
+      opts[name] = value
+    end
+  end
+  return main, opts
+end
+
+--- The partial values of a prompt with more of them.
+---@return table
+function prompt_base.partial(self, more)
+  if type(more) ~= "table" then
+    errors.usage(("partial takes a table of variables, got %s"):format(errors.shape(more)))
+  end
+  return prompt_base.merged(self.partial_variables, more)
+end
+
 return prompt_base

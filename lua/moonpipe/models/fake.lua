@@ -1,4 +1,5 @@
---- Models that say what they were told to say: for tests, and for trying out chains.
+--- A model that says what it was told to say, again and again: for tests, and for trying out
+--- chains. fake_generic.lua has one that says each thing once.
 --
 -- They count their calls, so unlike other steps they hold state: that is their purpose.
 local errors = require "moonpipe.error"
@@ -15,7 +16,9 @@ local CHUNK = message.AIMessageChunk.instance_mt
 -- A character with the bytes that belong to it.
 local CHARACTER = "[^\128-\191]?[\128-\191]*"
 
-local function check_seconds(value, what)
+--- The option `sleep`, checked.
+---@return number seconds
+function fake.seconds(value, what)
   if value ~= nil and (type(value) ~= "number" or value < 0) then
     errors.usage(("sleep of %s is %s; it must be a number of seconds"):format(what,
       errors.shape(value)))
@@ -23,8 +26,11 @@ local function check_seconds(value, what)
   return value or 0
 end
 
--- A list of pieces as chunks; [before] is called with the number of each.
-local function stream_of(pieces, before)
+--- A list of pieces as chunks; [before] is called with the number of each.
+---@param pieces (string|table)[]
+---@param before fun(i: integer)
+---@return fun(): table?
+function fake.stream_of(pieces, before)
   local i = 0
   return function()
     i = i + 1
@@ -41,8 +47,6 @@ local function stream_of(pieces, before)
     return setmetatable({ content = piece }, CHUNK)
   end
 end
-
--- A list of answers, again and again -------------------------------------------------------------
 
 ---@class moonpipe.FakeListChatModel: moonpipe.BaseChatModel
 ---@field responses string[]
@@ -75,7 +79,7 @@ end
 function FakeListChatModel.new(opts)
   opts = errors.options(opts, LIST_OPTIONS, "FakeListChatModel")
   check_responses(opts.responses)
-  local sleep = check_seconds(opts.sleep, "FakeListChatModel")
+  local sleep = fake.seconds(opts.sleep, "FakeListChatModel")
   local number = opts.error_on_chunk_number
   if number ~= nil and type(number) ~= "number" then
     errors.usage("error_on_chunk_number of FakeListChatModel is " .. errors.shape(number)
@@ -122,7 +126,7 @@ end
 
 function list_model:_chunks()
   local pieces = characters(next_response(self))
-  return stream_of(pieces, function(i)
+  return fake.stream_of(pieces, function(i)
     if self.sleep > 0 then
       scheduler.sleep(self.sleep)
     end
@@ -130,97 +134,6 @@ function list_model:_chunks()
       errors.raise("reset", ("the fake stream breaks at chunk %d"):format(i), {
         retryable = true, partial = table.concat(pieces, "", 1, i - 1),
       })
-    end
-  end)
-end
-
--- Messages, each once -----------------------------------------------------------------------------
-
----@class moonpipe.GenericFakeChatModel: moonpipe.BaseChatModel
-local GenericFakeChatModel, generic_model = runnable.class("GenericFakeChatModel", {
-  base = model.BaseChatModel,
-})
-fake.GenericFakeChatModel = GenericFakeChatModel
-
-local function iterator(list)
-  local i = 0
-  return function()
-    i = i + 1
-    return list[i]
-  end
-end
-
---- `GenericFakeChatModel{ messages = list or iterator, sleep = }`: gives each message or string
---- once; streams it by words, the white space between them as chunks of their own.
----@param opts table
----@return moonpipe.GenericFakeChatModel
-function GenericFakeChatModel.new(opts)
-  opts = errors.options(opts, { "messages", "sleep" }, "GenericFakeChatModel")
-  local given = opts.messages
-  if type(given) == "table" and getmetatable(given) == nil then
-    given = iterator(given)
-  elseif type(given) ~= "function" then
-    errors.usage("messages of GenericFakeChatModel is " .. errors.shape(given)
-      .. "; it must be a list or an iterator of messages")
-  end
-  local sleep = check_seconds(opts.sleep, "GenericFakeChatModel")
-  return runnable.instance(GenericFakeChatModel, { next_message = given, sleep = sleep })
-end
-
-local function next_answer(self)
-  local given = self.next_message()
-  if given == nil then
-    errors.raise("limit", "GenericFakeChatModel has no message left")
-  elseif type(given) == "string" then
-    return setmetatable({ content = given }, ANSWER)
-  elseif message.class_of(given) ~= message.AIMessage then
-    errors.raise("input", ("GenericFakeChatModel was given %s; it says strings and AIMessages")
-      :format(errors.shape(given)))
-  end
-  return given
-end
-
-function generic_model:_generate()
-  local given = next_answer(self)
-  if self.sleep > 0 then
-    scheduler.sleep(self.sleep)
-  end
-  return given
-end
-
-local function carries_more(given)
-  for key in next, given do
-    if key ~= "content" then
-      return true
-    end
-  end
-  return false
-end
-
--- Words and each white-space character between them; what is not text comes in a last chunk.
-local function word_pieces(given)
-  local pieces = {}
-  for word, blank in message.text(given):gmatch("(%S*)(%s?)") do
-    if word ~= "" then
-      pieces[#pieces + 1] = word
-    end
-    if blank ~= "" then
-      pieces[#pieces + 1] = blank
-    end
-  end
-  if carries_more(given) or not pieces[1] then
-    local rest = message.to_chunk(given)
-    rest.content = ""
-    pieces[#pieces + 1] = rest
-  end
-  return pieces
-end
-
-function generic_model:_chunks()
-  local pieces = word_pieces(next_answer(self))
-  return stream_of(pieces, function()
-    if self.sleep > 0 then
-      scheduler.sleep(self.sleep)
     end
   end)
 end
