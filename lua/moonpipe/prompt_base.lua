@@ -243,7 +243,7 @@ function prompt_base.merged(values, more)
   return result
 end
 
--- What classes of prompts share ---------------------------------------------------------------------
+-- What classes of prompts share -------------------------------------------------------------------
 
 local OPTIONS = { "input_variables", "partial_variables", "template_format" }
 
