@@ -133,11 +133,47 @@ local function deadline(models, run)
   return mp.pipe(models.never, ticking(run)):start("x", { timeout = 0.015 })
 end
 
+-- Each of the steps that choose, and one that listens.
+local function choices(models, run)
+  local slow = mp.pipe(models.slow, ticking(run))
+  return mp.RunnableParallel({
+    branch = mp.RunnableBranch({ slow, models.stream }, models.never),
+    router = mp.pipe({ key = mp.const "a", input = slow }, mp.RouterRunnable { a = models.slow }),
+    other = models.never:configurable_alternatives({ id = "model" }, { slow = slow })
+      :with_config({ configurable = { model = "slow" } }),
+    heard = models.stream:with_listeners(function() tick(run) end),
+  }):start "a b c"
+end
+
+local function each(models, run)
+  return mp.pipe(mp.const(TEXTS), mp.pipe(models.slow, ticking(run)):map()):start "x"
+end
+
+local function each_stream(models, run)
+  return mp.pipe(mp.const(TEXTS), models.stream:map()):start("x", {
+    on_token = function() show(run) end,
+  })
+end
+
+local function rounds(models, run)
+  return mp.loop({ body = mp.pipe(models.slow, ticking(run)), until_ = mp.const(false), max = 100 })
+    :start "a b c"
+end
+
+local function after(models, run)
+  return mp.pipe({ x = mp.RunnablePassthrough() }, mp.RunnableAssign({
+    a = mp.pipe(mp.itemgetter "x", models.slow, ticking(run)),
+    b = mp.pipe(mp.itemgetter "a", models.slow),
+  }, { after = { b = "a" } })):start "a b c"
+end
+
 cancels.WAYS = {
   { "invoke", invoke }, { "stream", stream }, { "abandon", abandon }, { "tokens", tokens },
   { "map", map }, { "nested", nested }, { "retries", retries }, { "gate", gate },
   { "limiter", limiter }, { "limited_streams", limited_streams }, { "batch", batch },
-  { "as_completed", as_completed }, { "embeddings", embeddings }, { "deadline", deadline },
+  { "as_completed", as_completed }, { "choices", choices }, { "each", each },
+  { "each_stream", each_stream }, { "rounds", rounds }, { "after", after },
+  { "embeddings", embeddings }, { "deadline", deadline },
 }
 
 -- One name after another, each looked up once for all that wait for it.

@@ -6,6 +6,7 @@
 -- reported. `list` are the nodes of a sequence, which is spliced into another.
 local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
+local chooser = require "spec.support.chaos_steps"
 local mp = require "moonpipe"
 
 local chaos = {}
@@ -441,11 +442,21 @@ function builders.tap(self)
   end), oracle = function(input) return true, input end }
 end
 
+for name, tool in pairs {
+  HABITS = HABITS, append = append, behind = behind, build = build, builders = builders,
+  digest = digest, habits = habits, lambda = lambda, local_random = local_random,
+  next_id = next_id, pick = pick, sequence_of = sequence_of, tick = tick,
+} do
+  chooser.tools[name] = tool
+end
+for name, builder in pairs(chooser.builders) do builders[name] = builder end
+
 KINDS = {
   "number", "number", "number", "number", "text", "text", "sequence", "sequence", "sequence",
   "map", "map", "map", "map", "assign", "assign", "returning", "invoking", "streaming", "starting",
   "impatient", "leaving", "cancelling", "abandoning", "trying", "racing", "batch", "policy",
-  "patient", "tap", "retried", "hedged", "timed", "falling",
+  "patient", "tap", "retried", "hedged", "timed", "falling", "branch", "branch", "router",
+  "alternative", "each", "each", "loop", "after", "listened", "chunks",
 }
 
 ---A random chain. `failing`: about one step of so many fails.
