@@ -24,6 +24,7 @@ local WHY = {
     .. " step that it returns is streamed",
   RunnableLoop = "which round is the last shows when it has ended",
   RunnableRetry = "it keeps its input for another attempt",
+  RunnableWithMessageHistory = "what was asked is stored whole",
   VectorStoreRetriever = "a search needs the whole question",
   itemgetter = "it says what is missing; RunnablePick passes chunks on",
 }

@@ -15,6 +15,7 @@ local configurable = require "moonpipe.configurable"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local joined = require("moonpipe.history").joined
+local json = require "moonpipe.json"
 local lock = require "moonpipe.lock"
 local message = require "moonpipe.message"
 local run = require "moonpipe.run"
@@ -282,6 +283,21 @@ function methods:_check_keys(keys)
   local all = { unpack(keys) }
   all[#all + 1] = self.history_messages_key
   return self.bound:_check_keys(all)
+end
+
+-- What the chain needs, but for the past.
+function methods:_input_schema()
+  local schema = require("moonpipe.schemas").input(self.bound)
+  local past = self.history_messages_key
+  if not past or not schema.properties or not schema.properties[past] then return schema end
+  local properties, required = {}, json.array {}
+  for key, value in pairs(schema.properties) do
+    if key ~= past then properties[key] = value end
+  end
+  for _, key in ipairs(schema.required or {}) do
+    if key ~= past then required[#required + 1] = key end
+  end
+  return { type = "object", properties = properties, required = required }
 end
 
 function methods:_parts()
