@@ -20,7 +20,7 @@ local scheduler = require "moonpipe.scheduler"
 ---@field retries { failed: integer }?  the budget of the run (attempts.lua)
 ---@field credit moonpipe.Credit?  of a repeat
 ---@field falls_over boolean?  a fallback is ready: no waiting for a service
----@field held table<any, table>?  conversations whose lock is held (history_runnable.lua)
+---@field held table<any, table>?  conversations in whose turn it is (history_runnable.lua)
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
 ---@field tracer table?        where there are callbacks: moonpipe.trace
 ---@field run moonpipe.Run?    of the step around, where traced

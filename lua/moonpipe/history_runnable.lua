@@ -137,11 +137,16 @@ local OPEN_STREAM = "a stream of this conversation is open in the same task; rea
 
 local locks = {} -- the space of those that are held by calls inside of no other
 
+-- The space in which a lock is taken: that of the turn around, while it lasts.
+local function space_of(around)
+  return around and around.hold.space and around.inner or locks
+end
+
 -- Waits for the lock; gives it, and the context of what runs inside of it.
 local function take_lock(key, ctx)
-  local held = ctx.held
-  local hold = lock.take(held and held[key] or locks, key, OPEN_STREAM)
-  local inner = context.merged(held or {}, { [key] = {} })
+  local held = ctx.held or {}
+  local hold = lock.take(space_of(held[key]), key, OPEN_STREAM)
+  local inner = context.merged(held, { [key] = { hold = hold, inner = {} } })
   return hold, context.with(ctx, { held = inner })
 end
 

@@ -273,6 +273,41 @@ describe("RunnableWithMessageHistory: turns", function()
       said(all.s))
   end)
 
+  it("wait again where they were started in one that has ended", function()
+    local all, get = sessions()
+    local late, seen = nil, watched(get)
+    local outer = mp.RunnableWithMessageHistory(function()
+      late = mp.RunnableLambda(function()
+        mp.sleep(0.003) -- the turn around is over
+        return seen.chain:invoke("late", config "s")
+      end):start(1)
+      return "begun"
+    end, get)
+    mp.RunnableLambda(function()
+      outer:invoke("q", config "s")
+      return seen.chain:batch({ "a", "b", "c" }, config "s")
+    end):invoke(1)
+    assert.is_not_nil(late:wait(5))
+    assert.equal(1, seen.peak)
+    assert.equal(10, #all.s:messages())
+  end)
+
+  it("do not begin where the past cannot be read", function()
+    local path, asked = new_path(), 0
+    helper.write(path, ("junk"):rep(2000))
+    local chain = mp.RunnableWithMessageHistory(function()
+      asked = asked + 1
+      return "x"
+    end, function(id) return mp.SQLiteChatMessageHistory(id, { path = path }) end)
+    for _ = 1, 2 do
+      local err = helper.failure(chain.invoke, chain, "q", config "s")
+      assert.same({ "io", 0 }, { err.kind, asked })
+      assert.is_nil(err.partial)
+    end
+    os.remove(path)
+    assert.equal("x", chain:invoke("q", config "s"))
+  end)
+
   it("of two processes are all there, each whole", function()
     local path = new_path()
     local script = helper.temp([[
@@ -315,10 +350,16 @@ describe("RunnableWithMessageHistory: turns", function()
     local _, get = sessions()
     local broken = { messages = function() return {} end,
       add_messages = function() error({ "odd" }, 0) end }
-    local chain = mp.RunnableWithMessageHistory(count, function() return broken end)
+    local asked = 0
+    local chain = mp.RunnableWithMessageHistory(function()
+      asked = asked + 1
+      return "answer"
+    end, function() return broken end)
     local err = helper.failure(chain.invoke, chain, "q")
-    assert.same({ "io", "1: q" }, { err.kind, err.partial })
+    assert.same({ "io", "answer" }, { err.kind, err.partial })
     assert.same({ "odd" }, err.cause)
+    chain:with_retry({ wait_exponential_jitter = false }):try_invoke("q")
+    assert.equal(2, asked) -- it is not asked, and paid for, again
     chain = mp.RunnableWithMessageHistory(function() return { a = 1, b = 2 } end, get)
     err = helper.failure(chain.invoke, chain, "q", config "s")
     assert.equal("input", err.kind)
