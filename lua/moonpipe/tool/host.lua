@@ -103,6 +103,7 @@ local function prepare()
   loader.set_scheduler(scheduler)
   if host.guest then return end
   require("moonpipe.coroutines").install()
+  require("moonpipe.traversal").install()
   loader.install()
 end
 

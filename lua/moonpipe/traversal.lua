@@ -1,0 +1,34 @@
+--- pairs, where the compiler cannot be trusted with it.
+--
+-- LuaJIT until spring 2022, Debian 12's among them, compiles `pairs` loops wrongly: once
+-- it has given up compiling one that holds another loop, it ends after a few keys, or
+-- gives keys of some other table (LuaJIT/LuaJIT#827). The loop that is handled wrongly
+-- is that over the built-in `next`; through a function of Lua it is right, and as
+-- fast where it is compiled.
+local traversal = {}
+
+local next, builtin = next, pairs
+
+local function step(t, key)
+  return next(t, key)
+end
+
+---pairs, over a `next` that is no built-in.
+function traversal.pairs(t)
+  local fn, state, first = builtin(t)
+  if fn == next then fn = step end
+  return fn, state, first
+end
+
+---Whether this LuaJIT has the defect: later ones have no beta in their version.
+---@return boolean
+function traversal.is_broken()
+  return jit ~= nil and jit.version:find("beta", 1, true) ~= nil
+end
+
+---Replaces pairs in this VM, where it has the defect.
+function traversal.install()
+  if traversal.is_broken() then _G.pairs = traversal.pairs end
+end
+
+return traversal

@@ -1,0 +1,36 @@
+local traversal = require "moonpipe.traversal"
+
+-- What a compiler that gives up on a loop makes of it: the case of LuaJIT#827.
+local function count_wrong(pairs)
+  local inner = { 1, 2, 3, 4, 5 }
+  local outer, wrong = { a = inner, b = inner, c = inner, d = inner, e = inner }, 0
+  local function leave() for _ = 1, 100 do end end
+  for _ = 1, 30000 do
+    leave()
+    local count = 0
+    for _, list in pairs(outer) do
+      for _ in pairs(list) do end
+      count = count + 1
+    end
+    if count ~= 5 then wrong = wrong + 1 end
+  end
+  return wrong
+end
+
+describe("traversal", function()
+  it("gives every key of nested loops", function()
+    assert.equal(0, count_wrong(traversal.pairs))
+  end)
+
+  it("is the pairs of scripts in our binary", function()
+    assert.equal(0, count_wrong(pairs))
+    if traversal.is_broken() then assert.equal(traversal.pairs, pairs) end
+  end)
+
+  it("gives what pairs gives", function()
+    local seen = {}
+    for key, value in traversal.pairs({ 1, 2, a = 3 }) do seen[key] = value end
+    assert.same({ 1, 2, a = 3 }, seen)
+    assert.has_error(function() traversal.pairs(nil) end)
+  end)
+end)
