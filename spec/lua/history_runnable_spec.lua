@@ -192,14 +192,15 @@ end)
 describe("RunnableWithMessageHistory: turns", function()
   after_each(conversation.remove)
 
-  -- A chain that notes who runs beside whom.
-  local function watched(get)
+  -- A chain that notes who runs beside whom; each waits for as many as `together`.
+  local function watched(get, together)
     local seen = { running = 0, peak = 0, order = {} }
     seen.chain = mp.RunnableWithMessageHistory(function(list)
       seen.running = seen.running + 1
       seen.peak = math.max(seen.peak, seen.running)
       seen.order[#seen.order + 1] = tostring(list[#list])
       mp.sleep(0.002)
+      while together and seen.peak < together do mp.sleep(0.001) end
       seen.running = seen.running - 1
       return tostring(#list)
     end, get)
@@ -219,11 +220,11 @@ describe("RunnableWithMessageHistory: turns", function()
         seen.order[4], seen.peak })
       assert.equal("Human: a\nAI: 1\nHuman: b\nAI: 3\nHuman: c\nAI: 5\nHuman: d\nAI: 7",
         said(get "s"))
-      seen = watched(get)
+      seen = watched(get, 4)
       local map = {}
       for i = 1, 4 do map[i] = seen.chain:with_config(config("session " .. i)) end
-      mp.RunnableParallel(map):invoke("x")
-      assert.is_true(seen.peak > 1)
+      mp.RunnableParallel(map):invoke("x", { timeout = 20 })
+      assert.equal(4, seen.peak)
     end
     assert.equal(2, #all["session 1"]:messages())
   end)
