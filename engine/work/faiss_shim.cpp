@@ -14,8 +14,7 @@
 #include <new>
 #include <stdexcept>
 
-/* Limit: it counts for the whole process; a host that computes with the same
- * OpenBLAS has one thread from then on. */
+/* For the whole process, so nothing that may run inside a host calls it. */
 extern "C" void openblas_set_num_threads(int count);
 
 namespace
@@ -50,11 +49,6 @@ faiss::IndexFlat *flat(void *index)
 }
 
 } // namespace
-
-int mp_faiss_start(char *message)
-{
-    return guarded(message, [] { openblas_set_num_threads(1); });
-}
 
 int mp_faiss_make(void **index, int metric, size_t dim, char *message)
 {
@@ -102,6 +96,7 @@ int mp_faiss_search(const void *index, const float *x, size_t nq, size_t k,
 {
     return guarded(message, [&] {
         omp_set_num_threads(1); /* of this thread's parallel regions */
+        openblas_set_num_threads(1);
         static_cast<const faiss::IndexFlat *>(index)->search(
             static_cast<faiss::Index::idx_t>(nq), x,
             static_cast<faiss::Index::idx_t>(k), distances, ids);

@@ -22,8 +22,6 @@ enum { MP_FAISS_L2, MP_FAISS_INNER_PRODUCT };
 
 /* The functions, for vector_lib.h's table: name, arguments. */
 #define MP_FAISS_FUNCTIONS(X)                                                  \
-    /* once, before all else: no threads of its own from here on */            \
-    X(start, (char *message))                                                  \
     X(make, (void **index, int metric, size_t dim, char *message))             \
     X(drop, (void *index, char *message))                                      \
     /* x: count * dim floats; either all are added or none */                  \
@@ -33,8 +31,9 @@ enum { MP_FAISS_L2, MP_FAISS_INNER_PRODUCT };
     /* all vectors, count * dim floats, borrowed until the next add or cut;    \
      * NULL where there are none */                                            \
     X(rows, (const void *index, const float **rows, char *message))            \
-    /* FAISS's own search, which scan.c is tested against: x: nq * dim,        \
-     * distances and ids: nq * k, best first, ids -1 where there are fewer */  \
+    /* FAISS's own search, which the tests hold scan.c against; OpenBLAS has   \
+     * one thread from then on. x: nq * dim, distances and ids: nq * k, best   \
+     * first, ids -1 where there are fewer */                                  \
     X(search, (const void *index, const float *x, size_t nq, size_t k,         \
                float *distances, int64_t *ids, char *message))
 

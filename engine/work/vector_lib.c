@@ -82,7 +82,7 @@ static bool find(void *library, const char *name, void *into)
 
 static void open_library(void)
 {
-    char folder[PATH_MAX], message[MP_FAISS_TEXT];
+    char folder[PATH_MAX];
     void *library = NULL;
 
     if (own_folder(folder))
@@ -94,8 +94,6 @@ static void open_library(void)
     if (!find(library, "mp_faiss_" #name, &table.name)) return;
     MP_FAISS_FUNCTIONS(MP_FAISS_FIND)
 #undef MP_FAISS_FIND
-    if (table.start(message) != MP_FAISS_OK)
-        mp_err_set(&failure, MP_KIND_INTERNAL, "FAISS: %s", message);
 }
 
 const mp_VectorLib *mp_vector_lib(mp_Error *err)
