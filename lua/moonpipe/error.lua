@@ -184,32 +184,9 @@ function errors.options(opts, allowed, what)
   return opts
 end
 
-local function of_kinds(kinds, what)
-  local set = {}
-  for _, kind in ipairs(kinds) do
-    if not KINDS[kind] then
-      errors.usage(("%s names the kind '%s', which no error has"):format(what, errors.text(kind)))
-    end
-    set[kind] = true
-  end
-  return function(err) return set[err.kind] == true end
-end
-
----A test of errors that an option gives: a function, a kind or a list of kinds.
----@param value (fun(err: moonpipe.Error): any)|string|string[]|nil
----@param what string  whose option
----@return (fun(err: moonpipe.Error): any)?
-function errors.predicate(value, what)
-  if value == nil or type(value) == "function" then return value end
-  if type(value) == "string" then value = { value } end
-  if type(value) == "table" and value[1] ~= nil then return of_kinds(value, what) end
-  errors.usage(("%s takes a function, a kind or a list of kinds, got %s"):format(what,
-    errors.shape(value)))
-end
-
--- errors.shape(value), errors.hint(name, names), errors.nearest(name, names): they
--- load with the first complaint.
-local WORDS = { shape = true, hint = true, nearest = true }
+-- errors.shape(value), hint(name, names), nearest(name, names), predicate(value,
+-- what): they load with the first use, mostly a complaint.
+local WORDS = { shape = true, hint = true, nearest = true, predicate = true }
 
 return setmetatable(errors, {
   __index = function(_, name)

@@ -1,6 +1,8 @@
 --- The words of complaints: what a value is, which name was probably meant.
 --
 -- Apart from moonpipe.error, which every start loads; these are for failures.
+local errors = require "moonpipe.error"
+
 local words = {}
 
 -- Edit distance with a bound: names are short and lists few.
@@ -65,6 +67,29 @@ function words.shape(value)
   local name = rawget(meta, "__name")
   if type(name) == "string" then return article(name:match("[^.]+$")) end
   return plain_table(value)
+end
+
+local function of_kinds(kinds, what)
+  local set = {}
+  for _, kind in ipairs(kinds) do
+    if not errors.KINDS[kind] then
+      errors.usage(("%s names the kind '%s', which no error has"):format(what, errors.text(kind)))
+    end
+    set[kind] = true
+  end
+  return function(err) return set[err.kind] == true end
+end
+
+---A test of errors that an option gives: a function, a kind or a list of kinds.
+---@param value (fun(err: moonpipe.Error): any)|string|string[]|nil
+---@param what string  whose option
+---@return (fun(err: moonpipe.Error): any)?
+function words.predicate(value, what)
+  if value == nil or type(value) == "function" then return value end
+  if type(value) == "string" then value = { value } end
+  if type(value) == "table" and value[1] ~= nil then return of_kinds(value, what) end
+  errors.usage(("%s takes a function, a kind or a list of kinds, got %s"):format(what,
+    words.shape(value)))
 end
 
 return words

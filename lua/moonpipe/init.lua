@@ -33,7 +33,8 @@ local MODULES = {
   json = "null array",
   lambda = "RunnableLambda chain",
   loop_until = "loop",
-  loader = "load loadfile dofile install_loader",
+  loader = "load loadfile dofile",
+  loader_guest = "install_loader",
   map_chunks = "map_chunks",
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
@@ -97,7 +98,7 @@ setmetatable(mp, {
     if not home then
       errors.usage(("mp has no '%s'%s"):format(errors.text(name), errors.hint(name, names)))
     end
-    if home.module == "moonpipe.loader" then require "moonpipe.operator" end -- it sets itself
+    if home.module:find("^moonpipe%.loader") then require "moonpipe.operator" end -- it sets itself
     local module = require(home.module)
     local value = module
     if home.field ~= "" then value = module[home.field] end

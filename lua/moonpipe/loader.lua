@@ -3,7 +3,7 @@
 -- They behave like LuaJIT's own, but are plain Lua functions, so that a module
 -- may run a chain, and wait, while it loads. Our binary puts them in the place
 -- of the globals; a guest in someone else's LuaJIT uses them by name, and
--- `install_loader` for modules of its own.
+-- `install_loader` (loader_guest.lua) for modules of its own.
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
 
@@ -154,7 +154,6 @@ end
 
 local tasks -- the scheduler, once there are tasks
 local loading = {} -- name -> { task, waiters } of what a task loads now
-local wanted = {}  -- task -> the name for which it waits
 
 ---Lets a task wait for a module that another one is loading.
 ---@param scheduler table  moonpipe.scheduler, which is of a later letter
@@ -162,38 +161,11 @@ function loader.set_scheduler(scheduler)
   tasks = scheduler
 end
 
--- Whether [task] is, or waits for, [other]: for its branches, not what it started.
-local function waits_for(task, other)
-  while other ~= task do
-    if other == nil or other.started then return false end
-    other = other.parent
-  end
-  return true
-end
-
--- Whether the load of [name] cannot end before [me] goes on.
-local function is_loop(name, me, seen)
-  local entry = loading[name]
-  if not entry or seen[name] then return false end
-  seen[name] = true
-  if waits_for(entry.task, me) then return true end
-  for task, next_name in pairs(wanted) do
-    if waits_for(entry.task, task) and is_loop(next_name, me, seen) then return true end
-  end
-  return false
-end
-
 -- Waits until another task has loaded [name]; false where there is none.
 local function await_other(name)
-  local me, entry = tasks and tasks.current(), loading[name]
-  if not me or not entry or is_loop(name, me, {}) then return false end
-  entry.waiters[#entry.waiters + 1], wanted[me] = me, name
-  local ok, err = pcall(function()
-    while loading[name] == entry do tasks.park() end
-  end)
-  wanted[me] = nil
-  if not ok then error(err, 0) end
-  return true
+  local me = tasks and tasks.current()
+  if not me or not loading[name] then return false end
+  return require("moonpipe.loader_wait")(name, me, loading, tasks)
 end
 
 local function run_loader(name, load_module)
@@ -235,40 +207,14 @@ function loader.require(name)
   return loaded[name]
 end
 
--- An entry of package.loaders: a Lua file along package.path.
-local function search_file(name)
+---An entry of package.loaders: a Lua file along package.path.
+---@return function|string? found  or where it looked
+function loader.search_file(name)
   local path, tried = package.searchpath(name, package.path)
   if not path then return tried end
   local fn, message = loader.loadfile(path)
   if fn then return fn end
   error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, message), 0)
-end
-
-local owned = {}
-
-local function search_owned(name)
-  for prefix in pairs(owned) do
-    if name == prefix or name:sub(1, #prefix + 1) == prefix .. "." then
-      return search_file(name)
-    end
-  end
-end
-
----Makes LuaJIT's own `require` understand `|` in modules that one owns: each
----name, and all that begins with it and a dot. While such a module loads, a
----chain cannot yield through LuaJIT's require; it runs the loop instead.
----@param prefixes string[]
-function loader.install_loader(prefixes)
-  if type(prefixes) ~= "table" or #prefixes == 0 then
-    errors.usage("install_loader takes a list of module names, got " .. errors.shape(prefixes))
-  end
-  for _, prefix in ipairs(prefixes) do
-    if type(prefix) ~= "string" then
-      errors.usage("install_loader takes a list of module names; one is " .. errors.shape(prefix))
-    end
-  end
-  if not next(owned) then table.insert(package.loaders, 2, search_owned) end
-  for _, prefix in ipairs(prefixes) do owned[prefix] = true end
 end
 
 ---Makes the globals of this VM understand `|`. For our own binary.
@@ -277,7 +223,7 @@ function loader.install()
     _G[name] = loader[name]
   end
   _G.loadstring = loader.load
-  package.loaders[2] = search_file
+  package.loaders[2] = loader.search_file
 end
 
 -- ---- main scripts ---------------------------------------------------------------
