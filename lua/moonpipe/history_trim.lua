@@ -4,6 +4,7 @@
 -- whose call was cut off.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
+local lambda = require "moonpipe.lambda"
 local message = require "moonpipe.message"
 
 local trim = {}
@@ -35,7 +36,7 @@ local function check_count(opts, key)
 end
 
 local function check(opts)
-  errors.options(opts, OPTIONS, "trim")
+  opts = errors.options(opts, OPTIONS, "trim")
   check_count(opts, "max_messages")
   check_count(opts, "max_tokens")
   if not (opts.max_messages or opts.max_tokens) then
@@ -50,6 +51,7 @@ local function check(opts)
       type(opts.start_on) == "string" and "'" .. opts.start_on .. "'" or
         errors.shape(opts.start_on)))
   end
+  return opts
 end
 
 local function may_begin(opts, one)
@@ -77,12 +79,7 @@ end
 ---@field include_system boolean?  keeps a system message at the beginning; true
 ---@field start_on string?  the role of the first that is kept
 
----The end of [list] that fits, a list of its own.
----@param list moonpipe.Message[]
----@param opts moonpipe.TrimOptions
----@return moonpipe.Message[]
-function trim.trim_messages(list, opts)
-  check(opts)
+local function cut(list, opts)
   list = message.coerce_list(list)
   local out, first = {}, 1
   local room, tokens = opts.max_messages or math.huge, opts.max_tokens or math.huge
@@ -97,6 +94,25 @@ function trim.trim_messages(list, opts)
   return out
 end
 
+local function is_options(value)
+  return type(value) == "table" and getmetatable(value) == nil and value[1] == nil
+    and value.role == nil and next(value) ~= nil
+end
+
+---The end of [list] that fits, a list of its own. With options alone it gives a step:
+---`prompt | mp.trim_messages { max_tokens = 3000 } | model`.
+---@param list moonpipe.Message[]|moonpipe.TrimOptions
+---@param opts moonpipe.TrimOptions?
+---@return moonpipe.Message[]|moonpipe.RunnableLambda
+function trim.trim_messages(list, opts)
+  if opts == nil and is_options(list) then
+    opts = check(list)
+    return lambda.RunnableLambda(function(given) return cut(given, opts) end,
+      { name = "trim_messages" })
+  end
+  return cut(list, check(opts))
+end
+
 ---What an option `trim` means: a function of the messages, or nil.
 ---@param value table|function|nil
 ---@return (fun(list: moonpipe.Message[]): moonpipe.Message[])?
@@ -109,7 +125,7 @@ function trim.of(value)
     errors.usage("trim takes a table of limits or a function, got " .. errors.shape(value))
   end
   check(value)
-  return function(list) return trim.trim_messages(list, value) end
+  return function(list) return cut(list, value) end
 end
 
 return trim

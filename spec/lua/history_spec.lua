@@ -262,6 +262,17 @@ describe("trim_messages", function()
     assert.equal("short", text(mp.trim_messages(long, { max_tokens = 500 })))
   end)
 
+  it("is a step where it is given options alone", function()
+    local step = mp.trim_messages { max_messages = 2 }
+    assert.equal("sys h3", text(step:invoke(talk)))
+    local prompt = mp.ChatPromptTemplate.from_messages {
+      mp.MessagesPlaceholder "talk", { "human", "{q}" },
+    }
+    assert.equal("sys q", text(mp.pipe(prompt, step):invoke { talk = talk, q = "q" }))
+    assert.equal("trim_messages", step:get_name())
+    helper.raises("must be a whole number from 1", mp.trim_messages, { max_messages = 0 })
+  end)
+
   it("names a wrong option", function()
     local function said(opts) return helper.said(mp.trim_messages, talk, opts) end
     assert.equal("trim needs max_messages or max_tokens", said {})
