@@ -8,7 +8,7 @@ local proxies = require "spec.support.proxy"
 local server = require("spec.support.server").use()
 
 -- Streams that do not end, and calls that are not answered.
-local ENDLESS, NEVER = { tokens = 1000000, gap = 1, stream = "yes" }, "never"
+local ENDLESS, NEVER = { tokens = 100000, gap = 1, stream = "yes" }, "never"
 
 local function behind(tls, script)
   return (server:with(script):gsub("^http://127%.0%.0%.1:%d+", tls.url))
@@ -106,7 +106,7 @@ describe("row 40: a process that exits", function()
   for _, protocols in ipairs { "http/1.1", "h2" } do
     it("keeps its code, with TLS transfers under way: " .. protocols, function()
       local tls = proxies.tls({ to = server.port, protocols = protocols })
-      local secure = { behind(tls, { tokens = 1000000 }), behind(tls, NEVER), tls.ca_file }
+      local secure = { behind(tls, { tokens = 100000 }), behind(tls, NEVER), tls.ca_file }
       assert.same({}, exits(7, program(unpack(secure)), quiet))
       assert.same({}, exits(7, guest(unpack(secure)), guests.environment))
       assert.same({}, exits(3, function()

@@ -5,7 +5,7 @@ local proxies = require "spec.support.proxy"
 
 local server = require("spec.support.server").use()
 
-local ENDLESS, NEVER = { tokens = 1000000, gap = 1, stream = "yes" }, "never"
+local ENDLESS, NEVER = { tokens = 100000, gap = 1, stream = "yes" }, "never"
 
 -- Ten streams and ten calls that are not answered, in a map, in tasks, and one of them
 -- in the main chunk; says "ready" when tokens have come from all streams.
