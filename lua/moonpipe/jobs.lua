@@ -62,15 +62,22 @@ function jobs.forget(id)
   c.cancel(id)
 end
 
----Delivers all events that are there.
-function jobs.drain()
-  local id, kind, cargo, error_kind, head, waited = next_event()
-  while id do
+local LOOK_EVERY = 8 -- events between two looks at the clock
+
+---Delivers all events that are there, or those until c.now() is [limit].
+---@param limit number?
+---@return boolean left  whether some may be left
+function jobs.drain(limit)
+  local count = 0
+  repeat
+    local id, kind, cargo, error_kind, head, waited = next_event()
+    if not id then return false end
     local listener = waiting[id]
     if kind ~= CHUNK then waiting[id] = nil end
     if listener then listener:on_event(kind, cargo, error_kind, head, waited) end
-    id, kind, cargo, error_kind, head, waited = next_event()
-  end
+    count = count + 1
+  until limit and count % LOOK_EVERY == 0 and c.now() >= limit
+  return true
 end
 
 ---Raises what a job that has not done its work reported.

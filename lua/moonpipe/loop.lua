@@ -183,11 +183,11 @@ end
 ---What Ctrl-C does: set by the command line and the REPL.
 function loop.on_interrupt() end
 
-local function turn()
+local function turn(limit)
   if c.interrupted() then loop.on_interrupt() end
   tree.sweep()
-  jobs.drain()
-  return run_one()
+  local left = jobs.drain(limit)
+  return run_one() or left, left
 end
 
 -- [subject] waits, and nothing can run: raises if that would be for ever.
@@ -219,16 +219,14 @@ function loop.run_until(task)
   pump(has_ended, task)
 end
 
----Runs what is ready, at most [seconds] long, and never blocks. For hosts, once
----per frame.
+---Runs what is ready, at most [seconds] long, without blocking: for hosts.
 ---@param seconds number?  default: all that is ready, at most a second long
----@return integer ready   tasks that are still ready
+---@return integer ready   tasks that are still ready, and one for events that wait
 function loop.update(seconds)
   local limit = c.now() + (seconds or UNASKED)
-  repeat
-    local ran = turn()
-  until not ran or c.now() >= limit
-  return tail - head + 1
+  local ran, left
+  repeat ran, left = turn(limit) until not ran or c.now() >= limit
+  return tail - head + (left and 2 or 1)
 end
 
 -- ---- parking -----------------------------------------------------------------

@@ -6,6 +6,7 @@
 --   moonpipe run calls.lua calls URL CONCURRENCY TOTAL ROUNDS
 --   moonpipe run calls.lua stream URL ROUNDS TOKENS
 --   moonpipe run calls.lua memory URL COUNT
+--   moonpipe run calls.lua frame URL COUNT FRAMES
 --
 -- URL is that of the chat completions.
 local mp = require "moonpipe"
@@ -139,6 +140,28 @@ function commands.memory(count)
   mp.sleep(MEMORY_SECONDS)
   print(("bytes %.0f"):format((resident() - before) / count))
   for i = 1, count do tasks[i]:cancel() end
+  os.exit(0)
+end
+
+local FRAME, BUDGET = 1 / 60, 0.002 -- seconds of one frame, and those that are ours
+
+-- As a game would: COUNT streams are read in updates of a budget. What the thread
+-- takes over it, at the 99.9th percentile of the frames.
+function commands.frame(count, frames)
+  local ffi = require "ffi"
+  ffi.cdef "int usleep(unsigned)"
+  local stream, tokens, over = mp.pipe(model, mp.StrOutputParser()), 0, {}
+  local options = { on_token = function() tokens = tokens + 1 end }
+  for _ = 1, count do stream:start("go on", options) end
+  mp.sleep(MEMORY_SECONDS)
+  for i = 1, frames do
+    local start, cpu = now(), native.c.thread_cpu()
+    mp.update(BUDGET)
+    over[i] = (native.c.thread_cpu() - cpu - BUDGET) * 1e3
+    ffi.C.usleep(math.max(0, FRAME - (now() - start)) * 1e6)
+  end
+  table.sort(over)
+  print(("over_ms %.3f\ntokens %d"):format(over[math.ceil(frames * 0.999)], tokens))
   os.exit(0)
 end
 

@@ -5,7 +5,8 @@
 --
 -- SERVER is http://127.0.0.1:PORT; the next three are commands, PEERS may be "".
 -- A figure of ours and of the floor is the median over the pairs; the ratio is
--- the median of the pairs' own ratios, for times hold within a pair only.
+-- the median of the pairs' own ratios, for times hold within a pair only; `held` or
+-- `MISSED` is said of these medians. What is measured alone has no floor.
 local server, ours, floor, peers = unpack(arg, 1, 4)
 
 local PAIRS = tonumber(os.getenv("PAIRS")) or 5
@@ -59,6 +60,9 @@ local benches = {
     rows = { { "first token", "ms", at "first_ms", "%.3f", ours = "<= 0.6" } } },
   { name = "memory", script = "never", command = "memory", args = { 1000 }, floor_args = { 1000 },
     rows = { { "a call in flight", "KiB", kib, "%.1f", ours = "<= 20" } } },
+  { name = "frame", alone = true, script = "tokens=4000;gap=50", command = "frame",
+    args = { 1000, 600 },
+    rows = { { "over its budget", "ms", at "over_ms", "%.2f", ours = "<= 0.2" } } },
 }
 
 -- The figures that a program prints as `name value`.
@@ -92,27 +96,45 @@ local function measure(bench)
   local pairs_of, of_peer = {}, {}
   local loads = { load_average() }
   for i = 1, PAIRS do
-    pairs_of[i] = { run(ours, bench, bench.args), run(floor, bench, bench.floor_args) }
+    pairs_of[i] = {
+      run(ours, bench, bench.args), not bench.alone and run(floor, bench, bench.floor_args),
+    }
     loads[#loads + 1] = load_average()
   end
-  for _, who in ipairs(peers ~= "" and PEERS or {}) do
+  for _, who in ipairs(peers ~= "" and not bench.alone and PEERS or {}) do
     of_peer[who] = run(peers .. " " .. who, bench, bench.peer_args or bench.args)
   end
   return pairs_of, of_peer, median(loads)
+end
+
+-- Whether `<= 1.35` or `>= 400000` holds for [value].
+local function holds(goal, value)
+  local sign, bound = goal:match("^([<>])= (%S+)$")
+  bound = tonumber(bound)
+  if sign == "<" then return value <= bound end
+  return value >= bound
+end
+
+local function verdict(row, mine, ratio)
+  local goal = row.ratio or row.ours
+  if not goal then return "", "" end
+  return (row.ratio and "ratio " or "") .. goal,
+    holds(goal, row.ratio and ratio or mine) and "held" or "MISSED"
 end
 
 local function row_of(bench, row, pairs_of, of_peer, load)
   local what, unit, figure, format = unpack(row)
   local mine, floors, ratios = {}, {}, {}
   for i, pair in ipairs(pairs_of) do
-    mine[i], floors[i] = figure(pair[1]), figure(pair[2])
-    ratios[i] = mine[i] / floors[i]
+    mine[i] = figure(pair[1])
+    floors[i] = pair[2] and figure(pair[2]) or nil
+    ratios[i] = pair[2] and mine[i] / floors[i] or nil
   end
-  local middle = median(ratios)
-  local goal = row.ratio and "ratio " .. row.ratio or row.ours or ""
-  local cells = { ("%-8s %-17s %-8s %9s %9s  %5.2f (%.2f - %.2f)"):format(bench.name, what, unit,
-    format:format(median(mine)), format:format(median(floors)), middle, ratios[1],
-    ratios[#ratios]), ("%-13s"):format(goal) }
+  local own, ratio = median(mine), median(ratios)
+  local cells = { ("%-8s %-17s %-8s %9s %9s  %-20s"):format(bench.name, what, unit,
+    format:format(own), ratio and format:format(median(floors)) or "-",
+    ratio and ("%5.2f (%.2f - %.2f)"):format(ratio, ratios[1], ratios[#ratios]) or "-"),
+    ("%-13s  %-6s"):format(verdict(row, own, ratio)) }
   for _, who in ipairs(PEERS) do
     cells[#cells + 1] = ("%10s"):format(of_peer[who] and format:format(figure(of_peer[who])) or "-")
   end
@@ -130,8 +152,8 @@ local function wanted(name)
 end
 
 io.stdout:setvbuf("line")
-print(("%-8s %-17s %-8s %9s %9s  %-20s  %-13s  %10s  %10s  %5s"):format("bench", "figure", "unit",
-  "ours", "floor", "ours / floor", "goal", "openai npm", "LangChain.js", "load"))
+print(("%-8s %-17s %-8s %9s %9s  %-20s  %-13s  %-6s  %10s  %10s  %5s"):format("bench", "figure",
+  "unit", "ours", "floor", "ours / floor", "goal", "", "openai npm", "LangChain.js", "load"))
 for _, bench in ipairs(benches) do
   if wanted(bench.name) then
     local pairs_of, of_peer, load = measure(bench)

@@ -103,6 +103,22 @@ describe("guest", function()
       print(ready > 40, now() - begin < 0.05)]])
   end)
 
+  it("leaves events for the next update where its budget is over", function()
+    prints("true\ttrue\n0\t200\n", [[
+      local told = 0
+      for _ = 1, 200 do
+        step(function() mp.sleep(0.001) told = told + 1 end):start(1)
+      end
+      while mp.update(0) > 0 and told == 0 do end -- all have begun
+      local stop = now() + 0.05
+      while now() < stop do end
+      local ready, least = mp.update(0), told
+      print(ready > 0, least < 200)
+      local deadline = now() + 30
+      while (ready > 0 or told < 200) and now() < deadline do ready = mp.update(0) end
+      print(ready, told)]])
+  end)
+
   it("closes the VM with tasks and jobs in flight #concurrency", function()
     prints("end\n", [[
       for i = 1, 100 do
