@@ -206,6 +206,22 @@ describe("db", function()
     assert.same({ { n = 0 } }, handle:rows "SELECT count(*) AS n FROM t")
   end)
 
+  it("lets the program end while statements run and wait", function()
+    for _, ending in ipairs { "os.exit(3)", "os.exit(3, true)" } do
+      local stdout, stderr, code = helper.script(([[
+        local db, mp = require "moonpipe.db", require "moonpipe"
+        local handle = db.open ":memory:"
+        for _ = 1, 3 do
+          mp.RunnableLambda(function() handle:rows %q end):start(1)
+        end
+        mp.sleep(0.01)
+        print "ends"
+        io.stdout:flush()
+        %s]]):format(ENDLESS, ending))
+      assert.same({ "ends\n", "", 3 }, { stdout, stderr, code })
+    end
+  end)
+
   it("ends a statement at the call's timeout", function()
     local handle = open()
     local step = mp.RunnableLambda(function() return handle:rows(ENDLESS) end)
