@@ -1,3 +1,4 @@
+local child = require "spec.support.child"
 local db = require "moonpipe.db"
 local helper = require "spec.helper"
 local json = require "moonpipe.json"
@@ -154,6 +155,21 @@ describe("db", function()
     os.execute(("rm -r '%s'"):format(folder))
     local begins = "false\tunsupported\tcannot open SQLite: "
     assert.equal(begins, stdout:sub(1, #begins))
+  end)
+
+  it("says so where no descriptor is left, and goes on when there is", function()
+    assert.equal("fds\n1", child.run({ limits = "-n 40" }, [[
+      local db, files = require "moonpipe.db", {}
+      local path = ...
+      db.open ":memory:"
+      repeat
+        local file = io.open "/dev/null"
+        files[#files + 1] = file
+      until not file
+      local _, err = pcall(db.open, path)
+      print(err.kind)
+      for _, file in ipairs(files) do file:close() end
+      print(db.open(path):rows("SELECT 1 AS n")[1].n)]], new_path()))
   end)
 
   it("brings an old file up to date, and refuses a newer or another", function()
