@@ -5,7 +5,8 @@
 
 #include "alloc.h"
 #include "db.h"
-#include "engine.h"
+
+#include "engine_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,16 +94,6 @@ static inline uint64_t case_send(mp_Engine *engine, mp_Db *db, const char *text,
     return id;
 }
 
-/* The next event, owned. */
-static inline mp_Event *case_await(mp_Engine *engine)
-{
-    mp_Event *event;
-
-    while (!(event = mp_engine_next(engine)))
-        mp_engine_wait(engine, -1);
-    return event;
-}
-
 /* The first integer of the first row of the first answer; -1 without a row. */
 static inline int64_t case_first(const mp_Buf *answer)
 {
@@ -128,7 +119,7 @@ static inline mp_Status case_do(mp_Engine *engine, mp_Db *db, const char *text,
     mp_EventKind kind;
 
     if (!case_send(engine, db, text, value, err)) return -(mp_Status)err->kind;
-    event = case_await(engine);
+    event = await_event(engine);
     kind = event->kind;
     if (kind == MP_EVENT_DONE && first) *first = case_first(&event->bytes);
     if (kind == MP_EVENT_FAILED) *err = event->job->err;

@@ -6,10 +6,9 @@
 #ifndef MP_HTTP_CASE_H
 #define MP_HTTP_CASE_H
 
-#include "engine.h"
 #include "http.h"
-#include "job.h"
 
+#include "engine_case.h"
 #include "server_case.h"
 
 #include <stdatomic.h>
@@ -113,15 +112,6 @@ static inline mp_Status submit(mp_Engine *engine, const Call *call,
     return mp_engine_submit(engine, job, id, err);
 }
 
-static inline mp_Event *await_event(mp_Engine *engine)
-{
-    mp_Event *event;
-
-    while (!(event = mp_engine_next(engine)))
-        mp_engine_wait(engine, -1);
-    return event;
-}
-
 /* Reads all; returns the terminal event, owned, and the count of chunks. */
 static inline mp_Event *finish(mp_Engine *engine, int *chunks)
 {
@@ -134,14 +124,6 @@ static inline mp_Event *finish(mp_Engine *engine, int *chunks)
         mp_job_free_event(event);
     }
     return event;
-}
-
-static inline mp_Engine *new_engine(void)
-{
-    mp_Engine *engine = NULL;
-
-    CHECK(mp_engine_new(&engine, NULL) == MP_OK);
-    return engine;
 }
 
 #endif

@@ -5,6 +5,8 @@
 #include "embed_job.h"
 #include "engine.h"
 #include "test.h"
+
+#include "engine_case.h"
 #include "torture.h"
 
 #include <string.h>
@@ -12,12 +14,6 @@
 #include <unistd.h>
 
 #define MANY 2000
-
-static void wait_for(atomic_int *value, int wanted)
-{
-    while (atomic_load(value) < wanted)
-        usleep(100);
-}
 
 /* --- jobs --- */
 
@@ -67,53 +63,18 @@ static mp_Job *work_new(int slices, bool fails, atomic_int *here)
     return &self->cpu.job;
 }
 
-static mp_Engine *new_engine(void)
-{
-    mp_Engine *engine = NULL;
-
-    CHECK(mp_engine_new(&engine, NULL) == MP_OK);
-    return engine;
-}
-
-static uint64_t submit(mp_Engine *engine, mp_Job *job)
-{
-    uint64_t id = 0;
-
-    CHECK(mp_engine_submit(engine, job, &id, NULL) == MP_OK);
-    return id;
-}
-
-static mp_Event *await_event(mp_Engine *engine)
-{
-    mp_Event *event;
-
-    while (!(event = mp_engine_next(engine)))
-        mp_engine_wait(engine, -1);
-    return event;
-}
-
-static mp_EventKind await_kind(mp_Engine *engine, uint64_t *id)
-{
-    mp_Event *event = await_event(engine);
-    mp_EventKind kind = event->kind;
-
-    *id = event->id;
-    mp_job_free_event(event);
-    return kind;
-}
-
 static void test_jobs_end(void)
 {
     mp_Engine *engine = new_engine();
     mp_Event *event;
     uint64_t id;
 
-    id = submit(engine, work_new(3, false, NULL));
+    id = submit_job(engine, work_new(3, false, NULL));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_DONE && event->id == id);
     CHECK(event->bytes.len == 5);
     mp_job_free_event(event);
-    submit(engine, work_new(1, true, NULL));
+    submit_job(engine, work_new(1, true, NULL));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_FAILED);
     CHECK(event->job->err.kind == MP_KIND_DECODE);
@@ -125,9 +86,9 @@ static void test_cancel_of_a_job_that_runs(void)
 {
     mp_Engine *engine = new_engine();
     atomic_int here = 0;
-    uint64_t id = submit(engine, work_new(-1, false, &here)), answered;
+    uint64_t id = submit_job(engine, work_new(-1, false, &here)), answered;
 
-    wait_for(&here, 3);
+    await_count(&here, 3);
     mp_engine_cancel(engine, id);
     mp_engine_cancel(engine, id);
     CHECK(await_kind(engine, &answered) == MP_EVENT_CANCELLED);
@@ -148,7 +109,7 @@ static bool block(mp_PoolTask *task)
     Block *self = (Block *)task;
 
     atomic_fetch_add(self->here, 1);
-    wait_for(self->go, 1);
+    await_count(self->go, 1);
     atomic_fetch_add(self->gone, 1);
     return false;
 }
@@ -169,13 +130,13 @@ static void test_cancel_of_a_job_that_waits(void)
         blocks[i] = (Block){{.run = block}, &here, &go, &gone};
         mp_pool_send(pool, &blocks[i].task);
     }
-    wait_for(&here, width);
-    id = submit(engine, work_new(1, false, &ran));
+    await_count(&here, width);
+    id = submit_job(engine, work_new(1, false, &ran));
     mp_engine_cancel(engine, id);
     CHECK(await_kind(engine, &answered) == MP_EVENT_CANCELLED);
     CHECK(answered == id && atomic_load(&ran) == 0);
     atomic_store(&go, 1);
-    wait_for(&gone, width);
+    await_count(&gone, width);
     mp_engine_free(engine);
     mp_pool_release(pool);
     mp_alloc_free(blocks);
@@ -190,7 +151,7 @@ static void test_cancel_races_with_the_end(void)
     uint64_t id;
 
     for (int i = 0; i < MANY; i++) {
-        id = submit(engine, work_new(1 + i % 4, false, NULL));
+        id = submit_job(engine, work_new(1 + i % 4, false, NULL));
         if (i % 2) mp_engine_cancel(engine, id - (uint64_t)(i % 8));
     }
     for (int i = 0; i < MANY; i++) {
@@ -210,7 +171,7 @@ static void test_free_cancels_what_lives(void)
     mp_Engine *engine = new_engine();
 
     for (int i = 0; i < 50; i++)
-        submit(engine, work_new(i % 2 ? -1 : 1, false, NULL));
+        submit_job(engine, work_new(i % 2 ? -1 : 1, false, NULL));
     mp_engine_free(engine);
     CHECK(mp_alloc_live() == before);
 }
@@ -231,7 +192,7 @@ static bool in_child(mp_Engine *engine, uint64_t id)
     mp_EventKind kind;
 
     mp_job_free_event(event);
-    id = submit(engine, work_new(2, false, NULL));
+    id = submit_job(engine, work_new(2, false, NULL));
     kind = await_kind(engine, &id);
     mp_engine_free(engine);
     return closed && kind == MP_EVENT_DONE;
@@ -243,11 +204,11 @@ static void test_fork(void)
 {
     mp_Engine *engine = new_engine();
     atomic_int here = 0;
-    uint64_t id = submit(engine, work_new(-1, false, &here));
+    uint64_t id = submit_job(engine, work_new(-1, false, &here));
     bool right = false;
     int ends[2];
 
-    wait_for(&here, 1);
+    await_count(&here, 1);
     CHECK(pipe(ends) == 0);
     if (fork() == 0) {
         right = in_child(engine, id);
@@ -283,20 +244,20 @@ static void test_decodes_embeddings(void)
     mp_Engine *engine = new_engine();
     mp_Event *event;
 
-    submit(engine, embed_new(answer, 2));
+    submit_job(engine, embed_new(answer, 2));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_DONE);
     CHECK(event->floats.rows == 2 && event->floats.data[3] == 4);
     CHECK(strcmp(event->head.data,
                  "{\"prompt_tokens\":7,\"total_tokens\":8}") == 0);
     mp_job_free_event(event);
-    submit(engine, embed_new(answer, 3));
+    submit_job(engine, embed_new(answer, 3));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_FAILED);
     CHECK(strcmp(event->job->err.message,
                  "the answer has no embedding with index 2 (2 of 3)") == 0);
     mp_job_free_event(event);
-    submit(engine, embed_new("{\"data\":7}", 3));
+    submit_job(engine, embed_new("{\"data\":7}", 3));
     event = await_event(engine);
     CHECK(event->job->err.kind == MP_KIND_DECODE);
     mp_job_free_event(event);
@@ -317,7 +278,7 @@ static void test_long_answers(void)
         mp_buf_printf(&body, "%s{\"index\":%d,\"embedding\":[%d]}",
                       i ? "," : "", ROWS - 1 - i, i);
     mp_buf_text(&body, "]}");
-    submit(engine, mp_embed_job(&body, ROWS));
+    submit_job(engine, mp_embed_job(&body, ROWS));
     CHECK(body.data == NULL);
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_DONE && event->floats.rows == ROWS);

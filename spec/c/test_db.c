@@ -32,7 +32,7 @@ static void test_what_was_submitted_first_is_done_first(void)
         if (i == 0) first = id;
     }
     for (int i = 0; i < MANY; i++) {
-        mp_Event *event = case_await(engine);
+        mp_Event *event = await_event(engine);
 
         CHECK(event->kind == MP_EVENT_DONE && event->id == first + (unsigned)i);
         mp_job_free_event(event);
@@ -102,14 +102,14 @@ static void test_a_transaction_is_done_whole_or_not_at_all(void)
     mp_Error err;
 
     mp_engine_submit(engine, transaction(db, "SELECT 1", &err), &id, &err);
-    event = case_await(engine);
+    event = await_event(engine);
     CHECK(event->kind == MP_EVENT_DONE);
     mp_job_free_event(event);
     CHECK(case_count(engine, db) == 1);
     mp_engine_submit(engine,
                      transaction(db, "INSERT INTO nothing VALUES (1)", &err),
                      &id, &err);
-    event = case_await(engine);
+    event = await_event(engine);
     CHECK(event->kind == MP_EVENT_FAILED && !event->bytes.data);
     CHECK(event->job->err.kind == MP_KIND_INPUT);
     mp_job_free_event(event);
@@ -134,11 +134,11 @@ static void test_what_runs_and_what_waits_is_cancelled(void)
     waits = case_send(engine, db, "INSERT INTO t (a) VALUES (?)", 1, &err);
     usleep(20000); /* it surely runs */
     mp_engine_cancel(engine, waits);
-    event = case_await(engine); /* at once, for all that stands before it */
+    event = await_event(engine); /* at once, for all that stands before it */
     CHECK(event->kind == MP_EVENT_CANCELLED && event->id == waits);
     mp_job_free_event(event);
     mp_engine_cancel(engine, runs);
-    event = case_await(engine);
+    event = await_event(engine);
     CHECK(event->kind == MP_EVENT_CANCELLED && event->id == runs);
     mp_job_free_event(event);
     CHECK(case_count(engine, db) == 0);
@@ -163,7 +163,7 @@ static void test_cancel_races_with_the_end(void)
 
         usleep((useconds_t)(i % 8) * 100);
         mp_engine_cancel(engine, id);
-        event = case_await(engine);
+        event = await_event(engine);
         CHECK(event->id == id);
         done += event->kind == MP_EVENT_DONE;
         mp_job_free_event(event);
@@ -209,7 +209,7 @@ static void test_closing_in_flight_joins(void)
 
 static char child_of_fork(mp_Engine *engine, mp_Db *db)
 {
-    mp_Event *event = case_await(engine);
+    mp_Event *event = await_event(engine);
     int right = event->kind == MP_EVENT_FAILED &&
                 event->job->err.kind == MP_KIND_CLOSED;
     int64_t count = 0;
@@ -249,7 +249,7 @@ static void test_a_forked_child_opens_the_file_anew(void)
     close(ends[0]);
     wait(NULL);
     mp_engine_cancel(engine, id);
-    mp_job_free_event(case_await(engine));
+    mp_job_free_event(await_event(engine));
     CHECK(case_count(engine, db) == 2);
     CHECK(case_do(engine, db, "INSERT INTO t (a) VALUES (?)", 3, NULL, &err) ==
           MP_OK);

@@ -114,13 +114,13 @@ static void test_another_process_has_it_locked(void)
     id = case_send(engine, db, "INSERT INTO t (a) VALUES (?)", 1, &err);
     usleep(30000);
     mp_engine_cancel(engine, id); /* while it waits for the other */
-    event = case_await(engine);
+    event = await_event(engine);
     CHECK(event->kind == MP_EVENT_CANCELLED);
     mp_job_free_event(event);
     case_send(engine, db, "INSERT INTO t (a) VALUES (?)", 2, &err);
     usleep(10000);
     end(other);
-    event = case_await(engine); /* now it has its turn */
+    event = await_event(engine); /* now it has its turn */
     CHECK(event->kind == MP_EVENT_DONE);
     mp_job_free_event(event);
     CHECK(case_count(engine, db) == done + 1);

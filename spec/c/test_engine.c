@@ -6,6 +6,8 @@
 #include "os.h"
 #include "test.h"
 #include "timer.h"
+
+#include "engine_case.h"
 #include "torture.h"
 
 #include <fcntl.h>
@@ -17,14 +19,6 @@
 #define MANY     2000
 #define LATER_US (3600 * 1000 * 1000LL) /* an hour: it never comes */
 
-static mp_Engine *new_engine(void)
-{
-    mp_Engine *engine = NULL;
-
-    CHECK(mp_engine_new(&engine, NULL) == MP_OK);
-    return engine;
-}
-
 static uint64_t submit_timer(mp_Engine *engine, int64_t delay_us)
 {
     uint64_t id = 0;
@@ -32,27 +26,6 @@ static uint64_t submit_timer(mp_Engine *engine, int64_t delay_us)
 
     CHECK(mp_engine_submit(engine, job, &id, NULL) == MP_OK);
     return id;
-}
-
-/* Blocks for the next event and returns it owned. */
-static mp_Event *await_event(mp_Engine *engine)
-{
-    mp_Event *event;
-
-    while (!(event = mp_engine_next(engine)))
-        mp_engine_wait(engine, -1);
-    return event;
-}
-
-/* Its kind, freed. */
-static mp_EventKind await_kind(mp_Engine *engine, uint64_t *id)
-{
-    mp_Event *event = await_event(engine);
-    mp_EventKind kind = event->kind;
-
-    *id = event->id;
-    mp_job_free_event(event);
-    return kind;
 }
 
 static void test_a_timer_is_done_and_never_early(void)

@@ -73,7 +73,7 @@ static void check_searches(int metric, size_t total, size_t dim, size_t count)
     for (size_t i = 0; i < count; i++) {
         mp_Floats query = row_of(&queries, i);
         uint64_t id =
-            submit(engine, mp_vector_search(index, &query, i % 7 + 1));
+            submit_job(engine, mp_vector_search(index, &query, i % 7 + 1));
 
         if (i == 0) first = id;
     }
@@ -109,14 +109,14 @@ static void test_fewer_than_k(void)
     mp_Floats rows = random_rows(3, 2, 1), query = row_of(&rows, 1);
     mp_Event *event;
 
-    submit(engine, mp_vector_search(index, &query, 5));
+    submit_job(engine, mp_vector_search(index, &query, 5));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_DONE && event->floats.rows == 0);
     CHECK(event->head.len == 0);
     mp_job_free_event(event);
     add_now(engine, index, &rows);
     query = row_of(&rows, 1);
-    submit(engine, mp_vector_search(index, &query, 5));
+    submit_job(engine, mp_vector_search(index, &query, 5));
     event = await_event(engine);
     CHECK(event->floats.dim == 3 && event->floats.data[0] == 0);
     CHECK(event->head.data[0] == '1');
@@ -137,8 +137,8 @@ static void test_order(void)
         mp_Floats rows = random_rows(1, 2, (unsigned)i), query;
 
         query = row_of(&rows, 0);
-        submit(engine, mp_vector_add(index, &rows));
-        submit(engine, mp_vector_search(index, &query, 1));
+        submit_job(engine, mp_vector_add(index, &rows));
+        submit_job(engine, mp_vector_search(index, &query, 1));
     }
     mp_vector_unref(index);
     for (int i = 0; i < 400; i++) {
@@ -158,7 +158,7 @@ static bool cancel_add(mp_Engine *engine, int delay_us)
 {
     mp_Vector *index = new_index(MP_FAISS_L2, 1024);
     mp_Floats rows = random_rows(20000, 1024, 3);
-    uint64_t id = submit(engine, mp_vector_add(index, &rows));
+    uint64_t id = submit_job(engine, mp_vector_add(index, &rows));
     mp_Event *event;
     bool cancelled;
 
@@ -189,7 +189,7 @@ static void test_cancel(void)
     CHECK(mp_vector_count(index) == 3);
     for (int i = 0; i < 50; i++) {
         mp_Floats query = row_of(&few, 0);
-        uint64_t id = submit(engine, mp_vector_search(index, &query, 1));
+        uint64_t id = submit_job(engine, mp_vector_search(index, &query, 1));
 
         if (i % 2) mp_engine_cancel(engine, id);
     }
@@ -216,8 +216,8 @@ static void test_close(void)
             mp_Floats rows = random_rows(50, 64, (unsigned)i), query;
 
             query = row_of(&rows, 0);
-            submit(engine, mp_vector_add(index, &rows));
-            submit(engine, mp_vector_search(index, &query, 3));
+            submit_job(engine, mp_vector_add(index, &rows));
+            submit_job(engine, mp_vector_search(index, &query, 3));
         }
         if (round % 3) usleep((useconds_t)round * 20);
         mp_engine_free(engine);
@@ -253,7 +253,7 @@ static int search_in_child(mp_Vector *index, mp_Floats query)
     mp_Event *event;
 
     CHECK(mp_vector_check(index, &query, NULL) == MP_OK);
-    submit(engine, mp_vector_search(index, &query, 1));
+    submit_job(engine, mp_vector_search(index, &query, 1));
     event = await_event(engine);
     CHECK(event->floats.dim == 1 && event->head.data[0] == '4');
     mp_job_free_event(event);

@@ -29,13 +29,13 @@ static void test_same_alone(void)
 
     add_now(engine, index, &rows);
     query = row_of(&rows, 77);
-    submit(engine, mp_vector_search(index, &query, 10));
+    submit_job(engine, mp_vector_search(index, &query, 10));
     alone = await_event(engine);
     for (size_t i = 0; i < 64; i++) {
         uint64_t id;
 
         query = row_of(&rows, i == 40 ? 77 : i);
-        id = submit(engine, mp_vector_search(index, &query, i % 20 + 10));
+        id = submit_job(engine, mp_vector_search(index, &query, i % 20 + 10));
         if (i == 0) first = id;
     }
     for (size_t i = 0; i < 64; i++) {
@@ -61,7 +61,7 @@ static void stop_searches(mp_Vector *index, const mp_Floats *rows, int delay_us,
     for (size_t i = 0; i < 40; i++) {
         mp_Floats query = row_of(rows, i);
 
-        ids[i] = submit(engine, mp_vector_search(index, &query, 100));
+        ids[i] = submit_job(engine, mp_vector_search(index, &query, 100));
     }
     if (delay_us > 0) usleep((useconds_t)delay_us);
     for (size_t i = 0; cancels && i < 40; i++)

@@ -7,18 +7,10 @@
 #ifndef MP_VECTOR_CASE_H
 #define MP_VECTOR_CASE_H
 
-#include "engine.h"
+#include "engine_case.h"
 #include "vector.h"
 
 #include <string.h>
-
-static inline mp_Engine *new_engine(void)
-{
-    mp_Engine *engine = NULL;
-
-    CHECK(mp_engine_new(&engine, NULL) == MP_OK);
-    return engine;
-}
 
 static inline mp_Vector *new_index(int metric, size_t dim)
 {
@@ -26,23 +18,6 @@ static inline mp_Vector *new_index(int metric, size_t dim)
 
     CHECK(mp_vector_new(&index, metric, dim, NULL) == MP_OK);
     return index;
-}
-
-static inline mp_Event *await_event(mp_Engine *engine)
-{
-    mp_Event *event;
-
-    while (!(event = mp_engine_next(engine)))
-        mp_engine_wait(engine, -1);
-    return event;
-}
-
-static inline uint64_t submit(mp_Engine *engine, mp_Job *job)
-{
-    uint64_t id = 0;
-
-    CHECK(mp_engine_submit(engine, job, &id, NULL) == MP_OK);
-    return id;
 }
 
 /* The same numbers every time, between -1 and 1. */
@@ -66,7 +41,7 @@ static inline void add_now(mp_Engine *engine, mp_Vector *index,
 
     CHECK(mp_floats_init(&copy, rows->rows, rows->dim, NULL) == MP_OK);
     memcpy(copy.data, rows->data, rows->rows * rows->dim * sizeof(float));
-    submit(engine, mp_vector_add(index, &copy));
+    submit_job(engine, mp_vector_add(index, &copy));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_DONE);
     mp_job_free_event(event);
