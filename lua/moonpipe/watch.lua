@@ -4,14 +4,20 @@
 -- shared, and nobody may write to them. With the check on, each map compares its
 -- input with a deep copy made before, and warns of what changed.
 local errors = require "moonpipe.error"
+local json = require "moonpipe.json"
 local log = require "moonpipe.log"
 
 local watch = { on = os.getenv "MOONPIPE_CHECK" == "1" }
 
 local TOLD = "%s: a branch of %s wrote into the input that it shares, at '%s'"
 
+local ARRAY = getmetatable(json.array({}))
+
+-- Data: tables of the user's, and arrays that came as JSON.
 local function is_plain(value)
-  return type(value) == "table" and getmetatable(value) == nil
+  if type(value) ~= "table" then return false end
+  local mt = getmetatable(value)
+  return mt == nil or mt == ARRAY
 end
 
 -- A deep copy of plain tables; `seen` keeps cycles and shared parts what they are.

@@ -6,7 +6,7 @@ local map = mp.RunnableParallel {
   a = function(t) t.own = 1 %s return 1 end,
   b = function(t) return t.x end,
 }
-map:invoke { x = 1, deep = { list = { 1, 2 } } }
+map:invoke { x = 1, deep = { list = { 1, 2 }, array = mp.array { 1, 2 } } }
 ]]
 
 -- What is said on stderr when branch a does `what`.
@@ -22,6 +22,10 @@ describe("MOONPIPE_CHECK", function()
   it("tells of a write into a shared nested table, with its path", function()
     assert.matches("^moonpipe: .-:2: a branch of {a, b} wrote into the input that it shares, at " ..
       "'deep.list.2'\n$", told("t.deep.list[2] = 5", "1"))
+  end)
+
+  it("tells of a write into an array that came as JSON", function()
+    assert.matches("at 'deep.array.1'\n$", told("t.deep.array[1] = 5", "1"))
   end)
 
   it("tells of a key that is gone", function()
