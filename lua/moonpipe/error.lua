@@ -175,11 +175,15 @@ function errors.options(opts, allowed, what)
   end
   local known = {}
   for _, name in ipairs(allowed) do known[name] = true end
-  for key in pairs(opts) do
+  -- No pairs: compiled by the LuaJIT of Debian 12, that loop gives keys that are in no
+  -- table, in one random chain of some thousands (LuaJIT/LuaJIT#827).
+  local key = next(opts)
+  while key ~= nil do
     if not known[key] then
       errors.usage(("unknown option '%s' of %s; allowed: %s%s"):format(errors.text(key), what,
         table.concat(allowed, ", "), errors.hint(key, allowed)))
     end
+    key = next(opts, key)
   end
   return opts
 end
