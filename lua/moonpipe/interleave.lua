@@ -51,11 +51,17 @@ end
 local function failure(self, branch)
   local siblings = {}
   for _, other in ipairs(self.branches) do
-    if other ~= branch then siblings[other.key] = interleave.fate(other.err) end
+    if other ~= branch then
+      siblings[other.key] = other.task and interleave.fate(other.err) or "not started"
+    end
   end
   local err = errors.wrap(branch.err)
   err.siblings = err.siblings or next(siblings) ~= nil and siblings or nil
   return interleave.locate(self.map, branch.index, err)
+end
+
+local function reason_of(branch)
+  return ("map key '%s' failed"):format(tostring(branch.key))
 end
 
 -- What the consumer gets when [branch] has ended.
@@ -69,7 +75,7 @@ local function ended_chunk(self, branch)
   end
   self.failed = self.failed or branch
   if mode == "wait" then return end_mark(branch.key) end
-  self.merge:stop(("map key '%s' failed"):format(tostring(branch.key)))
+  self.merge:stop(reason_of(branch))
   error(failure(self, branch), 0)
 end
 
@@ -95,6 +101,9 @@ function interleave.stream(map, open, ctx, tee)
   end
   local take
   take, self.merge = merge.streams(self.branches, ctx)
+  if self.mode == "cancel" then
+    function self.merge.on_failure(branch) self.merge:cancel(reason_of(branch)) end
+  end
   return function()
     local mark = self.mark
     self.mark = nil

@@ -14,6 +14,8 @@ local merge = {}
 ---@class moonpipe.Merge
 ---@field arrived table[]  branches whose chunk waits to be taken, oldest first
 ---@field running integer
+---@field on_failure fun(branch: table)?  called when a branch has failed, before the
+---  consumer hears of it; may not wait. What has not begun then does not begin
 local Merge = {}
 Merge.__index = Merge
 
@@ -41,6 +43,7 @@ function Merge:ended(task)
   branch.err = task.err
   branch.pull = nil -- or what it has not read of a Tee would stay for ever
   self:announce(branch)
+  if branch.err ~= nil and self.on_failure then self.on_failure(branch) end
 end
 
 local function begin_branch(self, branch)
@@ -52,7 +55,11 @@ end
 
 local function begin(self)
   self.begun = true
-  for i = 1, #self.branches do begin_branch(self, self.branches[i]) end
+  for i = 1, #self.branches do
+    local branch = self.branches[i]
+    begin_branch(self, branch)
+    if branch.err ~= nil and self.on_failure then return end
+  end
 end
 
 ---Merges one more stream. Called by the consumer, between two chunks.
@@ -96,14 +103,20 @@ function Merge:take()
   return value, branch
 end
 
----Cancels the branches that run and waits until they have ended.
-function Merge:stop(reason)
+---Cancels the branches that run: all of them, before one can take what another
+---has left.
+function Merge:cancel(reason)
   for _, branch in ipairs(self.branches) do
     local task = branch.task
-    if task and task.state ~= "ended" then
-      tree.cancel(task, tree.cancelled(reason))
-      join(task)
-    end
+    if task and task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
+  end
+end
+
+---Cancels the branches that run and waits until they have ended.
+function Merge:stop(reason)
+  self:cancel(reason)
+  for _, branch in ipairs(self.branches) do
+    if branch.task then join(branch.task) end
   end
 end
 

@@ -284,6 +284,32 @@ describe("a failing branch", function()
     assert.same({ 2, 1, 1 }, { stats.requests, stats.completed, stats.aborted })
   end)
 
+  it("keeps siblings from beginning that wait for a slot, in stream", function()
+    helper.failure(function()
+      mp.RunnableParallel({ a = model({ status = 400, delay = 50 }), b = model("never"),
+        c = model("never"), d = model("never") }):stream("x", { max_concurrency = 2 }):collect()
+    end)
+    local stats = closed()
+    assert.same({ 2, 1, 1 }, { stats.requests, stats.completed, stats.aborted })
+  end)
+
+  it("that fails at once keeps the later ones from beginning, in stream", function()
+    local err = helper.failure(function()
+      mp.RunnableParallel({ a = function() error "at once" end, b = model("never") })
+        :stream("x"):collect()
+    end)
+    assert.same({ "lua", "not started" }, { err.kind, err.siblings.b })
+    assert.equal(0, closed().requests)
+  end)
+
+  it("closes the connections of its siblings before its failure is read", function()
+    local stream = mp.RunnableParallel({ a = model({ status = 400, delay = 50 }),
+      b = model({ token = { "one ", "two" }, gap = "60s" }) }):stream "x"
+    assert.equal("one ", stream:next().b.content)
+    calls.wait(server, function(stats) return stats.aborted == 1 end)
+    assert.equal("refused_request", helper.failure(stream).kind)
+  end)
+
   it("keeps siblings from trying again that pause", function()
     local err = helper.failure(function()
       mp.RunnableParallel({ a = model({ status = 400, delay = 100 }),

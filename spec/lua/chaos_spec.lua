@@ -186,9 +186,9 @@ describe("chaos #concurrency", function()
     jit.flush()
     for _ = 1, 3 do round() end
     local before = round()
-    for _ = 1, helper.long and 100 or 5 do round() end
+    for _ = 1, helper.long and 100 or 20 do round() end
     local after = round()
     if compiling then jit.on() end
-    assert.is_true(after - before < 20) -- KiB
+    assert.is_true(after - before < 64) -- KiB: tables of the loop grow and shrink
   end)
 end)
