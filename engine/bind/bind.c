@@ -32,6 +32,7 @@ int mp_bind_open(lua_State *L)
     mp_bind_secrets(L);
     mp_bind_text(L);
     mp_bind_task(L);
+    mp_bind_watch(L);
     mp_bind_job(L);
     mp_bind_http(L);
     mp_bind_json(L);

@@ -46,6 +46,7 @@ void mp_bind_sys(lua_State *L);
 void mp_bind_secrets(lua_State *L);
 void mp_bind_text(lua_State *L);
 void mp_bind_vector(lua_State *L);
+void mp_bind_watch(lua_State *L);
 
 /* [-0, +0] The bytes of the secret at [index], with what stands before the key
  * in a header; borrowed while it is on the stack. NULL where it is none. Only

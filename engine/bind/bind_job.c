@@ -9,6 +9,7 @@
 
 #include "bind_floats.h"
 #include "bind_inbox.h"
+#include "bind_watch.h"
 #include "clock.h"
 #include "engine.h"
 #include "job.h"
@@ -156,6 +157,7 @@ static int f_wait(lua_State *L)
     int64_t limit_us = seconds < 0 ? -1 : (int64_t)(seconds * 1e6 + 0.5);
     mp_Engine *engine = engine_of(L);
 
+    mp_bind_turn();
     lua_pushboolean(L, engine && mp_engine_wait(engine, limit_us));
     return 1;
 }

@@ -6,6 +6,7 @@
  * Lua: C never yields.
  */
 #include "bind.h"
+#include "bind_watch.h"
 
 /* thread_new(fn) -> thread */
 static int f_thread_new(lua_State *L)
@@ -29,7 +30,9 @@ static int f_thread_resume(lua_State *L)
     if (!co) return luaL_argerror(L, 1, "thread expected");
     lua_settop(L, 2);
     lua_xmove(L, co, 1);
+    mp_bind_turn();
     status = lua_resume(co, 1);
+    mp_bind_turn();
     lua_pushboolean(L, status == 0 || status == LUA_YIELD);
     if (lua_gettop(co) == 0) return 1;
     if (status == 0 || status == LUA_YIELD) lua_settop(co, 1);

@@ -235,6 +235,14 @@ function c.thread_resume(thread, value) end
 ---@return thread?  the running one, if a yield can work in it
 function c.thread_yieldable() end
 
+---@param seconds number  of the thread's own time without a turn
+---@param tell fun(outer: string, at: string)  the function that we called; where it is
+---@return boolean?  true if it is on
+function c.watch(seconds, tell) end
+
+---@param text string  the warning, should the code that was compiled just now be it
+function c.watch_note(text) end
+
 -- ---- the system ------------------------------------------------------------------
 
 ---@return number seconds  monotonic

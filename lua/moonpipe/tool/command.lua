@@ -136,6 +136,7 @@ function command.main(argv, host)
   local action = WORDS[word]
   if not action and word:sub(1, 1) == "-" then return wrong("unknown option '" .. word .. "'") end
   local state = { arguments = argv, at = at, host = host, program = argv[1] }
+  require("moonpipe.tool.watchdog").start()
   local code, text = (action or file)(state)
   for _, flush in ipairs(flushes) do host.run(flush) end
   return code, text
