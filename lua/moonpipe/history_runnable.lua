@@ -62,6 +62,18 @@ local function keys_of(factory, specs)
   return keys
 end
 
+-- An answer without the model's message shows here, not when it is paid for.
+local function check_output(bound, output_messages_key)
+  local keys = bound._output_keys and bound:_output_keys()
+  if not keys or not keys[1] or tonumber(keys[1]) then return end -- a list has numbers
+  local key = output_messages_key or keys[2] == nil and keys[1] or "output"
+  for _, one in ipairs(keys) do
+    if one == key then return end
+  end
+  errors.usage(("the chain answers with {%s}, without '%s'; name the model's message with "
+    .. "output_messages_key"):format(table.concat(keys, ", "), key))
+end
+
 ---RunnableWithMessageHistory(chain, get_session_history, opts). get_session_history is a function
 ---of the session id, or of a table where `history_factory_config` names several keys; it gives a
 ---history, and may wait.
@@ -80,8 +92,10 @@ function RunnableWithMessageHistory.new(chain, factory, opts)
       errors.usage(("%s_messages_key takes a string, got %s"):format(key, errors.shape(value)))
     end
   end
+  local bound = coerce.step(chain)
+  check_output(bound, opts.output_messages_key)
   return runnable.instance(RunnableWithMessageHistory, {
-    bound = coerce.step(chain),
+    bound = bound,
     get_session_history = factory,
     keys = keys_of(factory, opts.history_factory_config),
     input_messages_key = opts.input_messages_key,

@@ -159,6 +159,13 @@ describe("RunnableWithMessageHistory: invoke", function()
     assert.equal("history_factory_config takes a list of ConfigurableFields, got a string",
       wrong(count, print, { history_factory_config = "user" }))
     helper.raises("nil is not a step", mp.RunnableWithMessageHistory, nil, print)
+    assert.equal("the chain answers with {answer, context}, without 'output'; name the model's "
+      .. "message with output_messages_key", wrong({ answer = count, context = count }, print))
+    assert.equal("the chain answers with {answer}, without 'text'; name the model's message with "
+      .. "output_messages_key", wrong({ answer = count }, print, { output_messages_key = "text" }))
+    mp.RunnableWithMessageHistory({ answer = count }, print)
+    mp.RunnableWithMessageHistory({ output = count, context = count }, print)
+    mp.RunnableWithMessageHistory({ count, count }, print)
   end)
 
   it("gives the model the end of the past alone, and stores all of it", function()
