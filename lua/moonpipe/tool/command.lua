@@ -31,7 +31,7 @@ options:
 
 exit codes: 0 success, 1 the script failed, 2 wrong usage or unreadable file,
   3 configuration or key missing, 4 refused by the provider, 5 provider or
-  network failed, 124 deadline, 130 interrupted]]
+  network failed, 124 deadline, 130 interrupted, 141 nobody reads the output]]
 
 local function rest(arguments, from)
   return { unpack(arguments, from) }
