@@ -32,6 +32,18 @@ describe("bind", function()
     inner = function(step) return mp.pipe(echo, step:bind({ other = 1 }):with_config { tags = { "t" } }) end,
     types = function(step) return step:with_types { input_type = "string" } end,
     listeners = function(step) return step:with_listeners(function() end) end,
+    retry = function(step) return step:with_retry() end,
+    fallbacks = function(step)
+      return mp.RunnableLambda(function(_, config) error(config.kwargs and "first" or "lost", 0) end)
+        :with_fallbacks { step }
+    end,
+    timeout = function(step) return step:with_timeout(10) end,
+    hedge = function(step) return step:with_hedge { after = 10 } end,
+    after = function(step)
+      return mp.pipe({ b = echo }, mp.RunnableAssign({ a = step, c = echo }, { after = { c = "a" } }),
+        mp.itemgetter "a")
+    end,
+    tool = function(step) return step:as_tool { name = "t", description = "d", arg_types = "string" } end,
     alternatives = function(step)
       return mp.RunnableLambda(echo):configurable_alternatives({ id = "a" }, { b = step })
         :with_config { configurable = { a = "b" } }
@@ -54,7 +66,7 @@ describe("bind", function()
   end
 
   for name, wrap in pairs(around) do
-    if not ({ generator = true, tap = true, inner = true })[name] then
+    if not ({ generator = true, tap = true, inner = true, fallbacks = true })[name] then
       it("raises where nothing takes arguments through " .. name, function()
         local step = wrap(mp.RunnableLambda(echo))
         helper.raises("would be lost", step.bind, step, { k = "v" })
