@@ -78,6 +78,55 @@ describe("max_concurrency", function()
     assert.same({ 9, 2, 0 }, seen())
   end)
 
+  -- Each makes six calls of a model, as many at once as it may.
+  local around = {
+    branch = function(step) return map_of(mp.RunnableBranch({ mp.const(true), step }, mp.const(1)), 6) end,
+    router = function(step)
+      return map_of(mp.pipe({ key = mp.const "a", input = mp.RunnablePassthrough() },
+        mp.RouterRunnable { a = step }), 6)
+    end,
+    each = function(step) return mp.pipe(mp.const { "a", "b", "c", "d", "e", "f" }, step:map()) end,
+    loop = function(step)
+      local round = 0
+      local body = mp.pipe(map_of(step, 3), function()
+        round = round + 1
+        return "x"
+      end)
+      return mp.loop { body = body, until_ = function() return round % 2 == 0 end }
+    end,
+    after = function(step)
+      return mp.pipe({ x = mp.RunnablePassthrough() }, mp.RunnableAssign({
+        a = mp.pipe(mp.itemgetter "x", map_of(step, 2)), b = mp.pipe(mp.itemgetter "x", map_of(step, 2)),
+        c = mp.pipe(mp.itemgetter "x", map_of(step, 2)),
+      }, { after = { c = "a" } }))
+    end,
+    alternatives = function(step)
+      return map_of(mp.const(1):configurable_alternatives({ id = "i" }, { b = step })
+        :with_config { configurable = { i = "b" } }, 6)
+    end,
+    listeners = function(step) return map_of(step:with_listeners(function() end), 6) end,
+    chunks = function(step) return map_of(mp.pipe(step, mp.map_chunks(function(c) return c end)), 6) end,
+  }
+
+  for name, wrap in pairs(around) do
+    it("holds for calls within " .. name .. ", in invoke and in stream", function()
+      wrap(model()):invoke("x", LIMIT)
+      assert.same({ 6, 2, 0 }, seen())
+      wrap(model()):stream("x", LIMIT):collect()
+      assert.same({ 12, 2, 0 }, seen())
+    end)
+  end
+
+  it("holds for inputs that are read one by one", function()
+    local count = 0
+    local out = model():batch(function()
+      count = count + 1
+      return count <= 20 and "x" or nil
+    end, LIMIT)
+    assert.equal(20, out.n)
+    assert.same({ 20, 2, 0 }, seen())
+  end)
+
   it("is none by default", function()
     map_of(model({ delay = 50 }), 8):invoke("x")
     assert.same({ 8, 8, 0 }, seen())
