@@ -13,18 +13,21 @@ local function step(t, key)
   return next(t, key)
 end
 
----pairs, over a `next` that is no built-in.
-function traversal.pairs(t)
-  local fn, state, first = builtin(t)
-  if fn == next then fn = step end
-  return fn, state, first
-end
-
 ---Whether this LuaJIT has the defect: later ones have no beta in their version.
 ---@return boolean
 function traversal.is_broken()
   return jit ~= nil and jit.version:find("beta", 1, true) ~= nil
 end
+
+-- pairs, over a `next` that is no built-in.
+local function through_lua(t)
+  local fn, state, first = builtin(t)
+  if fn == next then fn = step end
+  return fn, state, first
+end
+
+---pairs for the library itself; the build gives it to each module.
+traversal.pairs = traversal.is_broken() and through_lua or builtin
 
 ---Replaces pairs in this VM, where it has the defect.
 function traversal.install()

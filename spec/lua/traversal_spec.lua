@@ -27,6 +27,15 @@ describe("traversal", function()
     if traversal.is_broken() then assert.equal(traversal.pairs, pairs) end
   end)
 
+  it("is the pairs of the library", function()
+    local found
+    for i = 1, 60 do
+      local name, value = debug.getupvalue(require("moonpipe.tree").own, i)
+      if name == "pairs" then found = value end
+    end
+    if not os.getenv "MOONPIPE_LUA_PATH" then assert.equal(traversal.pairs, found) end
+  end)
+
   it("gives what pairs gives", function()
     local seen = {}
     for key, value in traversal.pairs({ 1, 2, a = 3 }) do seen[key] = value end
