@@ -20,10 +20,12 @@ local WHY = {
   BasePromptTemplate = "a prompt needs all its values",
   RunnableBranch = "its conditions look at the whole input",
   RouterRunnable = "the input says which step it is",
+  RunnableHedge = "a second attempt needs all of it",
   RunnableLambda = "a function is given a whole value; mp.map_chunks(fn) gives it each chunk, and a"
     .. " step that it returns is streamed",
   RunnableLoop = "which round is the last shows when it has ended",
   RunnableRetry = "it keeps its input for another attempt",
+  RunnableWithFallbacks = "it keeps its input for the next",
   RunnableWithMessageHistory = "what was asked is stored whole",
   VectorStoreRetriever = "a search needs the whole question",
   itemgetter = "it says what is missing; RunnablePick passes chunks on",

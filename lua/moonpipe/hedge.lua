@@ -176,7 +176,8 @@ end
 -- ---- what others ask -----------------------------------------------------------
 
 function methods:_parts()
-  return { shape = "frame", items = { { step = self.bound } } }
+  local title = ("again after %g s"):format(self.after)
+  return { shape = "frame", title = title, items = { { step = self.bound } } }
 end
 
 function methods:_label()

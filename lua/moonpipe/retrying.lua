@@ -152,7 +152,8 @@ end
 -- ---- what others ask -----------------------------------------------------------
 
 function methods:_parts()
-  return { shape = "frame", items = { { step = self.bound } } }
+  local title = ("%d attempts"):format(self.attempts)
+  return { shape = "frame", title = title, items = { { step = self.bound } } }
 end
 
 function methods:_label()

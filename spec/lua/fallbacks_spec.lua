@@ -389,6 +389,14 @@ describe("fallbacks: options", function()
     end
   end)
 
+  it("show in drawings", function()
+    local edges = {}
+    for _, edge in ipairs(step:with_fallbacks({ step, step }):get_graph().edges) do
+      if edge.label then edges[#edges + 1] = edge.label end
+    end
+    assert.same({ "primary", "fallback 1", "fallback 2" }, edges)
+  end)
+
   it("show in the chain's text", function()
     local chain = service("a").step:with_fallbacks {
       service("b").step:with_retry(),

@@ -84,6 +84,11 @@ describe("hedge: invoke", function()
     assert.is_nil(mp.RunnableLambda(function() end):with_hedge({ after = 0 }):invoke "x")
   end)
 
+  it("frames the step in drawings", function()
+    local graph = mp.RunnablePassthrough():with_hedge({ after = 2 }):get_graph()
+    assert.equal("again after 2 s", graph.frames[1].name)
+  end)
+
   it("checks its options", function()
     local step = mp.RunnablePassthrough()
     assert.equal("after of with_hedge must be seconds, got nil", helper.said(step.with_hedge, step))

@@ -365,3 +365,13 @@ describe("retrying: requests", function()
     assert.truthy(err.partial:find("^tok0"))
   end)
 end)
+
+describe("retrying: drawings", function()
+  it("frame what is run again", function()
+    local step = mp.RunnablePassthrough():with_retry({ stop_after_attempt = 4 })
+    local graph = step:get_graph()
+    assert.same({ "4 attempts", "RunnablePassthrough" },
+      { graph.frames[1].name, graph.nodes[2].name })
+    assert.equal("RunnablePassthrough:with_retry()", tostring(step))
+  end)
+end)
