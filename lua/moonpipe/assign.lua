@@ -79,7 +79,7 @@ function methods:_transform(source, ctx)
   local take, merger = merge.streams({
     { pull = input_reader(self, tee:reader()) },
     { pull = added },
-  }, ctx)
+  }, ctx, tee)
   return function()
     while true do
       local value, branch = take()

@@ -100,7 +100,7 @@ function interleave.stream(map, open, ctx, tee)
     self.branches[i] = { key = key, index = i, pull = lazily(open, i, map.list[i]) }
   end
   local take
-  take, self.merge = merge.streams(self.branches, ctx)
+  take, self.merge = merge.streams(self.branches, ctx, tee)
   if self.mode == "cancel" then
     function self.merge.on_failure(branch) self.merge:cancel(reason_of(branch)) end
   end

@@ -55,6 +55,7 @@ end
 
 local function begin(self)
   self.begun = true
+  if self.tee then self.tee.owner = scheduler.owner() end
   for i = 1, #self.branches do
     local branch = self.branches[i]
     begin_branch(self, branch)
@@ -71,13 +72,15 @@ end
 
 ---Merges streams.
 ---@param branches { pull: fun(): any }[]  further fields are the caller's
+---@param tee moonpipe.Tee?  that the branches read
 ---@return fun(): any chunk, table branch  the next chunk with its branch; chunk nil
 ---  when that branch has ended (branch.err says how), both nil at the end of all
 ---@return moonpipe.Merge
-function merge.streams(branches, ctx)
+function merge.streams(branches, ctx, tee)
   local self = setmetatable({
     branches = branches,
     ctx = ctx,
+    tee = tee,
     arrived = {},
     first = 1,
     last = 0,
@@ -124,6 +127,7 @@ end
 
 ---@class moonpipe.Tee
 ---@field err any  what the source raised: not the fault of a reader
+---@field owner moonpipe.Node?  to which belongs what the source opens
 local Tee = {}
 Tee.__index = Tee
 
@@ -134,6 +138,17 @@ function merge.tee(source)
   return setmetatable({ source = source, tail = {}, sleepers = {} }, Tee)
 end
 
+-- The source is the consumer's, not the reader's who happens to pull it: it goes on
+-- when that one has ended.
+local function pull(self)
+  local task = scheduler.current()
+  local scope = task.scope
+  task.scope = self.owner or scope
+  local ok, value = pcall(self.source)
+  task.scope = scope
+  return ok, value
+end
+
 -- Only one reader pulls the source; the others sleep until it has.
 local function advance(self, node)
   if self.busy then
@@ -141,7 +156,7 @@ local function advance(self, node)
     return scheduler.park()
   end
   self.busy = true
-  local ok, value = pcall(self.source)
+  local ok, value = pull(self)
   self.busy = false
   if not ok then
     self.err, node.failed = errors.wrap(value), true

@@ -343,3 +343,19 @@ describe("parallel stream", function()
     assert.is_false(stopped)
   end)
 end)
+
+describe("parallel: input streams", function()
+  it("go on for the others where a branch ends early", function()
+    local words = mp.RunnableGenerator(function(_, emit)
+      for i = 1, 5 do
+        mp.sleep(0.002)
+        emit("w" .. i)
+      end
+    end)
+    local chain = mp.pipe({ x = words }, {
+      a = mp.RunnableGenerator(function(chunks, emit) emit(chunks()) end),
+      b = mp.RunnablePassthrough(),
+    })
+    assert.same({ a = { x = "w1" }, b = { x = "w1w2w3w4w5" } }, chain:stream("hi"):collect())
+  end)
+end)
