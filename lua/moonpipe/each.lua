@@ -135,13 +135,25 @@ end
 ---@field told integer?    the `n` of the last chunk
 ---@field mark table?      to be given next
 ---@field failed table?    the first item that failed, of those that are waited for
+---@field broken boolean?  one has failed, and ends them all: no more are begun
 local Items = {}
 Items.__index = Items
+
+local function reason_of(branch)
+  if branch.feeds then return "the list of items failed" end
+  return ("item %d failed"):format(branch.index)
+end
 
 local function open(each, ctx)
   local self = setmetatable({ each = each, ctx = ctx, n = 0, mode = mode_of(each, ctx) }, Items)
   self.items = {}
   self.take, self.merge = merge.streams({}, ctx)
+  if self.mode == "cancel" then
+    function self.merge.on_failure(branch)
+      self.broken = true
+      self.merge:cancel(reason_of(branch))
+    end
+  end
   return self
 end
 
@@ -154,7 +166,7 @@ function Items:add(list, count)
       return inner()
     end
     self.n, self.items[index] = index, branch
-    self.merge:add(branch)
+    if not self.broken then self.merge:add(branch) end
   end
   self.fed = true
 end
@@ -167,7 +179,9 @@ end
 function Items:failure(branch)
   local err, siblings = errors.wrap(branch.err), {}
   for i, other in ipairs(self.items) do
-    if other ~= branch then siblings[i] = interleave.fate(other.err) end
+    if other ~= branch then
+      siblings[i] = other.task and interleave.fate(other.err) or "not started"
+    end
   end
   err.siblings = err.siblings or next(siblings) ~= nil and siblings or nil
   return locate(self.each, branch.index, err)
@@ -182,7 +196,7 @@ function Items:ended(branch)
   end
   self.failed = self.failed or branch
   if self.mode == "wait" then return mark end
-  self.merge:stop(("item %d failed"):format(branch.index))
+  self.merge:stop(reason_of(branch))
   error(self:failure(branch), 0)
 end
 
@@ -199,7 +213,7 @@ function Items:feed(list, branch)
   if list ~= nil then
     self:add(list, count_of(self.each, list))
   elseif branch.err ~= nil then
-    self.merge:stop("the list of items failed")
+    self.merge:stop(reason_of(branch))
     error(branch.err, 0)
   end
 end

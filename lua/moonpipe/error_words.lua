@@ -26,7 +26,8 @@ end
 ---@param names string[]
 ---@return string?
 function words.nearest(name, names)
-  local best, best_distance = nil, math.max(1, math.floor(#name * 0.4)) + 1
+  -- Of one letter nothing is left when one is wrong.
+  local best, best_distance = nil, math.min(#name, math.max(1, math.floor(#name * 0.4)) + 1)
   for _, candidate in ipairs(names) do
     local d = distance(name:lower(), candidate:lower())
     if d < best_distance then best, best_distance = candidate, d end

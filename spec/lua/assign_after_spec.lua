@@ -87,7 +87,7 @@ describe("assign with after", function()
     local step = mp.RunnableAssign({ b = failing, c = add("b", 1) }, { after = { c = "b" } })
     local err = helper.failure(step.invoke, step, {})
     assert.equal("map.b", err.path)
-    assert.equal("cancelled", err.siblings.c)
+    assert.equal("not started", err.siblings.c)
     assert.equal("map.b", helper.failure(read, step:stream {}).path)
   end)
 

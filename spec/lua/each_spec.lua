@@ -214,9 +214,9 @@ describe("stream of each", function()
   end)
 
   it("ends with the failure of an item", function()
-    local err = helper.failure(read, mp.pipe(emitting({ 1, "bad" }), doubling):stream(1))
+    local err = helper.failure(read, mp.pipe(emitting({ 1, "bad", 3 }), doubling):stream(1))
     assert.matches("^step 2 of 2 RunnableEach.* > each%[2%]$", err.path)
-    assert.equal("done", err.siblings[1])
+    assert.same({ "cancelled", nil, "not started" }, err.siblings)
   end)
 
   it("ends with the failure of its source, which is no item's #concurrency", function()

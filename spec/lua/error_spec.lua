@@ -60,6 +60,7 @@ describe("error", function()
   it("finds the nearest name, and none where nothing is near", function()
     assert.equal("temperature", errors.nearest("temprature", { "model", "temperature" }))
     assert.is_nil(errors.nearest("zzz", { "model", "temperature" }))
+    assert.is_nil(errors.nearest("b", { "a", "c" }))
   end)
 
   it("describes shapes", function()
