@@ -69,7 +69,7 @@ local benches = {
 local function run(program, bench, args)
   local url = ("%s%s/v1/chat/completions"):format(server,
     bench.script and "/with/" .. bench.script or "")
-  local command = ("%s %s %s %s"):format(program, bench.command, url, table.concat(args, " "))
+  local command = ("%s %s '%s' %s"):format(program, bench.command, url, table.concat(args, " "))
   local pipe, figures = assert(io.popen(command)), {}
   for line in pipe:lines() do
     local name, value = line:match("^(%S+) (%S+)$")
@@ -92,6 +92,8 @@ local function load_average()
   return value
 end
 
+local FAILED = {}
+
 local function measure(bench)
   local pairs_of, of_peer = {}, {}
   local loads = { load_average() }
@@ -102,7 +104,9 @@ local function measure(bench)
     loads[#loads + 1] = load_average()
   end
   for _, who in ipairs(peers ~= "" and not bench.alone and PEERS or {}) do
-    of_peer[who] = run(peers .. " " .. who, bench, bench.peer_args or bench.args)
+    -- a peer may fail at what is too wide for it: that is a figure too
+    local ok, figures = pcall(run, peers .. " " .. who, bench, bench.peer_args or bench.args)
+    of_peer[who] = ok and figures or FAILED
   end
   return pairs_of, of_peer, median(loads)
 end
@@ -136,7 +140,9 @@ local function row_of(bench, row, pairs_of, of_peer, load)
     ratio and ("%5.2f (%.2f - %.2f)"):format(ratio, ratios[1], ratios[#ratios]) or "-"),
     ("%-13s  %-6s"):format(verdict(row, own, ratio)) }
   for _, who in ipairs(PEERS) do
-    cells[#cells + 1] = ("%10s"):format(of_peer[who] and format:format(figure(of_peer[who])) or "-")
+    local figures = of_peer[who]
+    cells[#cells + 1] = ("%10s"):format(figures == FAILED and "failed"
+      or figures and format:format(figure(figures)) or "-")
   end
   cells[#cells + 1] = ("%5.1f"):format(load)
   return table.concat(cells, "  ")
