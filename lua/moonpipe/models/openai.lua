@@ -174,7 +174,7 @@ end
 function methods:_generate(messages, ctx)
   if self.streaming then return model.BaseChatModel.methods._generate(self, messages, ctx) end
   local plan, tail = prepare(self, ctx, false)
-  local body = '{"messages":' .. request.messages(messages) .. tail
+  local body = request.body(messages, tail)
   return self.endpoint:send(plan, body, ctx, answer.message, self.endpoint.who)
 end
 
@@ -192,7 +192,7 @@ end
 local function open(self, messages, ctx)
   local plan, tail, n = prepare(self, ctx, true)
   if n and n > 1 then errors.usage("ChatOpenAI cannot stream " .. n .. " choices; leave n out") end
-  local body = '{"messages":' .. request.messages(messages) .. tail
+  local body = request.body(messages, tail)
   local reader, call = self.endpoint:open(plan, body, ctx)
   if not reader.body then return stream.new(reader, call) end
   -- a server that knows no streams gives its whole answer

@@ -107,6 +107,20 @@ function request.messages(messages)
   return "[" .. table.concat(list, ",") .. "]"
 end
 
+---The body of a call: the messages, and what request.tail gives. Most have one
+---message, a text: that is joined at once.
+---@param messages moonpipe.Message[]
+---@param tail string
+---@return string
+function request.body(messages, tail)
+  local m = messages[1]
+  local close = not messages[2] and PLAIN[class_of(m).type]
+  if close and is_plain(m) then
+    return '{"messages":[{"content":' .. check(encode(m.content)) .. close .. "]" .. tail
+  end
+  return '{"messages":' .. request.messages(messages) .. tail
+end
+
 -- ---- parameters ------------------------------------------------------------------------
 
 --- Parameters that are options of the model too, with their types.
