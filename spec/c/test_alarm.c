@@ -4,7 +4,6 @@
 #include "test.h"
 
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t rung;
@@ -19,13 +18,21 @@ static void nothing(int number)
     (void)number;
 }
 
-/* Computes for so long, as the processor's time goes. */
-static void burn(int64_t us)
-{
-    clock_t begun = clock();
+#define LONG_US 20000000 /* where it never rings */
 
-    while ((int64_t)(clock() - begun) * 1000000 / CLOCKS_PER_SEC < us)
-        ;
+static void compute(void)
+{
+    for (volatile int i = 0; i < 20000; i++)
+        continue;
+}
+
+/* Computes until it has rung so often, or for so long. */
+static void burn(int times, int64_t us)
+{
+    int64_t until = mp_clock_us() + us;
+
+    while (rung < times && mp_clock_us() < until)
+        compute();
 }
 
 static void test_computing(void)
@@ -33,11 +40,11 @@ static void test_computing(void)
     rung = 0;
     CHECK(mp_alarm_start(20000, ring));
     CHECK(!mp_alarm_start(20000, ring)); /* one for a process */
-    burn(200000);
+    burn(3, LONG_US);
     CHECK(rung >= 3);
     mp_alarm_stop();
     rung = 0;
-    burn(60000);
+    burn(1, 100000);
     CHECK(rung == 0);
     mp_alarm_stop();
 }

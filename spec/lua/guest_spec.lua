@@ -104,19 +104,23 @@ describe("guest", function()
   end)
 
   it("leaves events for the next update where its budget is over", function()
-    prints("true\ttrue\n0\t200\n", [[
-      local told = 0
-      for _ = 1, 200 do
-        step(function() mp.sleep(0.001) told = told + 1 end):start(1)
+    prints("true\t0\n", [[
+      local left = false
+      for _ = 1, 50 do -- on a busy machine the events may come later
+        local told = 0
+        for _ = 1, 200 do
+          step(function() mp.sleep(0.001) told = told + 1 end):start(1)
+        end
+        while mp.update(0) > 0 and told == 0 do end -- all have begun
+        local stop = now() + 0.05
+        while now() < stop do end
+        local ready, least = mp.update(0), told
+        left = left or ready > 0 and least < 200
+        local deadline = now() + 30
+        while (ready > 0 or told < 200) and now() < deadline do ready = mp.update(0) end
+        if left then break end
       end
-      while mp.update(0) > 0 and told == 0 do end -- all have begun
-      local stop = now() + 0.05
-      while now() < stop do end
-      local ready, least = mp.update(0), told
-      print(ready > 0, least < 200)
-      local deadline = now() + 30
-      while (ready > 0 or told < 200) and now() < deadline do ready = mp.update(0) end
-      print(ready, told)]])
+      print(left, mp.update(0))]])
   end)
 
   it("closes the VM with tasks and jobs in flight #concurrency", function()
