@@ -22,12 +22,18 @@ local mt = { __name = "moonpipe.Stream", __index = Stream }
 
 local stream = {}
 
--- Tables have no __gc here; a userdata beside them does. A finalizer may run
--- inside of any allocation, so it only leaves a note.
+local getfenv, setfenv = debug.getfenv, debug.setfenv -- those of userdata
+
+-- Tables have no __gc here; a userdata beside them does, whose environment is the
+-- scope: so all share one metatable. A finalizer may run inside of any allocation,
+-- so it only leaves a note.
+local watcher = newproxy(true)
+getmetatable(watcher).__gc = function(guard)
+  if guard ~= watcher then tree.abandon(getfenv(guard)) end
+end
+
 local function watch(scope)
-  local guard = newproxy(true)
-  getmetatable(guard).__gc = function() tree.abandon(scope) end
-  return guard
+  return setfenv(newproxy(watcher), scope)
 end
 
 -- What hangs on a scope: its timer, its run where it is traced, and the task that
@@ -67,10 +73,10 @@ end
 ---Opens run.stream(step, input) or run.transform(step, source) as a stream.
 ---@return moonpipe.Stream
 function stream.open(step, method, input, config)
-  config = context.check(config)
+  if config ~= nil or not scheduler.current() then config = context.check(config) end
   local ctx = context.derive(context.current(), config)
   local pull, left = run[method](step, input, ctx.outer or ctx)
-  return stream.new(pull, config.timeout, left)
+  return stream.new(pull, config and config.timeout, left)
 end
 
 -- A chunk that had arrived when the time was over is one too late.
