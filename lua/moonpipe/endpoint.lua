@@ -183,7 +183,9 @@ end
 ---@return moonpipe.Attempts
 function Endpoint:open(plan, body, ctx)
   local call = new_call(self, plan, body, ctx)
-  return retry.run(call, attempt_open), call
+  local reader = retry.run(call, attempt_open)
+  call.body = nil -- is not sent again
+  return reader, call
 end
 
 ---Asks for [path], once, and gives the answer; nil where that fails in any way.

@@ -204,7 +204,10 @@ end
 function methods:_chunks(messages, ctx)
   local source
   return function()
-    source = source or open(self, messages, ctx)
+    if not source then
+      source = open(self, messages, ctx)
+      messages, ctx = nil, nil -- a stream may be long, and its prompt large
+    end
     return source:next()
   end
 end

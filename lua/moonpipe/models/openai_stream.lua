@@ -211,6 +211,7 @@ local function read_record(self, data)
   local choices = value.choices
   local choice = type(choices) == "table" and choices[1]
   if not choice then return nil end
+  value.choices = nil -- what is kept says nothing of this record alone
   self.envelope = value
   return delta_chunk(self, choice, data)
 end
