@@ -118,8 +118,7 @@ end
 ---@field head string
 ---@field header fun(name: string): string?
 ---@field body string?  the whole answer, where the server sent no stream
----@field id integer
----@field node moonpipe.Node  its place in the tree
+---@field node moonpipe.Node  its place in the tree, with the id of its job
 ---@field on_end fun()?       called when the transfer has ended; may not wait
 local Reader = {}
 local reader_mt = { __name = "moonpipe.HttpReader", __index = Reader }
@@ -150,7 +149,7 @@ end
 -- Parks the running task until the next event; a cancel of it cancels the job.
 local function wait_for_event(self)
   local task = scheduler.current()
-  self.task, task.job = task, self.id
+  self.task, task.job = task, self.node.id
   scheduler.await_job(task)
 end
 
@@ -177,8 +176,10 @@ end
 ---@return moonpipe.HttpReader
 function http.open(plan, body, total_at, clock, framing)
   local id, inbox = submit(plan, body, total_at, framing or "sse")
-  local self = setmetatable({ id = id, inbox = inbox, clock = clock }, reader_mt)
-  self.node = tree.job_node(scheduler.current().scope or scheduler.current(), id, jobs.cancel)
+  local owner = scheduler.current().scope or scheduler.current()
+  local node = tree.job_node(owner, id, jobs.cancel)
+  -- eight fields while it is open: a stream may be one of thousands
+  local self = setmetatable({ inbox = inbox, clock = clock, node = node }, reader_mt)
   jobs.listen(id, self)
   while not self.status and not self.ended do wait_for_event(self) end
   if not self.status then
@@ -248,7 +249,7 @@ end
 
 ---Ends the transfer. Idempotent.
 function Reader:close()
-  if not self.ended then jobs.cancel(self.id) end
+  if not self.ended then jobs.cancel(self.node.id) end
 end
 
 -- ---- gates ---------------------------------------------------------------------
