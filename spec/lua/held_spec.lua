@@ -53,7 +53,9 @@ end
 
 local COUNT = helper.long and 10000 or 500
 local SECONDS = helper.long and 60 or 2
-local GOAL = 20 -- KiB each
+-- KiB each: the goal, and what may be. With libcurl 7.88 it takes 10 for a transfer
+-- and what is resident of its 16 KiB to read into, which later ones share.
+local GOAL, BOUND = 20, 36
 
 -- Tokens that come one by one, all the time and longer than it takes; or one token,
 -- and the others when the server is told.
@@ -89,8 +91,9 @@ describe("streams #concurrency", function()
     local stats = server:stats()
     assert.same({ COUNT, COUNT, 0, 0, COUNT }, { stats.requests, stats.completed, stats.aborted,
       stats.in_flight, stats.peak })
-    helper.figure(("%d streams held for %.0f s: none lost, %.1f KiB each"):format(COUNT, held, kib))
-    assert.is_true(helper.sanitized or kib <= 2 * GOAL, ("%.1f KiB each"):format(kib))
+    helper.figure(("%d streams held for %.0f s: none lost, %.1f KiB each (goal: %d)"):format(COUNT,
+      held, kib, GOAL))
+    assert.is_true(helper.sanitized or kib <= BOUND, ("%.1f KiB each"):format(kib))
   end)
 
   it("keep the order of their tokens, each its own", function()
