@@ -163,11 +163,12 @@ static curl_socket_t open_socket(void *easy, curlsocktype purpose,
     (void)purpose;
     self->connect_at = MP_CLOCK_NEVER; /* from here on curl keeps it */
     mp_lookup_known(&self->lookup);
-    if (fd >= 0) {
-        mp_io_opened(fd);
-        return fd;
-    }
-    self->no_descriptor = errno == EMFILE || errno == ENFILE;
+    self->job.err.kind = MP_KIND_NONE; /* that of an address tried before */
+    if (fd >= 0 && mp_io_opened(fd) == MP_OK) return fd;
+    self->no_descriptor = fd < 0 && (errno == EMFILE || errno == ENFILE);
+    if (fd < 0) return CURL_SOCKET_BAD;
+    mp_err_memory(&self->job.err);
+    close(fd);
     return CURL_SOCKET_BAD;
 }
 

@@ -294,11 +294,12 @@ static bool watch_room(mp_Io *io, int fd)
     return true;
 }
 
-/* Without memory it is watched as any other. */
-void mp_io_opened(int fd)
+mp_Status mp_io_opened(int fd)
 {
     mp_io_closing(fd);
-    if (watch_room(mine, fd)) mine->watches[fd].kept = true;
+    if (!watch_room(mine, fd)) return -MP_KIND_MEMORY;
+    mine->watches[fd].kept = true;
+    return MP_OK;
 }
 
 void mp_io_closing(int fd)

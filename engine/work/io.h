@@ -58,8 +58,9 @@ void mp_io_unwatch(int fd);
 
 /* Says that [fd] has been opened, and that mp_io_closing will be called before
  * it is closed. Such a descriptor stays in the epoll while nobody wants it: a
- * connection that serves one call after the other is added once. */
-void mp_io_opened(int fd);
+ * connection that serves one call after the other is added once. Fails where
+ * memory does: then nothing is said, and the descriptor is the caller's. */
+mp_Status mp_io_opened(int fd);
 
 /* Says that [fd] is going to be closed; the caller closes it. */
 void mp_io_closing(int fd);

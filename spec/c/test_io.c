@@ -79,13 +79,13 @@ static void make_source(void)
 
 static void opened(void)
 {
-    mp_io_opened(fd);
+    CHECK(mp_io_opened(fd) == MP_OK);
 }
 
 static void opened_without_memory(void)
 {
     mp_alloc_fail_at(1, true);
-    mp_io_opened(fd);
+    CHECK(mp_io_opened(fd) == MP_OK);
     mp_alloc_fail_at(0, false);
 }
 
