@@ -85,7 +85,7 @@ static void opened(void)
 static void opened_without_memory(void)
 {
     mp_alloc_fail_at(1, true);
-    CHECK(mp_io_opened(fd) == MP_OK);
+    CHECK(mp_io_opened(fd) == -MP_KIND_MEMORY);
     mp_alloc_fail_at(0, false);
 }
 
