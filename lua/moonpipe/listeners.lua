@@ -1,18 +1,14 @@
 --- A step that is listened to: `chain:with_listeners(on_start, on_end, on_error)`.
 --
--- A listener is called with the run { id, name, inputs, outputs, error, started,
--- ended, tags, metadata }, and the config if it declares two parameters. What it
--- raises is told on standard error, and is no failure of the chain.
-local chunk = require "moonpipe.chunk"
+-- A listener is a callback for the run of this step alone: it is called with that
+-- moonpipe.Run, and with the config if it declares two parameters. What it raises
+-- is a warning in the log, and no failure of the chain.
+local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local lambda = require "moonpipe.lambda"
 local log = require "moonpipe.log"
-local native = require "moonpipe.native"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
-local uuid = require "moonpipe.uuid"
-
-local now = native.c.now
 
 ---@class moonpipe.RunnableListeners: moonpipe.Runnable
 ---@field bound moonpipe.Runnable
@@ -56,120 +52,58 @@ end
 
 -- ---- telling -----------------------------------------------------------------
 
-local function tell(self, name, record, ctx)
+local function tell(self, name, one, ctx)
   local handler = self.handlers[name]
   if not handler then return end
   local ok, err
   if handler.two then
-    ok, err = xpcall(handler.fn, errors.handler, record, ctx)
+    ok, err = xpcall(handler.fn, errors.handler, one, ctx)
   else
-    ok, err = xpcall(handler.fn, errors.handler, record)
+    ok, err = xpcall(handler.fn, errors.handler, one)
   end
   if not ok then
-    log.warn(("listener %s of %s failed: %s"):format(name, record.name, errors.text(err)))
+    log.warn(("listener %s of %s failed: %s"):format(name, one.name, errors.text(err)))
   end
 end
 
-local function begin(self, input, ctx)
-  local record = {
-    id = uuid.new(),
-    name = ctx.run_name or self.bound:get_name(),
-    inputs = input,
-    started = now(),
-    tags = ctx.tags,
-    metadata = ctx.metadata,
+-- The context in which the first run that begins is listened to: that of the step.
+local function heard(self, ctx)
+  local mine
+  local function note(name)
+    return function(one)
+      mine = mine or one
+      if one == mine then tell(self, name, one, ctx) end
+    end
+  end
+  local callbacks = { unpack(ctx.callbacks) }
+  callbacks[#callbacks + 1] = {
+    on_start = note "on_start", on_end = note "on_end", on_error = note "on_error",
   }
-  tell(self, "on_start", record, ctx)
-  return record
-end
-
-local function finish(self, record, ctx, output)
-  record.ended, record.outputs = now(), output
-  tell(self, "on_end", record, ctx)
-end
-
-local function fail(self, record, ctx, err)
-  record.ended, record.error = now(), errors.wrap(err)
-  tell(self, "on_error", record, ctx)
+  return context.with(ctx, { callbacks = callbacks, tracer = context.find_tracer() })
 end
 
 function methods:_invoke(input, ctx)
-  local record = begin(self, input, ctx)
-  local ok, value = pcall(run.invoke, self.bound, input, ctx)
-  if not ok then
-    fail(self, record, ctx, value)
-    error(value, 0)
-  end
-  finish(self, record, ctx, value)
-  return value
+  return run.invoke(self.bound, input, heard(self, ctx))
 end
 
--- ---- streams -----------------------------------------------------------------
-
--- All that went by, merged where it can be.
-local function joined(chunks)
-  local i = 0
-  local ok, value = pcall(chunk.collect, function()
-    i = i + 1
-    return chunks[i]
-  end)
-  if ok then return value end
-end
-
--- A source that notes what is read of it, where somebody will look at that.
-local function noting(self, source, read)
-  if not (self.handlers.on_end or self.handlers.on_error) then return source end
+-- It begins when the first chunk is asked for. The second function is told where
+-- the stream is left before its end.
+local function lazily(open, step, input, ctx)
+  local inner, left
   return function()
-    local value = source()
-    if value ~= nil then read[#read + 1] = value end
-    return value
+    if not inner then inner, left = open(step, input, ctx) end
+    return inner()
+  end, function(err)
+    if left then left(err) end
   end
-end
-
--- `open(record)` gives the inner stream; on_start is told when the first chunk is
--- asked for. The second function is told where the stream is left before its end.
-local function listened(self, ctx, input, read, open)
-  local record, inner, over
-  local given, watched = {}, self.handlers.on_end ~= nil
-  local function lost(err)
-    if over or not record then return end
-    over = true
-    if read then record.inputs = joined(read) end
-    fail(self, record, ctx, err)
-  end
-  return function()
-    if over then return nil end
-    record = record or begin(self, input, ctx)
-    local ok, value = pcall(function()
-      inner = inner or open()
-      return inner()
-    end)
-    if not ok then
-      lost(value)
-      error(value, 0)
-    end
-    if value ~= nil then
-      if watched then given[#given + 1] = value end
-      return value
-    end
-    over = true
-    if read then record.inputs = joined(read) end
-    finish(self, record, ctx, joined(given))
-  end, lost
 end
 
 function methods:_stream(input, ctx)
-  return listened(self, ctx, input, nil, function()
-    return (run.stream(self.bound, input, ctx))
-  end)
+  return lazily(run.stream, self.bound, input, heard(self, ctx))
 end
 
 function methods:_transform(source, ctx)
-  local read = {}
-  local reader = noting(self, source, read)
-  return listened(self, ctx, nil, read, function()
-    return (run.transform(self.bound, reader, ctx))
-  end)
+  return run.transform(self.bound, source, heard(self, ctx))
 end
 
 -- ---- what others ask -----------------------------------------------------------

@@ -9,6 +9,7 @@
 -- data)`. What a callback raises is a warning in the log, and no failure
 -- of the chain.
 local chunk = require "moonpipe.chunk"
+local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local log = require "moonpipe.log"
 local native = require "moonpipe.native"
@@ -86,11 +87,15 @@ end
 
 local mt = { __name = "moonpipe.Run" }
 
+-- What a stream read and gave is known at its end.
+local AT_END = { inputs = true, outputs = true }
+
 function mt.__index(run, key)
   local make = LAZY[key]
   if not make then return Run[key] end
+  if AT_END[key] and not rawget(run, "ended") then return nil end
   local value = make(run)
-  if value ~= nil and (run.ended or key == "id" or key == "tags") then rawset(run, key, value) end
+  rawset(run, key, value)
   return value
 end
 
@@ -122,8 +127,8 @@ local function new_run(step, ctx, kind, key)
     ctx = ctx,
     metadata = ctx.metadata,
     parent = parent,
-    tag = kind and (key == nil and kind or kind .. key) or ctx.place,
-    id = ctx.run_id,
+    tag = kind and (key == nil and kind or kind .. key) or ctx.place or nil,
+    id = ctx.run_id or nil,
   }, mt)
   run.root = parent and parent.root or run
   if not parent then run.open, run.count = {}, 0 end
@@ -208,20 +213,13 @@ end
 
 -- The context below a run; names and ids are of one run only.
 local function under(ctx, run)
-  local inner = {}
-  for key, value in pairs(ctx) do inner[key] = value end
-  inner.run, inner.run_name, inner.run_id, inner.place = run, nil, nil, nil
-  if ctx.outer then inner.outer = under(ctx.outer, run) end
-  return setmetatable(inner, getmetatable(ctx))
+  return context.with(ctx, { run = run, run_name = false, run_id = false, place = false })
 end
 
 -- For the step in a binding, which stands in the binding's place.
 local function standing(ctx, kind, key)
   if not kind then return ctx end
-  local inner = {}
-  for name, value in pairs(ctx) do inner[name] = value end
-  inner.place = key == nil and kind or kind .. key
-  return setmetatable(inner, getmetatable(ctx))
+  return context.with(ctx, { place = key == nil and kind or kind .. key })
 end
 
 local function wants_tokens(ctx)
