@@ -138,25 +138,11 @@ function merge.tee(source)
   return setmetatable({ source = source, tail = {}, sleepers = {} }, Tee)
 end
 
--- The source is the consumer's, not the reader's who happens to pull it: it goes on
--- when that one has ended.
-local function pull(self)
-  local task = scheduler.current()
-  local scope = task.scope
-  task.scope = self.owner or scope
+-- The life of the task that pulls: it belongs to the consumer, so it goes on when the
+-- reader that began it is cancelled or has ended.
+local function pull(self, node)
+  scheduler.current().scope = self.owner
   local ok, value = pcall(self.source)
-  task.scope = scope
-  return ok, value
-end
-
--- Only one reader pulls the source; the others sleep until it has.
-local function advance(self, node)
-  if self.busy then
-    self.sleepers[#self.sleepers + 1] = scheduler.current()
-    return scheduler.park()
-  end
-  self.busy = true
-  local ok, value = pull(self)
   self.busy = false
   if not ok then
     self.err, node.failed = errors.wrap(value), true
@@ -169,6 +155,22 @@ local function advance(self, node)
   local sleepers = self.sleepers
   self.sleepers = {}
   for _, task in ipairs(sleepers) do scheduler.unpark(task) end
+end
+
+-- The source is pulled for all readers that wait for it, once.
+local function advance(self, node)
+  local task = scheduler.current()
+  scheduler.raise_if_cancelled(task)
+  if not self.busy then
+    self.busy = true
+    local scope = task.scope
+    task.scope = self.owner or scope
+    scheduler.spawn(task.ctx, nil, pull, self, node)
+    task.scope = scope
+  end
+  if not self.busy then return end
+  self.sleepers[#self.sleepers + 1] = task
+  scheduler.park()
 end
 
 ---A reader from the source's present place on.
