@@ -9,6 +9,7 @@
 -- whoever repeats: the model's own retries, RunnableRetry around it, a hedge. A 429
 -- needs no leave: the pause it brings holds all calls. And all repeats of one run
 -- share one: when 50 more have failed than have helped, the run repeats no more.
+local breaker = require "moonpipe.breaker"
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
@@ -232,6 +233,15 @@ function attempts.give_up(call, err, why)
   error(err, 0)
 end
 
+-- The pause before the next attempt; false where a circuit opens meanwhile.
+local function pause(call, seconds)
+  if seconds <= 0 then return true end
+  local ok, err = pcall(breaker.wait, call.ctx, scheduler.sleep, seconds)
+  if ok then return true end
+  if not breaker.was_not_asked(err) then error(err, 0) end
+  return false
+end
+
 ---Calls attempt(call, a, b) until it succeeds, or its failure is to stay; raises
 ---that with the number of attempts and the time they took.
 ---@async
@@ -253,7 +263,9 @@ function attempts.run(call, attempt, a, b)
     local delay, why = next_delay(call, value, n)
     if not delay then attempts.give_up(call, value, why) end
     if call.on_delay then call.on_delay(call, value, delay) end
-    if delay > 0 then scheduler.sleep(delay) end
+    if not pause(call, delay) then
+      attempts.give_up(call, value, "not tried again: too many other calls failed")
+    end
   end
 end
 

@@ -20,6 +20,7 @@ local scheduler = require "moonpipe.scheduler"
 ---@field retries { failed: integer }?  the budget of the run (attempts.lua)
 ---@field credit moonpipe.Credit?  of a repeat
 ---@field falls_over boolean?  a fallback is ready: no waiting for a service
+---@field circuit moonpipe.Circuit?  of the fallbacks around (breaker.lua)
 ---@field held table<any, table>?  conversations in whose turn it is (history_runnable.lua)
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
 ---@field tracer table?        where there are callbacks: moonpipe.trace
@@ -166,6 +167,7 @@ function context.derive(parent, config)
     retries = parent.retries or { failed = 0 },
     credit = parent.credit,
     falls_over = parent.falls_over,
+    circuit = parent.circuit,
     held = parent.held,
     run_name = config.run_name,
     run_id = config.run_id,

@@ -1,5 +1,6 @@
 --- Calls to one server of a provider: slots and gates before them, retries after
 --- them, and what its refusals mean.
+local breaker = require "moonpipe.breaker"
 local http = require "moonpipe.http"
 local limiter = require "moonpipe.limiter"
 local limits = require "moonpipe.endpoint_limits"
@@ -98,12 +99,21 @@ end
 
 -- ---- calls -----------------------------------------------------------------------------
 
+-- Waits for leave of the rate; gives a slot of the run, where that has a limit.
+local function admit(call)
+  if call.rate_limiter then limits.admit(call) end
+  return limiter.take(call.ctx)
+end
+
+local function give_up(slot)
+  if slot then slot:free() end
+end
+
 -- fn (http.send or http.open) when the rate allows it, within a slot of the run, if it
 -- has a limit. Time in the queue is not time of the call. Gives the slot too where fn
 -- succeeded.
 local function in_slot(call, fn)
-  if call.rate_limiter then limits.admit(call) end
-  local slot = limiter.take(call.ctx)
+  local slot = breaker.wait(call.ctx, admit, call, give_up)
   if not slot then return fn(call.plan.native, call.body, call.begun + call.total, call) end
   call.begun = call.begun + slot.waited
   local ok, answer = pcall(fn, call.plan.native, call.body, call.begun + call.total, call)

@@ -109,13 +109,11 @@ end
 
 -- Raises the first error of those that were tried.
 local function fail_all(self, errs, tried)
-  for i = 1, #self.list do
-    if tried[i] then
-      local err = errs[i]
-      err.siblings = err.siblings or siblings_of(self, errs, i)
-      error(err, 0)
-    end
-  end
+  local first = 1 -- where circuits further out are open nobody was asked
+  while first < #self.list and not tried[first] do first = first + 1 end
+  local err = errs[first]
+  err.siblings = err.siblings or siblings_of(self, errs, first)
+  error(err, 0)
 end
 
 local function check_input(self, input)
@@ -136,8 +134,9 @@ end
 
 -- One that fails has another behind it: it does not wait for what that can answer.
 local function ctx_for(self, i, ctx)
-  if i == #self.list or ctx.falls_over then return ctx end
-  return context.with(ctx, { falls_over = true })
+  if i == #self.list then return ctx end
+  local circuit = { breaker = self.breakers[i], outer = ctx.circuit }
+  return context.with(ctx, { falls_over = true, circuit = circuit })
 end
 
 -- What the service did is told once, until it is back.
@@ -167,10 +166,13 @@ local function first_of(self, try, input, ctx)
     if circuit and not circuit:enter() then
       errs[i] = circuit.last
     else
-      local ok, value = pcall(try, self, i, input_for(self, input, errs[i - 1]),
-        ctx_for(self, i, ctx))
+      local inner = ctx_for(self, i, ctx)
+      local ok, value = pcall(try, self, i, input_for(self, input, errs[i - 1]), inner)
       local err = not ok and errors.wrap(value) or nil
-      if circuit then circuit:leave(err) end
+      if circuit then
+        circuit:leave(err)
+        inner.circuit.over = true -- of a stream no other can give the rest
+      end
       if ok then
         tell_return(self, i)
         return value
@@ -178,7 +180,7 @@ local function first_of(self, try, input, ctx)
       if not attempts.may_go_on(err) then error(err, 0) end
       located(self, i, err)
       if self.handles and not self.handles(err) then error(err, 0) end
-      errs[i], tried[i] = err, true
+      errs[i], tried[i] = err, not breaker.was_not_asked(err)
     end
     if circuit then tell_switch(self, i, errs[i], ctx) end
   end

@@ -77,6 +77,52 @@ describe("storm of 503", function()
     assert.is_true(requests(down) <= 100, requests(down))
   end)
 
+  it("ends at once for those who wait for a slot, where another answers #concurrency", function()
+    local down, up = lane(), lane()
+    local step = model(down, "delay=20; status=503", { max_retries = 0 })
+      :with_fallbacks({ model(up, "answer=here") }, { circuit = { seconds = 60 } })
+    assert.equal(0, storm(step, { width = 4 }))
+    assert.equal(CALLS, requests(up))
+    assert.is_true(requests(down) >= 5 and requests(down) <= 8, requests(down)) -- 3 on the wire
+  end)
+
+  it("ends at once for those who wait for a rate, where another answers #concurrency", function()
+    local down, up = lane(), lane()
+    local limit = mp.RateLimiter { requests_per_minute = 6, burst = 5 }
+    local step = model(down, DOWN, { max_retries = 0, rate_limiter = limit })
+      :with_fallbacks({ model(up, "answer=here") }, { circuit = { seconds = 60 } })
+    helper.run(function()
+      assert.equal("here", tostring(step:batch({ "a", "b", "c", "d", "e", "f", "g", "h" })[8]))
+    end)
+    assert.same({ 5, 8 }, { requests(down), requests(up) })
+    assert.same({ 0, 5 }, { limit.waiting, limit.requests.size })
+  end)
+
+  it("ends at once for those who pause, where another answers #concurrency", function()
+    local step = mp.RunnableLambda(function(input)
+      if input == "pause" then error(mp.Error { kind = "reset", message = "a pause" }, 0) end
+      mp.sleep(0.01)
+      error(mp.Error { kind = "reset", message = "for good" }, 0)
+    end):with_retry { retry_if = function(err) return err.message ~= "for good" end,
+        wait_exponential_jitter = { initial = 60, max = 60 } }
+      :with_fallbacks({ function(input) return input end })
+    local out = helper.run(function()
+      return step:batch { "pause", "pause", "1", "2", "3", "4", "5" }
+    end)
+    assert.same({ "pause", "pause", "1", "2", "3", "4", "5", n = 7 }, out)
+  end)
+
+  it("is told to callers as what it is, where all wait in vain #concurrency", function()
+    local down, up = lane(), lane()
+    local first = model(down, "delay=20; status=503", { max_retries = 0 })
+    local second = model(up, "status=400", { max_retries = 0 })
+    local step = first:with_fallbacks({ second }, { circuit = { failures = 1, seconds = 60 } })
+    local errs = step:batch({ "a", "b" }, { max_concurrency = 1, return_exceptions = true })
+    assert.same({ "http", "refused_request" }, { errs[1].kind, errs[2].kind })
+    assert.matches("^not asked, as too many calls before failed: ", errs[2].siblings.primary.message)
+    assert.equal(errs[1].request_id, errs[2].siblings.primary.cause.request_id)
+  end)
+
   it("is over as soon as the server is back", function()
     local name = lane()
     local step = model(name, DOWN)
