@@ -4,7 +4,7 @@
 -- models, and come back in their order. Texts are sent as texts, never as token
 -- ids, which other servers refuse; vectors are asked for in base64, and arrays
 -- are taken too.
-local answer = require "moonpipe.models.openai_answer"
+local envelope = require "moonpipe.envelope"
 local context = require "moonpipe.context"
 local endpoint = require "moonpipe.endpoint"
 local errors = require "moonpipe.error"
@@ -100,7 +100,7 @@ end
 local function refuse(response, who, problem)
   local body = response.body
   if body == "" then provider.reject(who, response, "protocol", "the answer is empty", true) end
-  local said = provider.said((answer.decode(body)))
+  local said = provider.said((envelope.decode(body)))
   if said then error(provider.error_in(who, said, response), 0) end
   if (response.header("content-type") or ""):find("html", 1, true) or body:find("^%s*<") then
     provider.reject(who, response, "protocol", "the answer is HTML, not JSON", false)

@@ -76,11 +76,12 @@ end
 ---@param path string
 ---@param model string
 ---@param method string?
-function Endpoint:plan(path, model, method)
+---@param framing "sse"|"ndjson"|nil  of a stream
+function Endpoint:plan(path, model, method, framing)
   local name = path .. " " .. model
   local plan = self.plans[name]
   if plan then return plan end
-  plan = { gate = gate_name(self, model), model = model }
+  plan = { gate = gate_name(self, model), model = model, framing = framing }
   plan.native = http.plan {
     url = self.origin.url .. path .. self.query,
     method = method,
@@ -114,9 +115,12 @@ end
 -- succeeded.
 local function in_slot(call, fn)
   local slot = breaker.wait(call.ctx, admit, call, give_up)
-  if not slot then return fn(call.plan.native, call.body, call.begun + call.total, call) end
+  local plan = call.plan
+  if not slot then
+    return fn(plan.native, call.body, call.begun + call.total, call, plan.framing)
+  end
   call.begun = call.begun + slot.waited
-  local ok, answer = pcall(fn, call.plan.native, call.body, call.begun + call.total, call)
+  local ok, answer = pcall(fn, plan.native, call.body, call.begun + call.total, call, plan.framing)
   if not ok then
     slot:free()
     error(answer, 0)

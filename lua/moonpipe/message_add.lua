@@ -1,6 +1,7 @@
 --- Adds the fields of two message chunks.
 --
--- Text appends, content blocks and tool calls grow by their index, metadata: the last wins.
+-- Text appends, that of reasoning and refusals too; content blocks and tool calls grow by their
+-- index, metadata: the last wins.
 local chunk = require "moonpipe.chunk"
 
 -- These name a block; they do not grow with its pieces.
@@ -82,6 +83,19 @@ local function add_status(a, b)
   return (a == "error" or b == "error") and "error" or a or b
 end
 
+-- What a model says besides its text comes in pieces, as the text does.
+local GROWS = { reasoning_content = true, refusal = true }
+
+local function add_kwargs(a, b)
+  local result = chunk.merge_last(a, b)
+  for key in pairs(GROWS) do
+    if a and b and type(a[key]) == "string" and type(b[key]) == "string" then
+      result[key] = a[key] .. b[key]
+    end
+  end
+  return result
+end
+
 local ADD = {
   content = add_content,
   id = add_id,
@@ -93,7 +107,7 @@ local ADD = {
   chunk_position = chunk.merge_last,
   usage_metadata = chunk.merge_last,
   response_metadata = chunk.merge_last,
-  additional_kwargs = chunk.merge_last,
+  additional_kwargs = add_kwargs,
   tool_call_chunks = function(a, b)
     return a and require("moonpipe.toolcall").merge(a, b) or b
   end,

@@ -166,7 +166,10 @@ end
 
 local REQUEST_IDS = { "x-request-id", "request-id", "x-generation-id" }
 
-local function request_id(header)
+---What the provider calls an exchange, for its support.
+---@param header fun(name: string): string?
+---@return string?
+function provider.request_id(header)
   for _, name in ipairs(REQUEST_IDS) do
     local id = header(name)
     if id then return id end
@@ -185,7 +188,7 @@ local function make(who, status, said, response)
     provider = who.name,
     status = status,
     code = text_of(said.code),
-    request_id = request_id(header),
+    request_id = provider.request_id(header),
     retry_after = retry.asked(header),
     retryable = kind ~= "quota" and retry.is_transient(status or 0, header),
   }
@@ -227,7 +230,7 @@ function provider.reject(who, response, kind, message, retryable)
   errors.raise(kind, secret.redact(message), {
     provider = who.name,
     status = response.status,
-    request_id = request_id(response.header),
+    request_id = provider.request_id(response.header),
     retryable = retryable,
   })
 end

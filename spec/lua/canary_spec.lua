@@ -53,7 +53,7 @@ describe("a canary key", function()
   it("is not seen in what a model prints", function()
     local text = check(printed("status=200", [[
       local m = mp.ChatOpenAI()
-      show(m, m.endpoint, m.endpoint.key, m.endpoint.headers, m.plan, m.params, mp.getpass "OPENAI_API_KEY")
+      show(m, m.endpoint, m.endpoint.key, m.endpoint.headers, m.unbound, m.params, mp.getpass "OPENAI_API_KEY")
       show(mp.OpenAIEmbeddings(), mp.OpenAIEmbeddings().endpoint)
       show(m:pipe(mp.StrOutputParser()), m:bind { stop = "a" })
       print(debug.traceback(tostring(m.endpoint.key)))]]))

@@ -222,7 +222,7 @@ describe("the wait in a gate", function()
   -- A model whose gate lets nobody in for a while.
   local function gated(lane, scripts, seconds, timeout)
     local m = mp.ChatOpenAI { base_url = server:lane(lane, scripts), model = lane, timeout = timeout }
-    http.gate(m.plan.gate, { not_before = seconds })
+    http.gate(m.endpoint:plan("/chat/completions", lane).gate, { not_before = seconds })
     return m
   end
 

@@ -80,9 +80,11 @@ describe("ChatOpenAI", function()
   end)
 
   it("calls the token limit by the name that its server knows", function()
-    assert.equal(7, model({ max_tokens = 7 }).params.max_tokens)
-    local params = mp.ChatOpenAI({ api_key = "sk-x", max_tokens = 7 }).params
-    assert.same({ nil, 7 }, { params.max_tokens, params.max_completion_tokens })
+    local own = mp.ChatOpenAI { api_key = "sk-x", max_tokens = 7 }
+    for m, name in pairs { [model { max_tokens = 7 }] = "max_tokens",
+      [own] = "max_completion_tokens" } do
+      assert.same({ model = "gpt-5.4-mini", [name] = 7 }, request.wire(m.params, false, m))
+    end
   end)
 
   it("sends headers, and queries, of its own and of the user", function()

@@ -1,4 +1,6 @@
 local answer = require "moonpipe.models.openai_answer"
+local envelope = require "moonpipe.envelope"
+local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local quick = require "moonpipe.models.openai_quick"
 
@@ -104,19 +106,17 @@ local USUAL = [[{"id":"chatcmpl-1","object":"chat.completion","created":1,"model
   "accepted_prediction_tokens":0,"rejected_prediction_tokens":0}},"service_tier":"default",
   "system_fingerprint":"fp"}]]
 
+local WHO = { name = "openai" }
+
 -- The same message from the whole envelope.
 local function slow(body)
-  local message = quick.message
-  quick.message = function() end
-  local ok, value = pcall(answer.message, { body = body }, { name = "openai" })
-  quick.message = message
-  assert(ok, value)
-  return value
+  local response = { body = body, header = function() end }
+  return mp.AIMessage(answer.fields(envelope.read(response, WHO), response, WHO))
 end
 
 describe("the usual answer", function()
   it("is the message that its whole envelope gives", function()
-    local message = assert(quick.message(USUAL))
+    local message = assert(quick.message(USUAL, WHO))
     assert.same(slow(USUAL), message)
     assert.equal(getmetatable(slow(USUAL)), getmetatable(message))
   end)
@@ -124,7 +124,7 @@ describe("the usual answer", function()
   it("is so without details of its usage", function()
     local body = USUAL:gsub(',"prompt_tokens_details":.-}', ""):gsub(
       ',%s*"completion_tokens_details":.-}', "")
-    assert.same(slow(body), (assert(quick.message(body))))
+    assert.same(slow(body), (assert(quick.message(body, WHO))))
   end)
 
   it("is none with calls, a refusal, log probabilities, two choices or an error", function()
@@ -138,7 +138,7 @@ describe("the usual answer", function()
     }) do
       local body, count = USUAL:gsub(change[1], change[2])
       assert.equal(1, count)
-      assert.is_nil(quick.message(body))
+      assert.is_nil(quick.message(body, WHO))
     end
   end)
 end)

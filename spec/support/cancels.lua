@@ -207,7 +207,7 @@ function cancels.models(with)
     held = model("hold", "gated"),
     embeddings = mp.OpenAIEmbeddings { base_url = with({ delay = 4 }), chunk_size = 2 },
   }
-  http.gate(models.gated.plan.gate, { slots = SLOTS })
+  http.gate(models.gated.endpoint:plan("/chat/completions", models.gated.model).gate, { slots = SLOTS })
   return models
 end
 cancels.SLOTS = SLOTS

@@ -1,56 +1,13 @@
 --- What ChatOpenAI gets: the JSON of chat completions as messages.
-local errors = require "moonpipe.error"
-local message = require "moonpipe.message"
+local envelope = require "moonpipe.envelope"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
-local quick = require "moonpipe.models.openai_quick"
 
 local c = native.c
 local NULL = c.json_null
-local repair = c.utf8_repair
-
-local AI_MESSAGE = message.AIMessage.instance_mt
+local repair, member, without_null = c.utf8_repair, envelope.member, envelope.without_null
 
 local answer = {}
-
--- ---- JSON ------------------------------------------------------------------------------
-
--- lua-cjson reads envelopes; what it refuses (a lone surrogate), or where it is
--- missing, our own decoder reads.
-local has_cjson, cjson = pcall(require, "cjson")
-local fast = nil
-if has_cjson then
-  local own = cjson.new()
-  own.decode_invalid_numbers(false)
-  fast = own.decode
-end
-
----The value of an envelope, or nil, the problem, its kind and its offset.
----@param text string
----@return any value
----@return string? message
----@return string? kind
----@return integer? offset
-function answer.decode(text)
-  if fast then
-    local ok, value = pcall(fast, text)
-    if ok then return value end
-  end
-  return c.json_decode((text:gsub("^\239\187\191", ""))) -- a byte order mark
-end
-
--- A member of an envelope; null is none.
-local function member(value)
-  if value ~= NULL then return value end
-end
-
--- Drops the nulls of a table and of those in it.
-local function without_null(t)
-  for key, value in pairs(t) do
-    if value == NULL then t[key] = nil elseif type(value) == "table" then without_null(value) end
-  end
-  return t
-end
 
 -- ---- metadata ----------------------------------------------------------------------------
 
@@ -79,16 +36,17 @@ function answer.usage_metadata(usage)
 end
 
 ---What an answer says of itself; `usage` and `logprobs` without nulls.
+---@param who moonpipe.Provider
 ---@param value table   the envelope
 ---@param usage table?
 ---@param finish_reason string?
 ---@param logprobs table?
 ---@return table
-function answer.metadata(value, usage, finish_reason, logprobs)
+function answer.metadata(who, value, usage, finish_reason, logprobs)
   return {
     token_usage = usage,
     model_name = member(value.model),
-    model_provider = "openai",
+    model_provider = who.name,
     system_fingerprint = member(value.system_fingerprint),
     service_tier = member(value.service_tier),
     id = member(value.id),
@@ -115,9 +73,11 @@ end
 
 -- ---- content -----------------------------------------------------------------------------
 
--- What an answer may carry besides its text, as additional_kwargs.
+-- What an answer may carry besides its text, as additional_kwargs. OpenRouter and
+-- vLLM have another name for what DeepSeek calls reasoning_content.
 local EXTRAS = { "refusal", "reasoning_content", "reasoning", "audio", "annotations",
   "function_call" }
+local NAME = { reasoning = "reasoning_content" }
 
 ---Adds what [given] (a message or a delta) carries besides text to [kwargs].
 ---@param kwargs table?
@@ -130,7 +90,7 @@ function answer.extras(kwargs, given)
       and next(value) == nil) then
       kwargs = kwargs or {}
       if type(value) == "string" then value = repair(value) else without_null(value) end
-      kwargs[EXTRAS[i]] = value
+      kwargs[NAME[EXTRAS[i]] or EXTRAS[i]] = value
     end
   end
   return kwargs
@@ -174,26 +134,6 @@ end
 
 -- ---- a whole answer ----------------------------------------------------------------------
 
-local function envelope(response, who)
-  local body = response.body or ""
-  if body == "" then
-    provider.reject(who, response, "protocol", "the answer is empty", true)
-  end
-  local value, problem, _, offset = answer.decode(body)
-  if type(value) == "table" then return value end
-  local type_said = response.header("content-type") or ""
-  if type_said:find("html", 1, true) or body:find("^%s*<") then
-    provider.reject(who, response, "protocol", "the answer is HTML, not JSON", false)
-  elseif body:find("^%s*data:") then
-    provider.reject(who, response, "protocol", "the answer is a stream, not JSON", false)
-  elseif value ~= nil then
-    provider.reject(who, response, "protocol", "the answer is JSON, but no object", false)
-  end
-  errors.raise("decode", "the answer is no JSON: " .. problem, {
-    provider = who.name, status = response.status, offset = offset,
-  })
-end
-
 -- Other choices, where more than one was asked for.
 local function add_choices(metadata, choices)
   metadata.choices = {}
@@ -205,30 +145,27 @@ local function add_choices(metadata, choices)
   end
 end
 
----The message of a whole answer. Raises what the answer holds in its place.
+---The fields of the message in an answer. Raises what the answer holds in its place.
+---@param value table
 ---@param response moonpipe.HttpResponse
 ---@param who moonpipe.Provider
----@return moonpipe.AIMessage
-function answer.message(response, who)
-  local usual = quick.message(response.body or "")
-  if usual then return usual end
-  local value = envelope(response, who)
+---@return table
+function answer.fields(value, response, who)
   local choices = member(value.choices)
   local choice = type(choices) == "table" and member(choices[1])
-  local said = provider.said(value) or choice and provider.said(choice)
-  if said then error(provider.error_in(who, said, response), 0) end
   if not choice then
     provider.reject(who, response, "protocol", "the answer has no choices", false)
   end
+  local said = provider.said(choice)
+  if said then error(provider.error_in(who, said, response), 0) end
   local usage = answer.usage(value)
   local fields = message_fields(member(choice.message) or {})
   fields.id = member(value.id)
   fields.usage_metadata = usage and answer.usage_metadata(usage)
-  fields.response_metadata = answer.metadata(value, usage, member(choice.finish_reason),
+  fields.response_metadata = answer.metadata(who, value, usage, member(choice.finish_reason),
     answer.logprobs(choice))
   if choices[2] then add_choices(fields.response_metadata, choices) end
-  if fields.id then return setmetatable(fields, AI_MESSAGE) end
-  return message.answer(fields)
+  return fields
 end
 
 return answer

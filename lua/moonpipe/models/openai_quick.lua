@@ -24,8 +24,9 @@ local ANSWER = native.c.json_picker({
 
 ---The message of the body of an answer; nil where it is not of the usual kind.
 ---@param body string
+---@param who moonpipe.Provider
 ---@return moonpipe.AIMessage?
-function quick.message(body)
+function quick.message(body, who)
   local _, id, model, content, finish, input, output, total, cached, audio_in, reasoning,
     audio_out, accepted, rejected, tier, fingerprint = pick(ANSWER, body)
   if type(content) ~= "string" or not (id and input and output and total) then return nil end
@@ -58,7 +59,7 @@ function quick.message(body)
         completion_tokens_details = details_out,
       },
       model_name = model,
-      model_provider = "openai",
+      model_provider = who.name,
       system_fingerprint = fingerprint,
       service_tier = tier,
       id = id,

@@ -7,7 +7,9 @@ local encode = native.c.json_encode
 local check = native.check
 local class_of = message.class_of
 
-local request = {}
+local OPENAI = "https://api.openai.com/v1"
+
+local request = { OPENAI = OPENAI }
 
 -- ---- messages ------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ function request.messages(messages)
   return "[" .. table.concat(list, ",") .. "]"
 end
 
----The body of a call: the messages, and what request.tail gives. Most have one
+---The body of a call: the messages, and the other members. Most have one
 ---message, a text: that is joined at once.
 ---@param messages moonpipe.Message[]
 ---@param tail string
@@ -132,24 +134,10 @@ request.TYPES = {
   top_p = "number", user = "string", verbosity = "string",
 }
 
--- Parameters of one call, besides those.
-local CALL_ONLY = {
-  "audio", "extra_body", "metadata", "modalities", "model", "parallel_tool_calls", "prediction",
-  "prompt_cache_key", "response_format", "safety_identifier", "stop", "tool_choice", "tools",
+--- Parameters of one call, besides those.
+request.CALL_PARAMS = {
+  "audio", "metadata", "modalities", "prediction", "prompt_cache_key", "safety_identifier",
 }
-
---- What `model:bind` takes, sorted.
-request.KWARGS = { unpack(CALL_ONLY) }
-for name in pairs(request.TYPES) do request.KWARGS[#request.KWARGS + 1] = name end
-table.sort(request.KWARGS)
-
-local function check_stop(value, what)
-  local is_list = type(value) == "table" and getmetatable(value) == nil and #value > 0
-  if value ~= nil and type(value) ~= "string" and not is_list then
-    errors.usage(("stop of %s must be a text or a list of texts, got %s"):format(what,
-      errors.shape(value)))
-  end
-end
 
 -- Token ids are numbers in Lua and names in JSON.
 local function with_names(bias)
@@ -158,60 +146,31 @@ local function with_names(bias)
   return out
 end
 
----Copies the parameters among [given] to [params].
----@param params table
----@param given table
----@param what string  whose they are, for messages
----@return table params
-function request.add(params, given, what)
-  check_stop(given.stop, what)
-  params.stop = given.stop or params.stop
-  for name, expected in pairs(request.TYPES) do
-    local value = given[name]
-    if value ~= nil and type(value) ~= expected then
-      errors.usage(("%s of %s must be a %s, got %s"):format(name, what, expected,
-        errors.shape(value)))
-    elseif value ~= nil then
-      params[name] = name == "logit_bias" and with_names(value) or value
-    end
-  end
-  return params
+-- OpenAI's newer models refuse the old name of this limit; most other servers know
+-- no other.
+local function rename_limit(params)
+  params.max_completion_tokens = params.max_completion_tokens or params.max_tokens
+  params.max_tokens = nil
 end
 
-local function copy(fields, more)
-  local out = {}
-  for name, value in pairs(fields) do out[name] = value end
-  for name, value in pairs(more or {}) do out[name] = value end
-  return out
-end
-
----The parameters of one call: [params] and what a binding gives.
+---The members of a request besides its messages.
 ---@param params table
----@param kwargs table
----@param what string
+---@param is_stream boolean
+---@param self moonpipe.ChatOpenAI
 ---@return table
-function request.with_kwargs(params, kwargs, what)
-  errors.options(kwargs, request.KWARGS, "a call of " .. what)
-  local out = request.add(copy(params), kwargs, what)
-  for _, name in ipairs(CALL_ONLY) do
-    if name ~= "extra_body" and kwargs[name] ~= nil then out[name] = kwargs[name] end
+function request.wire(params, is_stream, self)
+  local out = {}
+  for name, value in pairs(params) do out[name] = value end
+  out.extra_body = nil
+  if out.logit_bias then out.logit_bias = with_names(out.logit_bias) end
+  if self.endpoint.origin.url == OPENAI and out.max_tokens then rename_limit(out) end
+  if not is_stream then return out end
+  if out.n and out.n > 1 then
+    errors.usage(("%s cannot stream %d choices; leave n out"):format(self.class_name, out.n))
   end
-  return copy(out, kwargs.extra_body)
-end
-
----What follows the messages in a body with [params]: `,"model":"gpt"}`.
----@param params table
----@param stream boolean
----@param usage boolean?  whether a stream shall tell its usage
----@return string
-function request.tail(params, stream, usage)
-  if stream then
-    params = copy(params, { stream = true, stream_options = params.stream_options })
-    if usage and params.stream_options == nil then
-      params.stream_options = { include_usage = true }
-    end
-  end
-  return "," .. check(encode(params)):sub(2)
+  out.stream = true
+  if self.stream_usage ~= false then out.stream_options = { include_usage = true } end
+  return out
 end
 
 return request

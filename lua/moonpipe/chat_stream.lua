@@ -1,9 +1,11 @@
---- The stream of a chat completion as chunks of a message.
+--- The stream of a chat API as chunks of a message.
 --
--- It has succeeded when the provider said so: by `[DONE]` or by a finish reason.
--- Any other end is a failure that keeps the text so far in `partial`. All that
--- concerns the whole answer comes with the last chunk.
-local answer = require "moonpipe.models.openai_answer"
+-- It has succeeded when the provider said so, by its last record or by a finish
+-- reason. Any other end is a failure that keeps the text so far in `partial`. All
+-- that concerns the whole answer comes with the last chunk.
+--
+-- What a record means is the provider's own: its moonpipe.ChatRecords.
+local envelope = require "moonpipe.envelope"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local message = require "moonpipe.message"
@@ -14,15 +16,24 @@ local retry = require "moonpipe.retry"
 local secret = require "moonpipe.secret"
 
 local c = native.c
-local NULL = c.json_null
-local decode = answer.decode
+local decode, member, given = envelope.decode, envelope.member, envelope.text
 local repair = c.utf8_repair
 
 local CHUNK = message.AIMessageChunk.instance_mt
 
 local FINISH = 1 -- second for a transfer to end by itself after its last record
 
----@class moonpipe.OpenAIStream
+---@class moonpipe.ChatRecords  what the records of a provider's stream mean
+---@field key string  of the text in a record, for records that differ in it alone
+---@field read fun(stream: moonpipe.ChatStream, record: table, name: string): ...
+---  the text that a record brings, additional_kwargs, pieces of tool calls; notes the
+---  rest in the stream: `finished`, `finish_reason`, `usage`, `id`, and `over` where
+---  no record follows
+---@field last fun(stream: moonpipe.ChatStream): table  what concerns the whole answer:
+---  usage_metadata, response_metadata, additional_kwargs of its last chunk
+
+---@class moonpipe.ChatStream
+---@field records moonpipe.ChatRecords
 ---@field reader moonpipe.HttpReader
 ---@field call moonpipe.Attempts
 ---@field parts string[]      the text so far
@@ -31,27 +42,28 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field at integer          the one that was given last
 ---@field last integer        the last one of them
 ---@field held string         bytes of a character that is not whole yet
----@field envelope table      the newest that had choices
 ---@field shape moonpipe.RecordShape
 ---@field calls table?        tool calls by their place
----@field finished boolean?
+---@field finished boolean?   the provider said that the answer is whole
+---@field over boolean?       it said that no record follows
+---@field finish_reason string?
+---@field usage table?
+---@field detailed boolean?   records carry more than their text
+---@field id string?          the provider's name of the answer
 local Stream = {}
-local mt = { __name = "moonpipe.OpenAIStream", __index = Stream }
+local mt = { __name = "moonpipe.ChatStream", __index = Stream }
 
 local stream = {}
 
+---@param records moonpipe.ChatRecords
 ---@param reader moonpipe.HttpReader
 ---@param call moonpipe.Attempts
----@return moonpipe.OpenAIStream
-function stream.new(reader, call)
+---@return moonpipe.ChatStream
+function stream.new(records, reader, call)
   return setmetatable({
-    reader = reader, call = call, parts = {}, count = 0, held = "", envelope = {},
-    shape = record_shape.new("content"), ahead = {}, at = 0, last = 0,
+    records = records, reader = reader, call = call, parts = {}, count = 0, held = "",
+    shape = record_shape.new(records.key), ahead = {}, at = 0, last = 0,
   }, mt)
-end
-
-local function member(value)
-  if value ~= NULL then return value end
 end
 
 -- ---- failures ----------------------------------------------------------------------------
@@ -61,7 +73,7 @@ local function fail(self, err)
   self.reader:close()
   if not retry.is_failure(err) then error(err, 0) end
   err.partial = err.partial or table.concat(self.parts)
-  err.request_id = err.request_id or self.reader.header("x-request-id")
+  err.request_id = err.request_id or provider.request_id(self.reader.header)
   retry.give_up(self.call, err)
 end
 
@@ -69,15 +81,13 @@ local function raise(self, kind, text)
   fail(self, errors.new { kind = kind, message = secret.redact(text) })
 end
 
-local function raise_said(self, said)
+---Raises an error that a record tells of.
+---@param said moonpipe.Said
+function Stream:refuse(said)
   fail(self, provider.error_in(self.call.endpoint.who, said, self.reader))
 end
 
 -- ---- tool calls --------------------------------------------------------------------------
-
-local function given(text)
-  return type(text) == "string" and text ~= "" and text or nil
-end
 
 -- Whether a delta begins a call of its own at a place that has one: servers may
 -- number all calls 0.
@@ -86,9 +96,8 @@ local function is_new(slot, id, name)
   return name ~= nil and slot.name ~= nil and name ~= slot.name
 end
 
--- The call that a delta is about.
-local function slot_of(self, delta, place)
-  local calls = self.calls
+-- The piece of a call that a delta is about.
+local function piece_of(calls, delta, place)
   local index = member(delta.index) or place - 1
   local fn = member(delta["function"]) or {}
   local id, name = given(delta.id), given(fn.name)
@@ -105,10 +114,13 @@ local function slot_of(self, delta, place)
   return piece
 end
 
-local function call_pieces(self, deltas)
+---The pieces of tool calls that OpenAI's form of deltas brings.
+---@param deltas { index: integer?, id: string?, ["function"]: table }[]
+---@return table[]
+function Stream:pieces(deltas)
   self.calls = self.calls or { at = {} }
   local pieces = {}
-  for place, delta in ipairs(deltas) do pieces[place] = slot_of(self, delta, place) end
+  for place, delta in ipairs(deltas) do pieces[place] = piece_of(self.calls, delta, place) end
   return pieces
 end
 
@@ -133,53 +145,17 @@ local function text_chunk(self, fields)
   self.count, self.parts[count] = count, fields.content
   if not self.begun then
     self.begun = true
-    fields.id = given(member(self.envelope.id))
+    fields.id = self.id
     if not fields.id then return message.first_chunk(fields) end
   end
   return setmetatable(fields, CHUNK)
 end
 
-local function content_text(self, content)
+local function whole_characters(self, content)
   if self.held ~= "" then content = self.held .. content end
   local text
   text, self.held = repair(content, true)
   return text
-end
-
-local function add_logprobs(self, choice)
-  local logprobs = answer.logprobs(choice)
-  if not logprobs or not logprobs.content then return end
-  self.logprobs = self.logprobs or { content = {} }
-  for _, token in ipairs(logprobs.content) do
-    table.insert(self.logprobs.content, token)
-  end
-end
-
--- What a delta carries besides text: two kinds of fields, nil for none.
-local function besides(self, choice, delta)
-  if member(choice.finish_reason) then
-    self.finish_reason, self.finished = choice.finish_reason, true
-  end
-  if member(choice.logprobs) then add_logprobs(self, choice) end
-  local deltas = member(delta.tool_calls)
-  return answer.extras(nil, delta), deltas and deltas[1] and call_pieces(self, deltas) or nil
-end
-
--- The chunk of a choice's delta, nil where it brings nothing to show.
-local function delta_chunk(self, choice, data)
-  local delta = member(choice.delta) or {}
-  local kwargs, pieces = besides(self, choice, delta)
-  local content, text = delta.content, ""
-  if type(content) == "string" then
-    if not (kwargs or pieces or self.finished or self.logprobs or self.usage) then
-      self.shape:learn(data, content)
-    end
-    text = content_text(self, content)
-  end
-  if text == "" and not kwargs and not pieces then return nil end
-  return text_chunk(self, {
-    content = text, additional_kwargs = kwargs, tool_call_chunks = pieces,
-  })
 end
 
 -- Whether a record that is no JSON is the last of the body and a beginning of JSON.
@@ -199,21 +175,24 @@ local function refuse_record(self, data, value, problem)
 end
 
 -- The chunk of one record, nil where it brings nothing to show.
-local function read_record(self, data)
+local function read_record(self, data, name)
   local known = self.shape:text(data)
-  if known then return text_chunk(self, { content = content_text(self, known) }) end
+  if known then return text_chunk(self, { content = whole_characters(self, known) }) end
   local value, problem = decode(data)
   if type(value) ~= "table" then return refuse_record(self, data, value, problem) end
   local said = provider.said(value)
-  if said then raise_said(self, said) end
-  local usage = answer.usage(value)
-  if usage then self.usage = usage end
-  local choices = value.choices
-  local choice = type(choices) == "table" and choices[1]
-  if not choice then return nil end
-  value.choices = nil -- what is kept says nothing of this record alone
-  self.envelope = value
-  return delta_chunk(self, choice, data)
+  if said then self:refuse(said) end
+  local text, kwargs, pieces = self.records.read(self, value, name)
+  if text then
+    if not (kwargs or pieces or self.finished or self.usage or self.detailed) then
+      self.shape:learn(data, text)
+    end
+    text = whole_characters(self, text)
+  end
+  if (text or "") == "" and not kwargs and not pieces then return nil end
+  return text_chunk(self, {
+    content = text or "", additional_kwargs = kwargs, tool_call_chunks = pieces,
+  })
 end
 
 -- ---- the end -------------------------------------------------------------------------------
@@ -221,19 +200,22 @@ end
 -- What concerns the whole answer.
 local function last_chunk(self)
   self.ended = true
-  local text = self.held ~= "" and repair(self.held) or ""
-  local usage, settle = self.usage, self.call.settle
-  if settle then settle(self.call, usage) end
-  return text_chunk(self, {
-    content = text,
-    tool_call_chunks = missing_ids(self),
-    usage_metadata = usage and answer.usage_metadata(usage),
-    response_metadata = answer.metadata(self.envelope, usage, self.finish_reason, self.logprobs),
-    chunk_position = "last",
-  })
+  local fields = self.records.last(self)
+  local settle = self.call.settle
+  if settle then settle(self.call, fields.usage_metadata) end
+  fields.content = self.held ~= "" and repair(self.held) or ""
+  fields.tool_call_chunks = missing_ids(self)
+  fields.chunk_position = "last"
+  return text_chunk(self, fields)
 end
 
--- The transfer has ended without `[DONE]`.
+-- No record follows: the connection may serve another call.
+local function over(self)
+  self.reader:finish(FINISH)
+  return last_chunk(self)
+end
+
+-- The transfer has ended without a last record.
 local function end_of_body(self)
   if not self.finished then
     raise(self, "truncated", "the stream ended before the answer did")
@@ -270,21 +252,19 @@ end
 ---@return moonpipe.AIMessageChunk?
 function Stream:next()
   if self.ended then return nil end
-  while true do
+  while not self.over do
     local text = next_text(self)
     if text then return text_chunk(self, { content = text }) end
     local data, name = read(self)
     if not data then return end_of_body(self) end
-    if data:sub(1, 6) == "[DONE]" then
-      self.reader:finish(FINISH)
-      return last_chunk(self)
-    end
+    if data:sub(1, 6) == "[DONE]" then return over(self) end
     if name == "error" then
-      raise_said(self, provider.said(decode(data)) or { message = provider.excerpt(data) })
+      self:refuse(provider.said(decode(data)) or { message = provider.excerpt(data) })
     end
-    local chunk = read_record(self, data)
+    local chunk = read_record(self, data, name)
     if chunk then return chunk end
   end
+  return over(self)
 end
 
 return stream

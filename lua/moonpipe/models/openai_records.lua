@@ -1,0 +1,52 @@
+--- What the records of a streamed chat completion mean.
+--
+-- It has succeeded when the provider said so: by `[DONE]` or by a finish reason.
+local answer = require "moonpipe.models.openai_answer"
+local envelope = require "moonpipe.envelope"
+
+local member = envelope.member
+
+---@type moonpipe.ChatRecords
+local records = { key = "content" }
+
+local function add_logprobs(stream, choice)
+  local logprobs = answer.logprobs(choice)
+  if not logprobs or not logprobs.content then return end
+  stream.detailed = true
+  stream.logprobs = stream.logprobs or { content = {} }
+  for _, token in ipairs(logprobs.content) do table.insert(stream.logprobs.content, token) end
+end
+
+-- What is noted of a record: the newest envelope with choices says what the answer is.
+local function note(stream, record, choice)
+  record.choices = nil -- what is kept says nothing of this record alone
+  stream.envelope, stream.id = record, envelope.text(record.id)
+  if member(choice.finish_reason) then
+    stream.finish_reason, stream.finished = choice.finish_reason, true
+  end
+  if member(choice.logprobs) then add_logprobs(stream, choice) end
+end
+
+function records.read(stream, record)
+  local usage = answer.usage(record)
+  if usage then stream.usage = usage end
+  local choices = record.choices
+  local choice = type(choices) == "table" and choices[1]
+  if not choice then return nil end
+  note(stream, record, choice)
+  local delta = member(choice.delta) or {}
+  local calls = member(delta.tool_calls)
+  return type(delta.content) == "string" and delta.content or nil, answer.extras(nil, delta),
+    calls and calls[1] and stream:pieces(calls) or nil
+end
+
+function records.last(stream)
+  local usage = stream.usage
+  return {
+    usage_metadata = usage and answer.usage_metadata(usage),
+    response_metadata = answer.metadata(stream.call.endpoint.who, stream.envelope or {}, usage,
+      stream.finish_reason, stream.logprobs),
+  }
+end
+
+return records
