@@ -1,23 +1,18 @@
 --- Runs: what happens in a traced call, step by step, told to its callbacks.
 --
--- A call is traced where its config has `callbacks`. Each step below it has a run
--- whose parent is the run of the step around it, so the tree of runs is that of
--- the composition; bindings have none of their own. A callback is a table of
--- functions: `on_<kind>_start`, `_stream`, `_end`, `_error` (kinds: chain prompt
--- chat_model parser retriever tool), called with the run; `on_start`, `on_stream`,
--- `on_end`, `on_error` for runs of every kind, and `on_custom_event(run, name,
--- data)`. What a callback raises is a warning in the log, and no failure
--- of the chain.
+-- A call is traced where its config has `callbacks` (callbacks.lua). Each step below it
+-- has a run whose parent is the run of the step around it, so the tree of runs is that
+-- of the composition; bindings have none of their own.
+local callbacks = require "moonpipe.callbacks"
 local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
-local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local tree = require "moonpipe.tree"
 local uuid = require "moonpipe.uuid"
 
 local now = native.c.now
-local pcall = pcall
+local pcall, call, names = pcall, callbacks.call, callbacks.names
 
 ---@class moonpipe.Run
 ---@field id string               a UUID
@@ -38,20 +33,7 @@ local pcall = pcall
 ---@field chunks any[]?           of a stream
 local Run = {}
 
-local trace = { Run = Run }
-
-local KINDS = { "chain", "prompt", "chat_model", "parser", "retriever", "tool" }
-local STAGES = { "start", "stream", "end", "error" }
-
-local known, names = { on_custom_event = true }, {} -- of callbacks; kind -> stage -> name
-for _, stage in ipairs(STAGES) do known["on_" .. stage] = true end
-for _, kind in ipairs(KINDS) do
-  names[kind] = {}
-  for _, stage in ipairs(STAGES) do
-    names[kind][stage] = ("on_%s_%s"):format(kind, stage)
-    known[names[kind][stage]] = true
-  end
-end
+local trace = { Run = Run, check = callbacks.check }
 
 -- ---- a run -------------------------------------------------------------------
 
@@ -137,26 +119,11 @@ end
 
 -- ---- telling -----------------------------------------------------------------
 
-local function report(name, err)
-  log.warn(("callback %s failed: %s"):format(name, errors.text(err)))
-end
-
--- A callback that runs a chain itself is not told of that.
-local function call(callback, name, ...)
-  local fn = callback[name]
-  if not fn or callback == trace.telling then return end
-  local outer = trace.telling
-  trace.telling = callback
-  local ok, err = xpcall(fn, errors.handler, ...)
-  trace.telling = outer
-  if not ok then report(name, err) end
-end
-
 local function tell(run, stage, extra)
-  local callbacks, name = run.ctx.callbacks, names[run.kind][stage]
-  for i = 1, #callbacks do
-    call(callbacks[i], name, run, extra)
-    call(callbacks[i], "on_" .. stage, run, extra)
+  local list, name, any = run.ctx.callbacks, names[run.kind][stage], "on_" .. stage
+  for i = 1, #list do
+    call(list[i], name, run, extra)
+    call(list[i], any, run, extra)
   end
 end
 
@@ -323,25 +290,6 @@ end
 function trace.note(ctx, name, data)
   for _, callback in ipairs(ctx.callbacks) do
     call(callback, "on_custom_event", ctx.run, name, data)
-  end
-end
-
----Raises a usage error for a callback that nobody would ever call.
----@param callbacks table[]
-function trace.check(callbacks)
-  for i, callback in ipairs(callbacks) do
-    if type(callback) ~= "table" then
-      errors.usage(("callback %d is %s; it must be a table of functions"):format(i,
-        errors.shape(callback)))
-    end
-    for name in pairs(callback) do
-      if type(name) == "string" and name:find("^on_") and not known[name] then
-        local list = {}
-        for one in pairs(known) do list[#list + 1] = one end
-        table.sort(list)
-        errors.usage(("unknown callback '%s'%s"):format(name, errors.hint(name, list)))
-      end
-    end
   end
 end
 

@@ -186,6 +186,32 @@ describe("trace", function()
     assert.equal(1, count)
   end)
 
+  it("does not tell it of that by way of another callback that runs a chain too", function()
+    local counts = { 0, 0 }
+    local callbacks = {}
+    for i = 1, 2 do
+      callbacks[i] = { on_start = function()
+        counts[i] = counts[i] + 1
+        if counts[i] > 20 then error "endless" end
+        mp.RunnableParallel { x = named("inner", function() mp.sleep(0.001) end) }:invoke(1)
+      end }
+    end
+    named("a", function() named("b", id):invoke(1) end):invoke(1, { callbacks = callbacks })
+    assert.is_true(counts[1] < 20 and counts[2] < 20)
+  end)
+
+  it("tells a callback that waits of what other branches do meanwhile", function()
+    local counts = { 0, 0 }
+    local callbacks = {
+      { on_start = function() counts[1] = counts[1] + 1 mp.sleep(0.004) end },
+      { on_start = function() counts[2] = counts[2] + 1 mp.sleep(0.007) end },
+    }
+    local function pause(x) mp.sleep(0.001) return x end
+    local map = mp.RunnableParallel { a = named("a", pause), b = named("b", pause) }
+    for _ = 1, 3 do map:invoke(1, { callbacks = callbacks }) end
+    assert.same({ 9, 9 }, counts)
+  end)
+
   it("traces every item of a batch as a call of its own", function()
     local roots = {}
     local callback = { on_start = function(run) roots[run.root] = true end }
