@@ -32,6 +32,20 @@ function members.are_sync(list)
   return true
 end
 
+---Whether what [step] gives may be the very input that it got.
+---@param step moonpipe.Runnable
+---@return boolean
+function members.hands_on(step)
+  if step.hands_on then return true end
+  local parts = step:_parts()
+  if not parts or parts.shape == "map" then return false end
+  local all = parts.shape == "sequence" -- of others one is enough
+  for _, item in ipairs(parts.items) do
+    if (not item.step or members.hands_on(item.step)) ~= all then return not all end
+  end
+  return all
+end
+
 ---What [step] says of the keys that it would be given.
 ---@return string? problem
 function members.problem(step, keys)

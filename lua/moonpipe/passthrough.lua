@@ -8,6 +8,7 @@ local runnable = require "moonpipe.runnable"
 ---@class moonpipe.RunnablePassthrough: moonpipe.Runnable
 ---@field tap moonpipe.Runnable?  called with the input; its answer is ignored
 local RunnablePassthrough, methods = runnable.class("RunnablePassthrough")
+methods.hands_on = true
 
 ---@param tap function?
 function RunnablePassthrough.new(tap)

@@ -18,6 +18,7 @@ local run_invoke = run.invoke
 ---@field run_kind string   of its runs: "chain", "prompt", "chat_model", …
 ---@field transparent boolean?  it has no run of its own
 ---@field sync boolean?    never waits: a map runs it in place
+---@field hands_on boolean?  what it gives is the very input that it got
 ---@field option_names string[]?  of its class: calls may choose these (configurable.lua)
 ---@field _flow (fun(self): string)?  what it does with a stream (explain.lua)
 ---@field _invoke fun(self, input, ctx): any

@@ -1,6 +1,7 @@
 --- Runs its steps in order, each fed the result of the one before.
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
+local members = require "moonpipe.members"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 
@@ -136,11 +137,10 @@ function methods:_transform(source, ctx)
   return chained(self, run.transform(self.steps[1], watched, ctx, "seq:step:", 1), ctx, blame)
 end
 
--- A passthrough hands on the very table that it got.
 function methods:_begins_with_user_code()
   for _, step in ipairs(self.steps) do
     if step:_begins_with_user_code() then return true end
-    if step.class_name ~= "RunnablePassthrough" then return false end
+    if not members.hands_on(step) then return false end
   end
   return false
 end

@@ -97,6 +97,33 @@ describe("parallel", function()
     assert.equal("kept", out.b)
   end)
 
+  it("copies for user code behind whatever may hand on its input", function()
+    local same = mp.RunnablePassthrough()
+    local steps = {
+      config = same:with_config { tags = { "t" } },
+      timeout = same:with_timeout(1),
+      branch = mp.RunnableBranch({ mp.const(false), mp.const(1) }, same),
+      fallbacks = same:with_fallbacks { mp.const(1) },
+      sequence = mp.pipe(same, same:with_retry()),
+    }
+    for name, step in pairs(steps) do
+      local out = mp.RunnableParallel({
+        a = mp.pipe(step, function(t) t.x = "changed" end),
+        b = mp.pipe(step, function(t) return t.x end),
+      }):invoke({ x = "kept" })
+      assert.equal("kept", out.b, name)
+    end
+  end)
+
+  it("shares the input with user code behind a step that makes something else of it", function()
+    local input, seen = { x = { 1 } }, {}
+    local function see(t) seen[#seen + 1] = t end
+    local step = mp.pipe(mp.RunnablePick "x", see)
+    mp.RunnableParallel({ a = step, b = step }):invoke(input)
+    assert.equal(input.x, seen[1])
+    assert.equal(input.x, seen[2])
+  end)
+
   it("copies the chunks of a stream too", function()
     local chain = mp.pipe(mp.const({ x = "kept" }), {
       a = function(t) t.x = "changed" end,
