@@ -1,5 +1,6 @@
 --- A table's keys, and new ones computed from it in parallel.
 local errors = require "moonpipe.error"
+local members = require "moonpipe.members"
 local merge = require "moonpipe.merge"
 local parallel = require "moonpipe.parallel"
 local run = require "moonpipe.run"
@@ -107,16 +108,7 @@ function methods:_begins_with_user_code()
 end
 
 function methods:_output_keys(keys)
-  if not keys then return nil end
-  local set, out = {}, {}
-  for _, list in ipairs { keys, self.mapper:_output_keys() } do
-    for _, key in ipairs(list) do
-      if not set[key] then out[#out + 1] = key end
-      set[key] = true
-    end
-  end
-  table.sort(out)
-  return out
+  return keys and members.union { keys, self.mapper:_output_keys() }
 end
 
 function methods:_check_keys(keys)

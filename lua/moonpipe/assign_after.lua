@@ -7,7 +7,6 @@ local assign = require "moonpipe.assign"
 local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
 local interleave = require "moonpipe.interleave"
-local members = require "moonpipe.members"
 local merge = require "moonpipe.merge"
 local parallel = require "moonpipe.parallel"
 local run = require "moonpipe.run"
@@ -227,7 +226,7 @@ function methods:_check_keys(keys)
     local all = { unpack(keys) }
     for _, other in ipairs(self.after[key] or {}) do all[#all + 1] = other end
     table.sort(all)
-    local problem = members.problem(self.mapper.list[i], all)
+    local problem = self.mapper.list[i]:_check_keys(all)
     if problem then return ("in map key '%s': %s"):format(key, problem) end
   end
 end

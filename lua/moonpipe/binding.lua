@@ -4,6 +4,7 @@ local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local timeout = require "moonpipe.timeout"
+local wrapping = require "moonpipe.wrapping"
 
 ---@class moonpipe.RunnableBinding: moonpipe.Runnable
 ---@field bound moonpipe.Runnable
@@ -14,6 +15,7 @@ local timeout = require "moonpipe.timeout"
 ---@field input_type table?   a JSON schema: what the user says that it takes
 ---@field output_type table?
 local RunnableBinding, methods = runnable.class("RunnableBinding")
+wrapping.delegate(methods)
 methods.transparent = true
 
 local binding = { RunnableBinding = RunnableBinding }
@@ -118,23 +120,15 @@ function methods:_transform(source, ctx)
   return timeout.transform(self.limits, self:get_name(), self.bound, source, ctx)
 end
 
-function methods:_begins_with_user_code()
-  return self.bound:_begins_with_user_code()
-end
-
-function methods:_takes_kwargs()
-  return self.bound:_takes_kwargs()
-end
-
 function methods:_check_keys(keys)
   local problem = self.input_type and require("moonpipe.types").problem(self.input_type, keys)
   if problem then return self:_label() .. ": " .. problem end
-  return self.bound._check_keys and self.bound:_check_keys(keys)
+  return self.bound:_check_keys(keys)
 end
 
 function methods:_output_keys(keys)
   if self.output_type then return require("moonpipe.types").keys(self.output_type) end
-  return self.bound._output_keys and self.bound:_output_keys(keys)
+  return self.bound:_output_keys(keys)
 end
 
 function methods:_input_schema()
@@ -147,14 +141,6 @@ end
 
 function methods:_parts()
   return { shape = "same", items = { { step = self.bound } } }
-end
-
-function methods:get_name()
-  return self.name or self.bound:get_name()
-end
-
-function methods:_label()
-  return self.name or self.bound:_label()
 end
 
 return binding

@@ -124,9 +124,9 @@ end
 function methods:_check_keys(keys)
   for i, step in ipairs(self.list) do
     local condition = self.conditions[i]
-    local problem = condition and members.problem(condition, keys)
+    local problem = condition and condition:_check_keys(keys)
     if problem then return ("in condition %d: %s"):format(i, problem) end
-    problem = members.problem(step, keys)
+    problem = step:_check_keys(keys)
     if problem then return ("in branch %s: %s"):format(key_of(self, i), problem) end
   end
 end

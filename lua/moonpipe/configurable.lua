@@ -105,11 +105,11 @@ function fields:_takes_kwargs()
 end
 
 function fields:_check_keys(keys)
-  return members.problem(self.bound, keys)
+  return self.bound:_check_keys(keys)
 end
 
 function fields:_output_keys(keys)
-  return members.output_keys({ self.bound }, keys)
+  return self.bound:_output_keys(keys)
 end
 
 -- So that fields of fields add up.
@@ -253,7 +253,7 @@ end
 function alternatives:_check_keys(keys)
   for _, key in ipairs(self.keys) do
     local step = key == self.default_key and self.default or self.alternatives[key]
-    local problem = type(step) ~= "function" and members.problem(step, keys)
+    local problem = type(step) ~= "function" and step:_check_keys(keys)
     if problem then return ("in alternative '%s': %s"):format(key, problem) end
   end
 end

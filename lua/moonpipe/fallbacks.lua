@@ -243,7 +243,7 @@ function methods:_takes_kwargs()
 end
 
 function methods:_check_keys(keys)
-  return members.problem(self.bound, keys)
+  return self.bound:_check_keys(keys)
 end
 
 function methods:_output_keys(keys)

@@ -64,7 +64,7 @@ end
 
 -- An answer without the model's message shows here, not when it is paid for.
 local function check_output(bound, output_messages_key)
-  local keys = bound._output_keys and bound:_output_keys()
+  local keys = bound:_output_keys()
   if not keys or not keys[1] or tonumber(keys[1]) then return end -- a list has numbers
   local key = output_messages_key or keys[2] == nil and keys[1] or "output"
   for _, one in ipairs(keys) do
@@ -298,7 +298,6 @@ end
 
 -- The chain gets the key of the history besides.
 function methods:_check_keys(keys)
-  if not self.bound._check_keys then return nil end
   local all = { unpack(keys) }
   all[#all + 1] = self.history_messages_key
   return self.bound:_check_keys(all)

@@ -9,11 +9,13 @@ local lambda = require "moonpipe.lambda"
 local log = require "moonpipe.log"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
+local wrapping = require "moonpipe.wrapping"
 
 ---@class moonpipe.RunnableListeners: moonpipe.Runnable
 ---@field bound moonpipe.Runnable
 ---@field handlers table<string, { fn: function, two: boolean }>
 local RunnableListeners, methods = runnable.class("RunnableListeners")
+wrapping.delegate(methods)
 methods.transparent = true
 
 local listeners = {}
@@ -108,32 +110,13 @@ end
 
 -- ---- what others ask -----------------------------------------------------------
 
+-- Listeners get the input too.
 function methods:_begins_with_user_code()
   return true
 end
 
-function methods:_takes_kwargs()
-  return self.bound:_takes_kwargs()
-end
-
-function methods:_check_keys(keys)
-  return self.bound._check_keys and self.bound:_check_keys(keys)
-end
-
-function methods:_output_keys(keys)
-  return self.bound._output_keys and self.bound:_output_keys(keys)
-end
-
 function methods:_parts()
   return { shape = "same", items = { { step = self.bound } } }
-end
-
-function methods:get_name()
-  return self.bound:get_name()
-end
-
-function methods:_label()
-  return self.bound:_label()
 end
 
 return listeners

@@ -2,7 +2,6 @@
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
-local members = require "moonpipe.members"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 
@@ -33,8 +32,8 @@ function loop_until.loop(opts)
   end
   local body = coerce.step(opts.body, nil, where, "body of loop")
   local condition = coerce.step(opts.until_, nil, where, "until_ of loop")
-  local keys = body._output_keys and body:_output_keys(nil)
-  local problem = keys and members.problem(body, keys)
+  local keys = body:_output_keys(nil)
+  local problem = keys and body:_check_keys(keys)
   if problem and max > 1 then errors.usage("in a second round of loop: " .. problem, where) end
   return runnable.instance(RunnableLoop, {
     body = body,
@@ -75,11 +74,11 @@ function methods:_takes_kwargs()
 end
 
 function methods:_check_keys(keys)
-  return members.problem(self.body, keys)
+  return self.body:_check_keys(keys)
 end
 
 function methods:_output_keys(keys)
-  return members.output_keys({ self.body }, keys)
+  return self.body:_output_keys(keys)
 end
 
 function methods:_parts()

@@ -46,10 +46,19 @@ function members.hands_on(step)
   return all
 end
 
----What [step] says of the keys that it would be given.
----@return string? problem
-function members.problem(step, keys)
-  return step._check_keys and step:_check_keys(keys) or nil
+---The names in all the lists, sorted, each once.
+---@param lists string[][]
+---@return string[]
+function members.union(lists)
+  local set, out = {}, {}
+  for _, list in ipairs(lists) do
+    for _, name in ipairs(list) do
+      if not set[name] then out[#out + 1] = name end
+      set[name] = true
+    end
+  end
+  table.sort(out)
+  return out
 end
 
 ---All keys that one or another of the steps may give, of which one will run; nil
@@ -58,17 +67,12 @@ end
 ---@param keys string[]?  what they are given
 ---@return string[]?
 function members.output_keys(list, keys)
-  local set, out = {}, {}
-  for _, step in ipairs(list) do
-    local given = step._output_keys and step:_output_keys(keys)
-    if not given then return nil end
-    for _, key in ipairs(given) do
-      if not set[key] then out[#out + 1] = key end
-      set[key] = true
-    end
+  local lists = {}
+  for i, step in ipairs(list) do
+    lists[i] = step:_output_keys(keys)
+    if not lists[i] then return nil end
   end
-  table.sort(out)
-  return out
+  return members.union(lists)
 end
 
 return members

@@ -5,6 +5,7 @@
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local interleave = require "moonpipe.interleave"
+local members = require "moonpipe.members"
 local merge = require "moonpipe.merge"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
@@ -70,11 +71,9 @@ function parallel.from_table(map, path, where)
     keys[#keys + 1] = key
   end
   table.sort(keys, by_kind)
-  local sync = true
   for i, key in ipairs(keys) do
     list[i], wheres[i] = coerce_value(map[key], key, path, origin)
     steps[key] = list[i]
-    sync = sync and list[i].sync or false
   end
   local copies, user_code = copies_of(list)
   return runnable.instance(RunnableParallel, {
@@ -86,7 +85,7 @@ function parallel.from_table(map, path, where)
     user_code = user_code,
     count = #keys,
     array = #keys > 0 and type(keys[#keys]) == "number" and keys[#keys],
-    sync = sync,
+    sync = members.are_sync(list),
   })
 end
 
@@ -274,16 +273,13 @@ end
 
 function methods:_check_keys(keys)
   for i, step in ipairs(self.list) do
-    local message = step._check_keys and step:_check_keys(keys)
+    local message = step:_check_keys(keys)
     if message then return ("in map key '%s': %s"):format(tostring(self.keys[i]), message) end
   end
 end
 
 function methods:_takes_kwargs()
-  for _, step in ipairs(self.list) do
-    if step:_takes_kwargs() then return true end
-  end
-  return false
+  return members.take_kwargs(self.list)
 end
 
 function methods:_parts()
@@ -292,18 +288,12 @@ function methods:_parts()
   return { shape = "map", items = items }
 end
 
-local function key_list(self)
-  local names = {}
-  for i, key in ipairs(self.keys) do names[i] = tostring(key) end
-  return table.concat(names, ", ")
-end
-
 function methods:get_name()
-  return self.name or ("RunnableParallel<" .. key_list(self):gsub(", ", ",") .. ">")
+  return self.name or ("RunnableParallel<%s>"):format(table.concat(self:_output_keys(), ","))
 end
 
 function methods:_label()
-  return self.name or ("{" .. key_list(self) .. "}")
+  return self.name or ("{%s}"):format(table.concat(self:_output_keys(), ", "))
 end
 
 return parallel

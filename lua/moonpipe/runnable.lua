@@ -269,6 +269,16 @@ function base:_parts()
   return nil
 end
 
+-- What is wrong with a table of these keys as its input; nil where nothing is known.
+function base:_check_keys()
+  return nil
+end
+
+-- The keys of the table that it gives for one of these keys; nil where they are not known.
+function base:_output_keys()
+  return nil
+end
+
 -- Whether arguments given by bind reach anything in it.
 function base:_takes_kwargs()
   return false

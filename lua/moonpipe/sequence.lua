@@ -31,19 +31,10 @@ end
 local function check_keys(steps, wheres)
   local keys
   for i, step in ipairs(steps) do
-    if keys and step._check_keys then
-      local message = step:_check_keys(keys)
-      if message then errors.usage(message, wheres[i] or nil) end
-    end
-    keys = step._output_keys and step:_output_keys(keys) or nil
+    local message = keys and step:_check_keys(keys)
+    if message then errors.usage(message, wheres[i] or nil) end
+    keys = step:_output_keys(keys)
   end
-end
-
-local function all_sync(steps)
-  for _, step in ipairs(steps) do
-    if not step.sync then return false end
-  end
-  return true
 end
 
 local function make(steps, wheres, name)
@@ -53,7 +44,7 @@ local function make(steps, wheres, name)
     wheres = wheres,
     name = name,
     count = #steps,
-    sync = all_sync(steps),
+    sync = members.are_sync(steps),
   })
 end
 
@@ -146,22 +137,18 @@ function methods:_begins_with_user_code()
 end
 
 function methods:_check_keys(keys)
-  local first = self.steps[1]
-  return first._check_keys and first:_check_keys(keys)
+  return self.steps[1]:_check_keys(keys)
 end
 
 function methods:_output_keys(keys)
   for _, step in ipairs(self.steps) do
-    keys = step._output_keys and step:_output_keys(keys) or nil
+    keys = step:_output_keys(keys)
   end
   return keys
 end
 
 function methods:_takes_kwargs()
-  for _, step in ipairs(self.steps) do
-    if step:_takes_kwargs() then return true end
-  end
-  return false
+  return members.take_kwargs(self.steps)
 end
 
 function methods:_parts()

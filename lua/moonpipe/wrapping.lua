@@ -15,11 +15,11 @@ function own:_begins_with_user_code()
 end
 
 function own:_check_keys(keys)
-  return self.bound._check_keys and self.bound:_check_keys(keys)
+  return self.bound:_check_keys(keys)
 end
 
 function own:_output_keys(keys)
-  return self.bound._output_keys and self.bound:_output_keys(keys)
+  return self.bound:_output_keys(keys)
 end
 
 function own:_takes_kwargs()
