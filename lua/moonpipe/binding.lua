@@ -30,8 +30,10 @@ end
 -- A binding of a binding is one binding, the newer winning.
 local function make(bound, kwargs, config, given)
   given = given or {}
-  if getmetatable(bound) == RunnableBinding.mt then
-    kwargs, config = overlay(bound.kwargs, kwargs), overlay(bound.config, config)
+  local is_binding = getmetatable(bound) == RunnableBinding.mt
+  kwargs = overlay(is_binding and bound.kwargs or {}, kwargs)
+  config = overlay(is_binding and bound.config or {}, config)
+  if is_binding then
     given = overlay({ input_type = bound.input_type, output_type = bound.output_type }, given)
     bound = bound.bound
   end

@@ -36,9 +36,15 @@ local class_mt = { __name = "moonpipe.class" }
 -- for there may be a key among the options.
 local made_of = setmetatable({}, { __mode = "k" })
 
+local function copy(options)
+  local out = {}
+  for name, value in pairs(options or {}) do out[name] = value end
+  return out
+end
+
 function class_mt.__call(class, ...)
   local step = class.new(...)
-  if rawget(class, "methods").option_names then made_of[step] = (...) or {} end
+  if rawget(class, "methods").option_names then made_of[step] = copy((...)) end
   return step
 end
 
@@ -291,8 +297,7 @@ end
 
 -- The same step, made with some options changed.
 function base:_with_options(changes)
-  local options = {}
-  for name, value in pairs(made_of[self]) do options[name] = value end
+  local options = copy(made_of[self])
   for name, value in pairs(changes) do options[name] = value end
   return getmetatable(self).class(options)
 end

@@ -10,6 +10,14 @@ local function echo(x)
 end
 
 describe("bind", function()
+  it("keeps the arguments that it was given, whatever becomes of their table", function()
+    local kwargs, config = { k = "v" }, { metadata = { m = 1 } }
+    local step, tagged = told():bind(kwargs), told():bind({ k = "v" }):with_config(config)
+    kwargs.k, config.timeout = "changed", 0
+    assert.equal("v", step:invoke(1))
+    assert.equal("v", tagged:with_config({ tags = { "t" } }):invoke(1))
+  end)
+
   -- Each of these gives "v" where the argument has reached the step within.
   local around = {
     sequence = function(step) return mp.pipe(echo, step, echo) end,

@@ -30,6 +30,13 @@ describe("configurable_fields", function()
     assert.equal("a", model:invoke "x")
   end)
 
+  it("change nothing that the model was made with, whatever became of that table", function()
+    local options = { responses = { "a" }, sleep = 0 }
+    local step = mp.FakeListChatModel(options):configurable_fields { sleep = { id = "s" } }
+    options.responses = { "changed" }
+    assert.equal("a", step:invoke("x", with { s = 0.001 }).content)
+  end)
+
   it("hold for streams too", function()
     local seen = {}
     for c in model:stream("x", with { answers = { "bcd" } }) do seen[#seen + 1] = c end
