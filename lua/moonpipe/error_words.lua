@@ -93,4 +93,22 @@ function words.predicate(value, what)
     words.shape(value)))
 end
 
+---mp.Error{ kind =, message = }: for steps that fail in a way of their own.
+---@param fields { kind: string, message: string }  further fields as of moonpipe.Error; taken
+---@return moonpipe.Error
+function words.Error(fields)
+  if type(fields) ~= "table" or getmetatable(fields) ~= nil then
+    errors.usage("mp.Error takes { kind =, message = }, got " .. words.shape(fields))
+  elseif not errors.KINDS[fields.kind] then
+    local kinds = {}
+    for kind in pairs(errors.KINDS) do kinds[#kinds + 1] = kind end
+    table.sort(kinds)
+    errors.usage(("no error has the kind '%s'%s"):format(errors.text(fields.kind),
+      words.hint(fields.kind, kinds)))
+  elseif type(fields.message) ~= "string" then
+    errors.usage("message of mp.Error must be a string, got " .. words.shape(fields.message))
+  end
+  return errors.new(fields)
+end
+
 return words

@@ -21,6 +21,7 @@ local MODULES = {
   each = "RunnableEach",
   embedding_hash = "HashEmbeddings",
   embedding_openai = "OpenAIEmbeddings",
+  error_words = "Error",
   fallbacks = "RunnableWithFallbacks",
   floats = "Floats",
   generator = "RunnableGenerator",
@@ -70,7 +71,7 @@ local MODULES = {
   ["tool.steps"] = "host host_step",
 }
 
-local homes, names = {}, { "Error", "version" }
+local homes, names = {}, { "version" }
 for module, list in pairs(MODULES) do
   for name, equals, field in list:gmatch("([%w_]+)(=?)([%w_]*)") do
     homes[name] = { module = "moonpipe." .. module, field = equals == "" and name or field }
@@ -80,10 +81,6 @@ end
 table.sort(names)
 
 mp.version = require("moonpipe.native").c.version
-
----Makes an mp.Error, for steps that fail in a way of their own.
----@param fields { kind: string, message: string }
-mp.Error = errors.new
 
 ---The names of the language, sorted.
 ---@return string[]

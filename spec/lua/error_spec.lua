@@ -22,6 +22,21 @@ describe("error", function()
     helper.raises("unknown error kind 'odd'", errors.new, { kind = "odd", message = "x" })
   end)
 
+  it("says what an error of the user's lacks", function()
+    local mp = require "moonpipe"
+    assert.equal("tool: no", tostring(mp.Error { kind = "tool", message = "no" }))
+    for problem, fields in pairs {
+      ["error_spec.lua:%d+: no error has the kind 'reste'; did you mean 'reset'?"] =
+        { kind = "reste", message = "x" },
+      ["message of mp.Error must be a string, got nil"] = { kind = "connect" },
+      ["mp.Error takes { kind =, message = }, got a string"] = "boom",
+    } do
+      local ok, err = pcall(mp.Error, fields)
+      assert.is_false(ok)
+      assert.matches(problem, err)
+    end
+  end)
+
   it("passes an mp.Error through wrap unchanged", function()
     local err = errors.new { kind = "io", message = "gone" }
     assert.equal(err, errors.wrap(err))
