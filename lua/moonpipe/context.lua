@@ -53,20 +53,47 @@ end
 
 local ON_ERROR = { cancel = true, wait = true, collect = true }
 
-local function need(ok, key, value, what)
-  if not ok then
-    errors.usage(("config %s takes %s, got %s"):format(key, what, errors.shape(value)))
-  end
+local function of_type(name, what)
+  return { holds = function(value) return type(value) == name end, what = what or "a " .. name }
 end
 
 local function is_count(value)
   return type(value) == "number" and value >= 1 and value == math.floor(value)
 end
 
-local function check_table(config, key)
-  local value = config[key]
-  need(value == nil or type(value) == "table", key, value, "a table")
+local function are_tags(value)
+  if type(value) ~= "table" then return false end
+  for _, tag in ipairs(value) do
+    if type(tag) ~= "string" then return false end
+  end
+  return true
 end
+
+local function is_duration(value)
+  return type(value) == "number" and value >= 0
+end
+
+local function is_mode(value)
+  return ON_ERROR[value] == true
+end
+
+local COUNT = { holds = is_count, what = "a whole number from 1" }
+
+-- What each key takes.
+local TAKES = {
+  callbacks = of_type "table",
+  configurable = of_type "table",
+  max_concurrency = COUNT,
+  metadata = of_type "table",
+  on_error = { holds = is_mode, what = "'cancel', 'wait' or 'collect'" },
+  on_progress = of_type "function",
+  recursion_limit = COUNT,
+  return_exceptions = of_type "boolean",
+  run_id = of_type "string",
+  run_name = of_type "string",
+  tags = { holds = are_tags, what = "a list of strings" },
+  timeout = { holds = is_duration, what = "seconds" },
+}
 
 ---The keys of a config and [more], sorted.
 ---@param more string[]
@@ -84,17 +111,14 @@ end
 function context.check(config)
   if getmetatable(config) == mt then return config end
   config = errors.options(config, KEYS, "config")
-  for _, key in ipairs { "tags", "metadata", "configurable", "callbacks" } do
-    check_table(config, key)
+  for _, key in ipairs(KEYS) do
+    local value = config[key]
+    if value ~= nil and not TAKES[key].holds(value) then
+      errors.usage(("config %s takes %s, got %s"):format(key, TAKES[key].what,
+        errors.shape(value)))
+    end
   end
   if config.callbacks then context.find_tracer().check(config.callbacks) end
-  local timeout, mode = config.timeout, config.on_error
-  need(timeout == nil or type(timeout) == "number" and timeout >= 0, "timeout", timeout,
-    "seconds")
-  need(mode == nil or ON_ERROR[mode], "on_error", mode, "'cancel', 'wait' or 'collect'")
-  for _, key in ipairs { "max_concurrency", "recursion_limit" } do
-    need(config[key] == nil or is_count(config[key]), key, config[key], "a whole number from 1")
-  end
   return config
 end
 

@@ -195,9 +195,11 @@ function events.open(step, input, options)
   local config, filters = split(options)
   local self = setmetatable({ step = step, input = input, first = 1, last = 0 }, Queue)
   local callbacks = { listener(self, matcher(filters)) }
-  for _, callback in ipairs(config.callbacks or {}) do callbacks[#callbacks + 1] = callback end
+  for _, callback in ipairs(context.check(config).callbacks or {}) do
+    callbacks[#callbacks + 1] = callback
+  end
   config.callbacks = callbacks
-  local ctx = context.derive(context.current(), context.check(config))
+  local ctx = context.derive(context.current(), config)
   self.ctx = ctx.outer or ctx
   return stream.new(pull_from(self), config.timeout)
 end

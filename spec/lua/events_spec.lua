@@ -21,6 +21,16 @@ local chain = mp.ChatPromptTemplate.from_template("{x}")
   :pipe(mp.FakeListChatModel { responses = { "ab" } }, mp.StrOutputParser())
 
 describe("stream_events", function()
+  it("takes callbacks beside its own, and refuses what is none", function()
+    local count = 0
+    local callback = { on_start = function() count = count + 1 end }
+    collect(mp.const(1):stream_events(1, { callbacks = { callback } }))
+    assert.equal(1, count)
+    local ok, err = pcall(mp.const(1).stream_events, mp.const(1), 1, { callbacks = 5 })
+    assert.is_false(ok)
+    assert.matches("config callbacks takes a table, got the number 5", err)
+  end)
+
   it("gives starts, chunks and ends in the order in which they happen", function()
     assert.same({
       "on_chain_start RunnableSequence",

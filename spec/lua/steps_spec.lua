@@ -393,7 +393,14 @@ describe("config", function()
   end)
 
   it("refuses wrong types", function()
-    helper.raises("config tags takes a table, got a string", step.invoke, step, 1, { tags = "a" })
+    helper.raises("config tags takes a list of strings, got a string", step.invoke, step, 1,
+      { tags = "a" })
+    helper.raises("config tags takes a list of strings, got a list of 2", step.invoke, step, 1,
+      { tags = { "a", 1 } })
+    helper.raises("config run_id takes a string, got the number 5", step.invoke, step, 1,
+      { run_id = 5 })
+    helper.raises("config on_progress takes a function, got the boolean true", step.batch, step,
+      { 1 }, { on_progress = true })
     helper.raises("config timeout takes seconds, got a string", step.invoke, step, 1,
       { timeout = "5" })
     helper.raises("config max_concurrency takes a whole number from 1, got the number 0", step.invoke,
