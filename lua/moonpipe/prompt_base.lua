@@ -80,13 +80,13 @@ local function all_integers(names)
   return names[1] ~= nil
 end
 
---- Says at composition which variables the step before will not give.
----@param keys any[]
----@return string? problem
 function base:_input_schema()
   return require("moonpipe.schemas").keys(self.input_variables, self.optional_variables)
 end
 
+--- Says at composition which variables the step before will not give.
+---@param keys any[]
+---@return string? problem
 function base:_check_keys(keys)
   local names = {}
   for i, key in ipairs(keys) do
@@ -260,6 +260,11 @@ function prompt_base.options(opts, what)
   if partials ~= nil and type(partials) ~= "table" then
     errors.usage(("partial_variables of %s is %s; it must be a table"):format(what,
       errors.shape(partials)))
+  end
+  local stated = opts.input_variables
+  if stated ~= nil and type(stated) ~= "table" then
+    errors.usage(("input_variables of %s is %s; it must be a list of names"):format(what,
+      errors.shape(stated)))
   end
   return opts
 end

@@ -34,7 +34,7 @@ end
 
 local function list_text(list, path)
   local parts = {}
-  for i = 1, list.n or #list do
+  for i = 1, type(list.n) == "number" and list.n or #list do
     local member = list[i]
     parts[i] = type(member) == "string" and member or object_text(member)
     if not parts[i] then
@@ -47,7 +47,8 @@ end
 
 local function is_list(value)
   local mt = getmetatable(value)
-  return (mt == nil or mt == ARRAY) and (value[1] ~= nil or value.n ~= nil or next(value) == nil)
+  return (mt == nil or mt == ARRAY)
+    and (value[1] ~= nil or type(value.n) == "number" or next(value) == nil)
 end
 
 local function refuse_value(value, path)

@@ -55,6 +55,8 @@ describe("PromptTemplate", function()
       .. " partial_variables, template_format", said(String.from_template, "x", { partials = {} }))
     assert.equal("template_format of PromptTemplate is 'jinja2'; only 'f-string' exists",
       said(String.from_template, "x", { template_format = "jinja2" }))
+    assert.equal("input_variables of PromptTemplate is a string; it must be a list of names",
+      said(String.from_template, "{x}", { input_variables = "x" }))
     assert.equal("partial_variables of PromptTemplate is a string; it must be a table",
       said(String.from_template, "x", { partial_variables = "x" }))
     assert.equal("x", String.from_template("x", { template_format = "f-string" }):format())

@@ -140,6 +140,12 @@ describe("what a template inserts", function()
     assert.equal("a\0b", text_of("a\0b", "x"))
   end)
 
+  it("is no table of named values, though one be called n", function()
+    assert.equal("prompt variable 'context' is a table with keys {n}; pick one or add a function"
+      .. " that makes text", refusal { n = "five" })
+    assert.equal("a", text_of({ "a", n = "five" }, "x"))
+  end)
+
   it("is a number with 14 digits at most", function()
     assert.equal("3", text_of(3, "x"))
     assert.equal("0.1", text_of(0.1, "x"))
