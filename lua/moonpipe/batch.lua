@@ -54,11 +54,12 @@ local function reader_of(inputs)
       return input, input == nil
     end
   end
-  if type(inputs) ~= "table" or getmetatable(inputs) ~= nil and inputs[1] == nil then
+  local is_list = type(inputs) == "table" and (getmetatable(inputs) == nil or inputs[1] ~= nil)
+  local n = is_list and (inputs.n or #inputs)
+  if type(n) ~= "number" then
     errors.usage("batch takes a list of inputs, or a function that gives them, got "
       .. errors.shape(inputs))
   end
-  local n = inputs.n or #inputs
   return function(i) return inputs[i], i > n end, n
 end
 

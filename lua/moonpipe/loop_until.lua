@@ -27,8 +27,11 @@ function loop_until.loop(opts)
   local where = errors.caller()
   opts = errors.options(opts, OPTIONS, "loop")
   local max = opts.max or ROUNDS
-  if type(max) ~= "number" or max < 1 or max ~= math.floor(max) then
+  if type(max) ~= "number" or max < 1 or max ~= math.floor(max) or max == math.huge then
     errors.usage("max of loop takes a whole number from 1, got " .. errors.shape(max), where)
+  end
+  if opts.name ~= nil and type(opts.name) ~= "string" then
+    errors.usage("name of loop takes a string, got " .. errors.shape(opts.name), where)
   end
   local body = coerce.step(opts.body, nil, where, "body of loop")
   local condition = coerce.step(opts.until_, nil, where, "until_ of loop")

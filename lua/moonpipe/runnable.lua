@@ -206,7 +206,8 @@ end
 ---@param config table?
 ---@return moonpipe.Stream
 function base:transform(source, config)
-  if type(source) ~= "function" and not (getmetatable(source) or {}).__call then
+  local mt = getmetatable(source)
+  if type(source) ~= "function" and not (type(mt) == "table" and mt.__call) then
     errors.usage("transform takes a function that gives chunks, got " .. errors.shape(source))
   end
   return require("moonpipe.stream").open(self, "transform", source, config)

@@ -77,6 +77,9 @@ end
 ---@return any value
 ---@return moonpipe.Error? err
 function Task:wait(seconds)
+  if seconds ~= nil and (type(seconds) ~= "number" or seconds ~= seconds) then
+    errors.usage("wait takes a number of seconds, got " .. errors.shape(seconds))
+  end
   if self.state ~= "ended" then
     check_outside(self)
     scheduler.call(wait_inside, self, seconds)

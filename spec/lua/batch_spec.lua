@@ -55,6 +55,13 @@ describe("batch", function()
     assert.equal(20, out[3])
   end)
 
+  it("refuses what is no list", function()
+    local step = worker()
+    helper.raises("batch takes a list of inputs, or a function that gives them, got a table with "
+      .. "keys {n}", step.batch, step, { n = "five" })
+    helper.raises("got a string", step.batch, step, "five")
+  end)
+
   it("counts inputs that are nil", function()
     local out = mp.RunnableLambda(function(x) return x == nil end):batch { 1, nil, 3, n = 3 }
     assert.same({ false, true, false, n = 3 }, out)
@@ -310,6 +317,8 @@ describe("stream", function()
   end)
 
   it("transforms only what gives chunks", function()
+    helper.raises("transform takes a function that gives chunks, got an empty table",
+      counter().transform, counter(), setmetatable({}, { __metatable = true }))
     helper.raises("transform takes a function that gives chunks, got a string", counter().transform,
       counter(), "x")
   end)

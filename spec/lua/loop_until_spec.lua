@@ -83,6 +83,10 @@ describe("loop", function()
     assert.matches("^until_ of loop: nil is not a step", helper.said(mp.loop, { body = double }))
     assert.equal("max of loop takes a whole number from 1, got the number 0",
       helper.said(mp.loop, { body = double, until_ = double, max = 0 }))
+    assert.equal("max of loop takes a whole number from 1, got the number inf",
+      helper.said(mp.loop, { body = double, until_ = double, max = math.huge }))
+    assert.equal("name of loop takes a string, got the number 5",
+      helper.said(mp.loop, { body = double, until_ = double, name = 5 }))
     helper.raises("unknown option 'till' of loop", mp.loop, { body = double, till = double })
   end)
 

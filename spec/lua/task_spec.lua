@@ -10,6 +10,13 @@ local function sleeper(seconds, value)
 end
 
 describe("task", function()
+  it("refuses to wait for what is no time", function()
+    local task = mp.const(1):start(1)
+    helper.raises("wait takes a number of seconds, got a string", task.wait, task, "5")
+    helper.raises("wait takes a number of seconds, got the number nan", task.wait, task, 0 / 0)
+    assert.equal(1, (task:wait()))
+  end)
+
   it("is pending, then running, then done", function()
     local go = false
     local task = mp.RunnableLambda(function()
