@@ -19,7 +19,7 @@ local explain = {}
 local WHY = {
   BasePromptTemplate = "a prompt needs all its values",
   RunnableBranch = "its conditions look at the whole input",
-  RouterRunnable = "the input says which step it is",
+  RouterRunnable = "some of its steps do so",
   RunnableHedge = "a second attempt needs all of it",
   RunnableLambda = "a function is given a whole value; mp.map_chunks(fn) gives it each chunk, and a"
     .. " step that it returns is streamed",
@@ -37,6 +37,7 @@ local TEXT = {
   whole = "takes its whole input, and answers in one piece",
   map = "gives the chunks of its branches as they come",
   each = "gives the chunks of its items as they come",
+  router = "passes the chunks of its input on, once a map before it has given the key",
 }
 
 local function why_of(step)
@@ -138,8 +139,14 @@ end
 
 -- ---- telling -----------------------------------------------------------------
 
+local function several_of(one)
+  if one.shape == "map" then return "map" end
+  if one.step.class_name == "RunnableEach" then return "each" end
+  return one.step.class_name == "RouterRunnable" and one.flow == "passes" and "router"
+end
+
 local function line_of(one, name)
-  local several = one.shape == "map" and "map" or one.step.class_name == "RunnableEach" and "each"
+  local several = several_of(one)
   local text = name .. ": " .. TEXT[several or one.flow]
   if one.flow == "passes" or not one.why then return text end
   return text .. " (" .. one.why .. ")"

@@ -1,5 +1,10 @@
 --- Runs the step that its input names: `{ key = "math", input = "1 + 1" }`.
+--
+-- In a stream the step is chosen as soon as the key is whole; the input goes to it as
+-- it comes.
+local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
+local interleave = require "moonpipe.interleave"
 local members = require "moonpipe.members"
 local parallel = require "moonpipe.parallel"
 local run = require "moonpipe.run"
@@ -78,6 +83,76 @@ function methods:_stream(input, ctx)
   end
 end
 
+-- ---- a stream of inputs ----------------------------------------------------------
+
+---@class moonpipe.RouterStream  what is known of one stream of inputs
+---@field source fun(): any
+---@field inputs any[]     chunks of `input`, not yet given to the step
+---@field ended boolean?   the source has
+---@field failure any      what the source raised: no fault of the step
+local Route = {}
+Route.__index = Route
+
+-- The next chunk; what it has of the input is put aside.
+function Route:next()
+  if self.ended then return nil end
+  local ok, value = pcall(self.source)
+  if not ok then
+    self.failure = value
+    error(value, 0)
+  end
+  if value == nil then
+    self.ended = true
+  elseif type(value) == "table" and getmetatable(value) == nil and value.input ~= nil then
+    self.inputs[#self.inputs + 1] = value.input
+  end
+  return value
+end
+
+-- All that comes until the key is known, merged; nil for nothing. A map tells where its
+-- key has ended; of others it is known at the end of all.
+function Route:address()
+  local known = false
+  return (chunk.collect(function()
+    local value
+    repeat
+      if known then return nil end
+      value = self:next()
+      known = interleave.finished(value) == "key"
+    until interleave.finished(value) == nil
+    return value
+  end))
+end
+
+function Route:give()
+  while not self.inputs[1] and self:next() ~= nil do end
+  return table.remove(self.inputs, 1)
+end
+
+-- Begins the step that the key names; nil where nothing comes at all.
+local function begin(self, route, ctx)
+  local address = route:address()
+  if address == nil then return nil end
+  local step, key = step_of(self, address)
+  route.key = key
+  if route.ended and not route.inputs[1] then
+    return run.stream(step, nil, ctx, "router:key:", key)
+  end
+  return run.transform(step, function() return route:give() end, ctx, "router:key:", key)
+end
+
+function methods:_transform(source, ctx)
+  local route, inner = setmetatable({ source = source, inputs = {} }, Route), nil
+  return function()
+    inner = inner or begin(self, route, ctx)
+    if not inner then return nil end
+    local ok, value = pcall(inner)
+    if ok then return value end
+    if value == route.failure then error(value, 0) end
+    return fail(self, route.key, value)
+  end
+end
+
 -- ---- what others ask -----------------------------------------------------------
 
 function methods:_takes_kwargs()
@@ -101,6 +176,16 @@ end
 
 function methods:_input_schema()
   return require("moonpipe.schemas").keys { "input", "key" }
+end
+
+-- As its steps do, once it knows which.
+function methods:_flow()
+  local flow
+  for _, step in ipairs(self.list) do
+    local one = require("moonpipe.explain").describe(step).flow
+    flow = (flow == nil or flow == one) and one or "answers"
+  end
+  return flow
 end
 
 function methods:_parts()

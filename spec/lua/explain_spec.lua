@@ -72,7 +72,10 @@ describe("explain", function()
     assert.equal("letters:map(): gives the chunks of its items as they come", first(letters:map()))
     assert.matches("which round is the last shows when it has ended",
       first(mp.loop { body = letters, until_ = mp.const(true) }))
-    assert.matches("the input says which step it is", first(mp.RouterRunnable { a = letters }))
+    assert.equal("RouterRunnable{a}: passes the chunks of its input on, once a map before it has given the key",
+      first(mp.RouterRunnable { a = letters }))
+    assert.matches("answer %(some of its steps do so%)", first(mp.RouterRunnable { a = letters, b = plain }))
+    assert.matches(WHOLE, first(mp.RouterRunnable { b = plain }))
     assert.matches("it keeps its input for another attempt", first(letters:with_retry()))
     assert.matches("^assign{a}: gives the chunks", first(mp.RunnableAssign { a = letters }))
   end)

@@ -52,6 +52,47 @@ describe("router", function()
     assert.same({ "a", "b" }, read(router:stream { key = "letters" }))
   end)
 
+  it("streams its input to the step, once a map has given the key #concurrency", function()
+    local read = {}
+    local source = mp.RunnableGenerator(function(_, emit)
+      for _, text in ipairs { "a", "b", "c" } do
+        read[#read + 1] = text
+        emit(text)
+      end
+    end)
+    local spelt = mp.RouterRunnable { upper = mp.map_chunks(string.upper), none = mp.const(0) }
+    local chain = mp.pipe({ key = mp.const "upper", input = source }, spelt)
+    local stream = chain:stream(1)
+    assert.equal("A", stream())
+    assert.is_true(#read < 3)
+    assert.equal("BC", stream:collect())
+    assert.equal("ABC", chain:invoke(1))
+  end)
+
+  it("waits for a key that comes in pieces, or last #concurrency", function()
+    local late = mp.RunnableGenerator(function(chunks, emit)
+      while chunks() do mp.sleep(0) end
+      emit "dou"
+      emit "ble"
+    end)
+    local chain = mp.pipe(emitting(1, 2, 4), { key = late, input = mp.RunnablePassthrough() }, router)
+    assert.same({ 8 }, read(chain:stream(1)))
+    local wrong = mp.pipe(emitting(1), { key = mp.const "b", input = mp.RunnablePassthrough() }, router)
+    assert.matches("no step for key 'b'", helper.failure(read, wrong:stream(1)).message)
+  end)
+
+  it("is not blamed for its source", function()
+    local broken = mp.RunnableGenerator(function(_, emit)
+      emit "a"
+      error("cut", 0)
+    end, { name = "broken" })
+    local chain = mp.pipe(broken, { key = mp.const "letters", input = mp.RunnablePassthrough() }, router)
+    assert.equal("step 1 of 3 broken", helper.failure(read, chain:stream(1)).path)
+    local failing = mp.RouterRunnable { a = emitting(), b = mp.map_chunks(function() error("no", 0) end) }
+    chain = mp.pipe(emitting("x"), { key = mp.const "b", input = mp.RunnablePassthrough() }, failing)
+    assert.matches("> router%.b$", helper.failure(read, chain:stream(1)).path)
+  end)
+
   it("takes its whole input before it chooses", function()
     local source = emitting({ key = "dou" }, { input = 4 }, { key = "ble" })
     assert.same({ 8 }, read(mp.pipe(source, router):stream(1)))
