@@ -2,7 +2,8 @@
 --
 -- Its stream is that of an array map: chunks `{ [i] = chunk, n = }` as they come,
 -- and a mark at the end of each item. Where the list itself comes as a stream of
--- lists (a list parser's does) items are begun as they come.
+-- lists (a list parser's does) items are begun as they come, and no list is read while
+-- as many are under way as a run may have: what comes may be endless.
 local chunk = require "moonpipe.chunk"
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
@@ -131,7 +132,13 @@ end
 
 ---@class moonpipe.EachStream
 ---@field each moonpipe.RunnableEach
----@field n integer        items begun
+---@field n integer        items that have come
+---@field begun integer
+---@field under integer    items begun whose end was not told yet
+---@field limit integer    of those
+---@field queue table<integer, any>    items that have come and not begun
+---@field items table<integer, table>  branches of those that have begun, not ended well
+---@field feeder moonpipe.Task?  it reads no list while items wait
 ---@field told integer?    the `n` of the last chunk
 ---@field mark table?      to be given next
 ---@field failed table?    the first item that failed, of those that are waited for
@@ -144,9 +151,14 @@ local function reason_of(branch)
   return ("item %d failed"):format(branch.index)
 end
 
-local function open(each, ctx)
-  local self = setmetatable({ each = each, ctx = ctx, n = 0, mode = mode_of(each, ctx) }, Items)
-  self.items = {}
+local function open(each, ctx, is_lazy)
+  local self = setmetatable({
+    each = each,
+    ctx = ctx,
+    mode = mode_of(each, ctx),
+    limit = window.limit_of(ctx.max_concurrency, is_lazy),
+    n = 0, begun = 0, under = 0, queue = {}, items = {},
+  }, Items)
   self.take, self.merge = merge.streams({}, ctx)
   if self.mode == "cancel" then
     function self.merge.on_failure(branch)
@@ -157,18 +169,29 @@ local function open(each, ctx)
   return self
 end
 
-function Items:add(list, count)
-  for i = 1, count do
-    local index, item, inner = self.n + 1, list[i], nil
-    local branch = { index = index }
-    branch.pull = function()
-      inner = inner or run.stream(self.each.bound, item, self.ctx, "each:item:", index)
-      return inner()
-    end
-    self.n, self.items[index] = index, branch
-    if not self.broken then self.merge:add(branch) end
+local function begin(self, index)
+  local item, branch, inner = self.queue[index], { index = index }, nil
+  branch.pull = function()
+    inner = inner or run.stream(self.each.bound, item, self.ctx, "each:item:", index)
+    return inner()
   end
-  self.fed = true
+  self.queue[index], self.items[index] = nil, branch
+  self.begun, self.under = index, self.under + 1
+  self.merge:add(branch)
+end
+
+-- Begins items, as many as may be under way; when none waits the next list is read.
+function Items:fill()
+  while self.begun < self.n and self.under < self.limit and not self.broken do
+    begin(self, self.begun + 1)
+  end
+  if self.feeder and self.begun == self.n then scheduler.unpark(self.feeder) end
+end
+
+function Items:add(list, count)
+  for i = 1, count do self.queue[self.n + i] = list[i] end
+  self.n, self.fed = self.n + count, true
+  self:fill()
 end
 
 function Items:chunk_of(index, value)
@@ -176,19 +199,27 @@ function Items:chunk_of(index, value)
   return { [index] = value, n = self.n }
 end
 
+local SIBLINGS_MAX = 1000 -- of more items, those that ended well are not told
+
 function Items:failure(branch)
   local err, siblings = errors.wrap(branch.err), {}
-  for i, other in ipairs(self.items) do
-    if other ~= branch then
-      siblings[i] = other.task and interleave.fate(other.err) or "not started"
+  for i, other in pairs(self.items) do
+    if other ~= branch then siblings[i] = interleave.fate(other.err) end
+  end
+  for i = 1, self.n <= SIBLINGS_MAX and self.n or 0 do
+    if i ~= branch.index and siblings[i] == nil then
+      siblings[i] = i > self.begun and "not started" or "done"
     end
   end
-  err.siblings = err.siblings or next(siblings) ~= nil and siblings or nil
+  err.siblings = err.siblings or next(siblings) and siblings or nil
   return locate(self.each, branch.index, err)
 end
 
 function Items:ended(branch)
   local mark = interleave.end_mark(branch.index)
+  self.under = self.under - 1
+  if branch.err == nil or self.mode == "collect" then self.items[branch.index] = nil end
+  self:fill()
   if branch.err == nil then return mark end
   if self.mode == "collect" then
     self.mark = mark
@@ -258,8 +289,10 @@ end
 
 -- Lists of whole items. Lists append to one another; any other chunk is part of a
 -- value that is whole at the end.
-local function feeder(source)
+local function feeder(self, source)
   return function()
+    self.feeder = scheduler.current()
+    while self.begun < self.n do scheduler.park() end
     local value = source()
     if type(value) ~= "table" or chunk.is_list(value) and not chunk.is_whole(value) then
       return value
@@ -269,8 +302,8 @@ local function feeder(source)
 end
 
 function methods:_transform(source, ctx)
-  local items = open(self, ctx)
-  items.merge:add({ pull = feeder(source), feeds = true })
+  local items = open(self, ctx, true)
+  items.merge:add({ pull = feeder(items, source), feeds = true })
   return function() return items:next() end
 end
 

@@ -14,6 +14,7 @@ local merge = {}
 ---@class moonpipe.Merge
 ---@field arrived table[]  branches whose chunk waits to be taken, oldest first
 ---@field running integer
+---@field by_task table<moonpipe.Task, table>  the branches that have begun and not ended
 ---@field on_failure fun(branch: table)?  called when a branch has failed, before the
 ---  consumer hears of it; may not wait. What has not begun then does not begin
 local Merge = {}
@@ -39,7 +40,7 @@ end
 -- Called by the scheduler when a branch's task has ended.
 function Merge:ended(task)
   local branch = self.by_task[task]
-  self.running = self.running - 1
+  self.by_task[task], self.running = nil, self.running - 1
   branch.err = task.err
   branch.pull = nil -- or what it has not read of a Tee would stay for ever
   self:announce(branch)
@@ -66,8 +67,8 @@ end
 ---Merges one more stream. Called by the consumer, between two chunks.
 ---@param branch { pull: fun(): any }
 function Merge:add(branch)
+  if self.begun then return begin_branch(self, branch) end
   table.insert(self.branches, branch)
-  if self.begun then begin_branch(self, branch) end
 end
 
 ---Merges streams.
@@ -85,7 +86,7 @@ function merge.streams(branches, ctx, tee)
     first = 1,
     last = 0,
     running = 0,
-    by_task = setmetatable({}, { __mode = "k" }),
+    by_task = {},
   }, Merge)
   return function() return self:take() end, self
 end
@@ -108,19 +109,17 @@ end
 
 ---Cancels the branches that run: all of them, before one can take what another
 ---has left.
+---@return moonpipe.Task[]
 function Merge:cancel(reason)
-  for _, branch in ipairs(self.branches) do
-    local task = branch.task
-    if task and task.state ~= "ended" then tree.cancel(task, tree.cancelled(reason)) end
-  end
+  local tasks = {}
+  for task in pairs(self.by_task) do tasks[#tasks + 1] = task end
+  for _, task in ipairs(tasks) do tree.cancel(task, tree.cancelled(reason)) end
+  return tasks
 end
 
 ---Cancels the branches that run and waits until they have ended.
 function Merge:stop(reason)
-  self:cancel(reason)
-  for _, branch in ipairs(self.branches) do
-    if branch.task then join(branch.task) end
-  end
+  for _, task in ipairs(self:cancel(reason)) do join(task) end
 end
 
 -- ---- tee -----------------------------------------------------------------------

@@ -198,6 +198,49 @@ describe("stream of each", function()
     assert.same({ "A", "B", "C", n = 3 }, chain:invoke "x")
   end)
 
+  it("reads no more lists than its window of items takes #concurrency", function()
+    local made, under, peak = 0, 0, 0
+    local source = function()
+      made = made + 1
+      return made <= 100 and { made, made } or nil
+    end
+    local busy = mp.RunnableLambda(function(x)
+      under = under + 1
+      peak = math.max(peak, under)
+      mp.sleep(0)
+      under = under - 1
+      return x
+    end):map()
+    local stream = busy:transform(source, { max_concurrency = 2 }) -- eight items
+    assert.equal(1, stream()[1])
+    mp.sleep(0.002)
+    assert.is_true(made <= 6, made)
+    assert.equal(200, stream:collect().n)
+    assert.is_true(peak <= 8, peak)
+    peak = 0
+    assert.equal(20, busy:stream({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 },
+      { max_concurrency = 1 }):collect().n)
+    assert.equal(4, peak)
+  end)
+
+  it("is endless if its source is", function()
+    local made, before = 0, nil
+    local stream = doubling:transform(function()
+      made = made + 1
+      return { made }
+    end)
+    for i = 1, helper.long and 1000000 or 20000 do
+      stream()
+      if i == 5000 then
+        collectgarbage()
+        before = collectgarbage("count")
+      end
+    end
+    collectgarbage()
+    assert.is_true(collectgarbage("count") - before < 300) -- KiB
+    stream:close()
+  end)
+
   it("waits for the whole of a list whose items come in pieces", function()
     local source = mp.RunnableParallel { emitting("a", "b"), emitting("c") }
     assert.same({ "AB", "C", n = 2 }, mp.pipe(source, mp.RunnableLambda(string.upper):map()):stream(1):collect())

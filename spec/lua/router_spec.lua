@@ -53,10 +53,10 @@ describe("router", function()
   end)
 
   it("streams its input to the step, once a map has given the key #concurrency", function()
-    local read = {}
+    local made = {}
     local source = mp.RunnableGenerator(function(_, emit)
       for _, text in ipairs { "a", "b", "c" } do
-        read[#read + 1] = text
+        made[#made + 1] = text
         emit(text)
       end
     end)
@@ -64,7 +64,7 @@ describe("router", function()
     local chain = mp.pipe({ key = mp.const "upper", input = source }, spelt)
     local stream = chain:stream(1)
     assert.equal("A", stream())
-    assert.is_true(#read < 3)
+    assert.is_true(#made < 3)
     assert.equal("BC", stream:collect())
     assert.equal("ABC", chain:invoke(1))
   end)
