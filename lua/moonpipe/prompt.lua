@@ -165,6 +165,19 @@ function chat_prompt:partial(more)
   return new_chat_prompt(self.messages, prompt_base.partial(self, more))
 end
 
+local OPTIONS = { "messages", "partial_variables" }
+
+-- What a call may choose: see configurable.lua.
+function chat_prompt:_options()
+  return OPTIONS
+end
+
+function chat_prompt:_with_options(changes)
+  local opts = { partial_variables = changes.partial_variables or self.partial_variables }
+  if changes.messages == nil then return new_chat_prompt(self.messages, opts.partial_variables) end
+  return ChatPromptTemplate.from_messages(changes.messages, opts)
+end
+
 -- A list adds each of its members, anything else itself.
 local function add_operand(list, partials, value)
   if type(value) == "table" and getmetatable(value) == nil and not elements.is_role(value[1])

@@ -66,6 +66,18 @@ function string_prompt:partial(more)
   return new_string_prompt(self.source, prompt_base.partial(self, more))
 end
 
+local OPTIONS = { "partial_variables", "template" }
+
+-- What a call may choose: see configurable.lua.
+function string_prompt:_options()
+  return OPTIONS
+end
+
+function string_prompt:_with_options(changes)
+  return PromptTemplate.from_template(changes.template or self.source,
+    { partial_variables = changes.partial_variables or self.partial_variables })
+end
+
 local function source_of(value)
   if type(value) == "string" then
     return value, nil

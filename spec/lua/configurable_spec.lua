@@ -54,6 +54,38 @@ describe("configurable_fields", function()
     assert.equal("b", twice:invoke("x", with { r = { "b" }, s = 0 }).content)
   end)
 
+  it("are those of a prompt too", function()
+    local prompt = mp.PromptTemplate.from_template("{greeting}, {name}", { partial_variables = { greeting = "Hi" } })
+      :configurable_fields { template = { id = "text" }, partial_variables = { id = "given" } }
+    assert.equal("Hi, Ann", tostring(prompt:invoke { name = "Ann" }))
+    assert.equal("Ann: Hi", tostring(prompt:invoke({ name = "Ann" }, with { text = "{name}: {greeting}" })))
+    assert.equal("Yo, Ann", tostring(prompt:invoke({ name = "Ann" }, with { given = { greeting = "Yo" } })))
+    local chat = mp.ChatPromptTemplate.from_messages({ { "system", "be {how}" }, { "human", "{q}" } })
+      :configurable_fields { messages = { id = "messages" }, partial_variables = { id = "given" } }
+    local function said(how, config)
+      return mp.get_buffer_string(chat:invoke({ q = "why?", how = how }, config))
+    end
+    assert.equal("System: be kind\nHuman: why?", said "kind")
+    assert.equal("Human: So, why?", said("kind", with { messages = { "So, {q}" } }))
+    assert.equal("System: be brief\nHuman: why?", said(nil, with { given = { how = "brief" } }))
+    local err = helper.failure(chat.invoke, chat, { q = 1 }, with { messages = "{q}" })
+    assert.matches("ChatPromptTemplate cannot be configured so: .*from_messages takes a list", err.message)
+    helper.raises("unknown option 'text' of PromptTemplate; allowed: partial_variables, template",
+      mp.PromptTemplate("{a}").configurable_fields, mp.PromptTemplate "{a}", { text = { id = "t" } })
+  end)
+
+  it("are those of every model", function()
+    local generic = mp.GenericFakeChatModel { messages = { "a", "b", "c" } }
+      :configurable_fields { messages = { id = "m" }, sleep = { id = "s" } }
+    assert.equal("a", generic:invoke("x", with { s = 0 }).content)
+    assert.equal("b", generic:invoke("x").content)
+    assert.equal("x", generic:invoke("x", with { m = { "x" } }).content)
+    assert.equal("c", generic:invoke("x").content)
+    local extractive = mp.ExtractiveChatModel():configurable_fields { max_sentences = { id = "max" } }
+    assert.equal(7, extractive:_with_options({ max_sentences = 7 }).bound.max_sentences)
+    assert.equal(3, extractive.bound.max_sentences)
+  end)
+
   it_with_vectors("are those of a retriever too", function()
     local store = mp.FAISS.from_texts({ "bears", "honey", "moon" }, { embedding = mp.HashEmbeddings() })
     local retriever = store:as_retriever({ search_kwargs = { k = 1 } }):configurable_fields {

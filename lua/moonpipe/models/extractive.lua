@@ -27,6 +27,7 @@ local ExtractiveChatModel, methods = runnable.class("ExtractiveChatModel", {
   base = model.BaseChatModel,
 })
 methods.sync = true
+methods.option_names = { "max_sentences" }
 
 local extractive = { ExtractiveChatModel = ExtractiveChatModel }
 
@@ -34,7 +35,7 @@ local extractive = { ExtractiveChatModel = ExtractiveChatModel }
 ---@param opts { max_sentences: integer? }?
 ---@return moonpipe.ExtractiveChatModel
 function ExtractiveChatModel.new(opts)
-  opts = errors.options(opts, { "max_sentences" }, "ExtractiveChatModel")
+  opts = errors.options(opts, methods.option_names, "ExtractiveChatModel")
   local max = opts.max_sentences or 3
   if type(max) ~= "number" or max < 1 or max % 1 ~= 0 then
     errors.usage("max_sentences of ExtractiveChatModel is " .. errors.shape(max)

@@ -13,6 +13,8 @@ local GenericFakeChatModel, generic_model = runnable.class("GenericFakeChatModel
   base = model.BaseChatModel,
 })
 
+local OPTIONS = { "messages", "sleep" }
+
 local function iterator(list)
   local i = 0
   return function()
@@ -26,7 +28,7 @@ end
 ---@param opts table
 ---@return moonpipe.GenericFakeChatModel
 function GenericFakeChatModel.new(opts)
-  opts = errors.options(opts, { "messages", "sleep" }, "GenericFakeChatModel")
+  opts = errors.options(opts, OPTIONS, "GenericFakeChatModel")
   local given = opts.messages
   if type(given) == "table" and getmetatable(given) == nil then
     given = iterator(given)
@@ -36,6 +38,18 @@ function GenericFakeChatModel.new(opts)
   end
   local sleep = fake.seconds(opts.sleep, "GenericFakeChatModel")
   return runnable.instance(GenericFakeChatModel, { next_message = given, sleep = sleep })
+end
+
+function generic_model:_options()
+  return OPTIONS
+end
+
+-- Where others are not chosen, its own messages go on.
+function generic_model:_with_options(changes)
+  return GenericFakeChatModel.new {
+    messages = changes.messages or self.next_message,
+    sleep = changes.sleep or self.sleep,
+  }
 end
 
 local function next_answer(self)
