@@ -287,16 +287,19 @@ static mp_Status write_row(mp_DbStmts *self, sqlite3_stmt *stmt, int count,
     return mp_buf_check(out, err);
 }
 
-/* What it changed is known at the end: its place is left free. */
+/* What it changed is known at the end: its place is left free. Which columns
+ * there are, only after the first step: that prepares a kept statement anew
+ * where the schema has changed. */
 static mp_Status step_all(mp_DbStmts *self, const mp_DbStmt *one, mp_Buf *out,
                           mp_Error *err)
 {
-    int count = self->lib->column_count(one->stmt), rc;
-    mp_Status status;
+    int rc = self->lib->step(one->stmt);
+    int count = self->lib->column_count(one->stmt);
 
     if (!write_names(self, one->stmt, count, out)) return mp_err_memory(err);
-    while ((rc = self->lib->step(one->stmt)) == SQLITE_ROW) {
-        status = write_row(self, one->stmt, count, out, err);
+    for (; rc == SQLITE_ROW; rc = self->lib->step(one->stmt)) {
+        mp_Status status = write_row(self, one->stmt, count, out, err);
+
         if (status != MP_OK) return status;
     }
     if (rc != SQLITE_DONE)

@@ -59,6 +59,17 @@ describe("db", function()
     assert.same({ { id = 1, b = 1 }, { id = 2, a = 2 }, { id = 3 } }, handle:rows "SELECT * FROM t")
   end)
 
+  it("gives the columns that a table has now", function()
+    local handle = open()
+    handle:run "CREATE TABLE t (a)"
+    handle:run "INSERT INTO t VALUES (1)"
+    assert.same({ { a = 1 } }, handle:rows "SELECT * FROM t")
+    handle:run "ALTER TABLE t ADD COLUMN b DEFAULT 7"
+    assert.same({ { a = 1, b = 7 } }, handle:rows "SELECT * FROM t")
+    handle:run "ALTER TABLE t RENAME COLUMN a TO c"
+    assert.same({ { c = 1, b = 7 } }, handle:rows "SELECT * FROM t")
+  end)
+
   it("gives integers beyond 2^53 as digits", function()
     local row = open():rows "SELECT 9007199254740993 AS a, -9223372036854775808 AS b"[1]
     assert.same({ a = "9007199254740993", b = "-9223372036854775808" }, row)
