@@ -29,9 +29,16 @@ int64_t mp_clock_thread_us(void)
     return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
-int64_t mp_clock_after(double seconds)
+int64_t mp_clock_span(double seconds)
 {
     if (!(seconds < HUNDRED_YEARS)) return MP_CLOCK_NEVER;
     if (seconds < 0) seconds = 0;
-    return mp_clock_us() + (int64_t)(seconds * MICRO + 0.5);
+    return (int64_t)(seconds * MICRO + 0.5);
+}
+
+int64_t mp_clock_after(double seconds)
+{
+    int64_t span_us = mp_clock_span(seconds);
+
+    return span_us == MP_CLOCK_NEVER ? span_us : mp_clock_us() + span_us;
 }

@@ -16,8 +16,11 @@ int64_t mp_clock_wall_us(void);
 /* Microseconds of CPU time that the calling thread has used. */
 int64_t mp_clock_thread_us(void);
 
-/* [seconds] from now as an absolute time; negative counts as now, NaN and
- * anything over 100 years as MP_CLOCK_NEVER. */
+/* [seconds] in microseconds; negative counts as 0, NaN and anything over 100
+ * years as MP_CLOCK_NEVER. */
+int64_t mp_clock_span(double seconds);
+
+/* The same from now on, as an absolute time. */
 int64_t mp_clock_after(double seconds);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "bind.h"
 
+#include "clock.h"
 #include "db.h"
 
 #include <math.h>
@@ -77,7 +78,7 @@ static int f_db_open(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     mp_DbOptions options = {
         .normal = lua_toboolean(L, 2),
-        .busy_us = (int64_t)(luaL_checknumber(L, 3) * 1e6),
+        .busy_us = mp_clock_span(luaL_checknumber(L, 3)),
         .max_bytes = (size_t)luaL_checknumber(L, 4),
         .application_id = (int32_t)luaL_checknumber(L, 5),
     };

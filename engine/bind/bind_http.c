@@ -38,11 +38,12 @@ static double number_field(lua_State *L, const char *name)
     return value;
 }
 
+/* 0: no limit. */
 static int64_t time_field(lua_State *L, const char *name)
 {
-    double seconds = number_field(L, name);
+    int64_t span_us = mp_clock_span(number_field(L, name));
 
-    return seconds > 0 ? (int64_t)(seconds * 1e6 + 0.5) : 0;
+    return span_us == MP_CLOCK_NEVER ? 0 : span_us;
 }
 
 /* A value may be a secret: its bytes go into the header and nowhere else. */
@@ -179,10 +180,10 @@ static mp_HttpFraming framing_at(lua_State *L, int index)
 static int64_t time_left(lua_State *L, int index)
 {
     double total_at = luaL_optnumber(L, index, 0);
-    int64_t left;
+    int64_t at_us = mp_clock_span(total_at), left;
 
-    if (total_at == 0) return 0;
-    left = (int64_t)(total_at * 1e6 + 0.5) - mp_clock_us();
+    if (total_at == 0 || at_us == MP_CLOCK_NEVER) return 0;
+    left = at_us - mp_clock_us();
     return left > 0 ? left : -1;
 }
 

@@ -154,7 +154,7 @@ static int f_next_event(lua_State *L)
 static int f_wait(lua_State *L)
 {
     double seconds = luaL_optnumber(L, 1, -1);
-    int64_t limit_us = seconds < 0 ? -1 : (int64_t)(seconds * 1e6 + 0.5);
+    int64_t limit_us = seconds < 0 ? -1 : mp_clock_span(seconds);
     mp_Engine *engine = engine_of(L);
 
     mp_bind_turn();

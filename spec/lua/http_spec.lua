@@ -122,6 +122,12 @@ describe("http.send", function()
     assert.equal(2, server:stats().peak)
   end)
 
+  it("has no limit where a time is endless", function()
+    local endless = { connect = math.huge, idle = math.huge }
+    assert.equal(200, calls.send(server.base_url, endless, math.huge).status)
+    assert.equal(200, calls.send(server.base_url, { connect = 1e13, idle = 1e13 }, 1e13).status)
+  end)
+
   it("begins nothing when its time is over", function()
     local err = helper.failure(calls.send, server.base_url, nil, -1)
     assert.equal("timeout_total", err.kind)
