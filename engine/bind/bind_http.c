@@ -78,6 +78,17 @@ static mp_Status add_header(lua_State *L, Headers *headers)
     return mp_buf_append(&headers->text, "", 1);
 }
 
+/* [-0, +0] */
+static size_t count_headers(lua_State *L)
+{
+    size_t count;
+
+    lua_getfield(L, 1, "headers");
+    count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    lua_pop(L, 1);
+    return count;
+}
+
 /* [-0, +0] Reads headers = { { name, value }, ... }. Raises nothing: the text
  * is freed by the caller. */
 static void read_headers(lua_State *L, Headers *headers)
@@ -120,8 +131,8 @@ static void read_spec(lua_State *L, mp_HttpSpec *spec)
     if (!spec->url) luaL_error(L, "a request needs a url");
 }
 
-/* The plan of the request at 1; NULL without memory. */
-static mp_HttpPlan *make_plan(lua_State *L, mp_HttpSpec *spec)
+/* The plan of the request at 1; NULL with the reason in [err]. */
+static mp_HttpPlan *make_plan(lua_State *L, mp_HttpSpec *spec, mp_Error *err)
 {
     Headers headers = {.count = 0};
     mp_HttpPlan *plan = NULL;
@@ -129,7 +140,12 @@ static mp_HttpPlan *make_plan(lua_State *L, mp_HttpSpec *spec)
     mp_buf_init(&headers.text, HEADERS_MAX * HEADER_LEN);
     read_headers(L, &headers);
     spec->headers = headers.list;
-    if (headers.text.status == MP_OK) plan = mp_http_plan_new(spec);
+    if (headers.text.status == -MP_KIND_TOO_LARGE)
+        mp_err_set(err, MP_KIND_TOO_LARGE,
+                   "the headers of a request are more than %zu bytes",
+                   headers.text.max);
+    else if (headers.text.status != MP_OK || !(plan = mp_http_plan_new(spec)))
+        mp_err_memory(err);
     wipe(&headers);
     return plan;
 }
@@ -149,11 +165,14 @@ static int f_http_plan(lua_State *L)
     luaL_getmetatable(L, PLAN);
     lua_setmetatable(L, -2);
     read_spec(L, &spec);
-    *box = make_plan(L, &spec);
-    if (!*box) {
-        mp_err_memory(&err);
+    if (count_headers(L) > HEADERS_MAX) {
+        mp_err_set(&err, MP_KIND_TOO_LARGE,
+                   "a request has at most %d headers, not %zu", HEADERS_MAX,
+                   count_headers(L));
         return mp_bind_fail(L, &err);
     }
+    *box = make_plan(L, &spec, &err);
+    if (!*box) return mp_bind_fail(L, &err);
     lua_pushvalue(L, 2);
     return 1;
 }

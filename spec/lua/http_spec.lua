@@ -108,6 +108,21 @@ describe("http.send", function()
     assert.equal("mine", last_request().headers["user-agent"])
   end)
 
+  it("sends 64 headers, and refuses more", function()
+    local headers = {}
+    for i = 1, 64 do headers[i] = { "X-" .. i, "1" } end
+    calls.send(server.base_url, { headers = headers })
+    assert.equal("1", last_request().headers["x-64"])
+    headers[65] = { "X-65", "1" }
+    local err = helper.failure(calls.plan, server.base_url, { headers = headers })
+    assert.same({ "too_large", "a request has at most 64 headers, not 65" },
+      { err.kind, err.message })
+    err = helper.failure(calls.plan, server.base_url, { headers = {
+      { "X-1", ("x"):rep(64 * 8192) } } })
+    assert.same({ "too_large", "the headers of a request are more than 524288 bytes" },
+      { err.kind, err.message })
+  end)
+
   it("gives bytes as they are", function()
     local bytes = "\0a\255\192\128\r\n\r\nä"
     assert.equal(bytes, calls.send(server:with({ body = bytes })).body)
