@@ -73,14 +73,16 @@ void mp_os_close(int fd)
     if (fd >= 0) close(fd);
 }
 
-/* Kernels before 5.11 and some tools do not know epoll_pwait2; asked once. */
+/* Kernels before 5.11 and some tools do not know epoll_pwait2, and sandboxes of
+ * before its time forbid it; asked once. */
 static atomic_bool no_pwait2;
 
 /* Whole milliseconds then, never early. */
 static int wait_coarsely(int epoll, struct epoll_event *events, int max,
                          int64_t timeout_us)
 {
-    int64_t ms = timeout_us < 0 ? -1 : (timeout_us + 999) / 1000;
+    int64_t ms =
+        timeout_us < 0 ? -1 : timeout_us / 1000 + (timeout_us % 1000 > 0);
 
     return epoll_wait(epoll, events, max, ms > 60000 ? 60000 : (int)ms);
 }
@@ -95,7 +97,8 @@ int mp_os_epoll_wait(int epoll, struct epoll_event *events, int max,
     if (!atomic_load_explicit(&no_pwait2, memory_order_relaxed)) {
         count = epoll_pwait2(epoll, events, max, timeout_us < 0 ? NULL : &limit,
                              NULL);
-        if (count < 0 && errno == ENOSYS) atomic_store(&no_pwait2, true);
+        if (count < 0 && (errno == ENOSYS || errno == EPERM))
+            atomic_store(&no_pwait2, true);
     }
     if (atomic_load_explicit(&no_pwait2, memory_order_relaxed))
         count = wait_coarsely(epoll, events, max, timeout_us);
