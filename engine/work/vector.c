@@ -336,16 +336,6 @@ size_t mp_vector_dim(const mp_Vector *index)
     return index->dim;
 }
 
-size_t mp_vector_count(mp_Vector *index)
-{
-    size_t count;
-
-    pthread_mutex_lock(&index->lock);
-    count = index->count;
-    pthread_mutex_unlock(&index->lock);
-    return count;
-}
-
 /* In a forked child: nobody works on the index, if nobody did before. */
 static mp_Status claim(mp_Vector *index, mp_Error *err)
 {
@@ -358,6 +348,19 @@ static mp_Status claim(mp_Vector *index, mp_Error *err)
     index->lock = fresh;
     index->generation = mp_os_generation();
     return MP_OK;
+}
+
+/* Of what was in use when the process forked, nobody is left who could change
+ * it, or who could give its lock back. */
+size_t mp_vector_count(mp_Vector *index)
+{
+    size_t count;
+
+    if (claim(index, NULL) != MP_OK) return index->count;
+    pthread_mutex_lock(&index->lock);
+    count = index->count;
+    pthread_mutex_unlock(&index->lock);
+    return count;
 }
 
 mp_Status mp_vector_check(mp_Vector *index, const mp_Floats *rows,

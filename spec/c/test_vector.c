@@ -2,6 +2,7 @@
  * close, fork. */
 #include "test.h"
 #include "vector_case.h"
+#include "vector_index.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -291,6 +292,31 @@ static void test_fork(void)
     mp_vector_unref(index);
 }
 
+/* As if a thread of the pool stood in the index, with its lock. */
+static void test_fork_while_it_is_locked(void)
+{
+    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    int status = -1;
+    pid_t child;
+
+    pthread_mutex_lock(&index->lock);
+    index->active = true;
+    child = fork();
+    if (child == 0) {
+        size_t count;
+
+        alarm(10); /* instead of waiting for ever */
+        count = mp_vector_count(index);
+        pthread_mutex_unlock(&index->lock);
+        mp_vector_unref(index);
+        _exit(count == 0 ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    index->active = false;
+    pthread_mutex_unlock(&index->lock);
+    mp_vector_unref(index);
+}
+
 /* Right after an answer nothing of the index is in use. */
 static void fork_at_once(void)
 {
@@ -315,6 +341,7 @@ int main(void)
 {
     if (!has_vectors()) return 0;
     test_fork();
+    test_fork_while_it_is_locked();
     for (int i = 0; i < 20; i++)
         fork_at_once();
     test_searches();
