@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #define LIBRARY "moonpipe_vector.so"
@@ -25,22 +27,30 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static mp_VectorLib table;
 static mp_Error failure;
 
-/* Writes the path of the file that holds this code, up to its last slash. */
-static bool own_folder(char out[PATH_MAX])
+/* The program itself is known by argv[0] only, which may be anything. */
+static bool is_program(const Dl_info *info)
+{
+    void *headers = (void *)getauxval(AT_PHDR);
+    Dl_info program;
+
+    return dladdr(headers, &program) && program.dli_fbase == info->dli_fbase;
+}
+
+/* The path of the file that holds this code, as it was opened: `require` finds
+ * "./moonpipe.so" too. */
+static const char *own_path(void)
 {
     Dl_info info;
-    ssize_t len = 0;
-    char *slash;
 
-    out[0] = '\0';
-    /* the program itself is known by argv[0] only */
-    if (dladdr(&once, &info) && info.dli_fname && info.dli_fname[0] == '/')
-        len = snprintf(out, PATH_MAX, "%s", info.dli_fname);
-    else
-        len = readlink("/proc/self/exe", out, PATH_MAX - 1);
-    if (len <= 0 || len >= PATH_MAX) return false;
-    out[len] = '\0';
-    slash = strrchr(out, '/');
+    if (!dladdr(&once, &info) || is_program(&info)) return "/proc/self/exe";
+    return info.dli_fname;
+}
+
+/* Writes that path, absolute, up to its last slash. */
+static bool own_folder(char out[PATH_MAX])
+{
+    char *slash = realpath(own_path(), out) ? strrchr(out, '/') : NULL;
+
     if (slash) slash[1] = '\0';
     return slash != NULL;
 }

@@ -3,6 +3,7 @@ local guests = require "spec.support.guest"
 local helper = require "spec.helper"
 
 local guest, prints = guests.execute, guests.prints
+local with_vectors = helper.with_vectors(it)
 local PRELUDE, VMS, environment = guests.PRELUDE, guests.VMS, guests.environment
 
 describe("guest", function()
@@ -174,6 +175,19 @@ describe("guest", function()
       kept = at_end(function() print((pcall(mp.sleep, 0.001))) end)
       kept_too = at_end(function() print "end" end)
       print(true)]])
+  end)
+
+  with_vectors("finds its vectors where it was opened by a path from here", function()
+    local folder, name = environment.LUA_CPATH:match("^(.-)([^/]*/[^/]*)$")
+    local script = helper.temp(PRELUDE .. [[
+      local index, message = require("moonpipe.native").c.index_new("l2", 2)
+      print(index and "found" or message)]])
+    local here = {}
+    for key, value in pairs(environment) do here[key] = value end
+    here.LUA_CPATH = "./" .. name
+    local stdout = helper.execute({ "sh", "-c", [[cd "$1" && exec luajit "$2"]], "sh",
+      folder, script }, nil, here)
+    assert.equal("found\n", stdout)
   end)
 
   it("ends at Ctrl-C as luajit does #signal", function()
