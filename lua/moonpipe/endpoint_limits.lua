@@ -29,14 +29,29 @@ local function hold(call, seconds)
   if call.rate_limiter then call.rate_limiter:pause(seconds) end
 end
 
-local function heed_limit(call, what, header, is_success)
-  local remaining = tonumber(header("x-ratelimit-remaining-" .. what))
+-- How providers name the headers of a limit: what is left, how much it is, and when
+-- it is whole again (Anthropic by a time of RFC 3339).
+local FORMS = {
+  {
+    mark = "\nx-ratelimit-remaining-",
+    name = function(what, field) return ("x-ratelimit-%s-%s"):format(field, what) end,
+  },
+  {
+    mark = "\nanthropic-ratelimit-",
+    name = function(what, field) return ("anthropic-ratelimit-%s-%s"):format(what, field) end,
+  },
+}
+
+local function heed_limit(call, form, what, header, is_success)
+  local function said(field)
+    return header(form.name(what, field))
+  end
+  local remaining = tonumber(said "remaining")
   if not remaining then return end
-  local reset = header("x-ratelimit-reset-" .. what)
+  local reset = said "reset"
   local seconds = reset and retry_after.duration(reset, os.time())
   if call.rate_limiter then
-    local limit = tonumber(header("x-ratelimit-limit-" .. what))
-    call.rate_limiter:learn(what, remaining, limit, seconds)
+    call.rate_limiter:learn(what, remaining, tonumber(said "limit"), seconds)
   end
   if is_success and remaining <= 0 and seconds and seconds > 0 then hold(call, seconds) end
 end
@@ -47,10 +62,13 @@ end
 ---@param answer { head: string, header: fun(name: string): string? }
 ---@param is_success boolean
 function limits.heed_answer(call, answer, is_success)
-  -- most say nothing: asking for a header would make a function for it
-  if not answer.head:find("\nx-ratelimit-remaining-", 1, true) then return end
-  heed_limit(call, "requests", answer.header, is_success)
-  heed_limit(call, "tokens", answer.header, is_success)
+  for _, form in ipairs(FORMS) do
+    -- most say nothing: asking for a header would make a function for it
+    if answer.head:find(form.mark, 1, true) then
+      heed_limit(call, form, "requests", answer.header, is_success)
+      heed_limit(call, form, "tokens", answer.header, is_success)
+    end
+  end
 end
 
 ---A server that names a time means all who call it, not this call alone.

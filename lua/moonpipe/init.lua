@@ -40,6 +40,7 @@ local MODULES = {
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
   model_choice = "init_chat_model init_embeddings",
+  ["models.anthropic"] = "ChatAnthropic",
   ["models.extractive"] = "ExtractiveChatModel",
   ["models.fake"] = "FakeListChatModel",
   ["models.fake_generic"] = "GenericFakeChatModel",

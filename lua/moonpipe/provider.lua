@@ -164,7 +164,8 @@ local function message_of(status, said, response)
   return ("%s%s"):format(status or "an error", reason) .. (shown ~= "" and ": " .. shown or "")
 end
 
-local REQUEST_IDS = { "x-request-id", "request-id", "x-generation-id" }
+-- What a provider itself says before what a proxy may say.
+local REQUEST_IDS = { "request-id", "x-request-id", "x-generation-id" }
 
 ---What the provider calls an exchange, for its support.
 ---@param header fun(name: string): string?
