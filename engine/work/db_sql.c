@@ -216,6 +216,7 @@ typedef struct Found {
     int64_t tables;
 } Found;
 
+/* In a transaction: what is asked is of one moment. */
 static mp_Status look(mp_DbSql *self, Found *found, mp_Error *err)
 {
     mp_Status status =
@@ -306,8 +307,10 @@ static mp_Status bring_up(mp_DbSql *self, const mp_DbFormat *format,
                           mp_Error *err)
 {
     Found found;
-    mp_Status status = look(self, &found, err);
+    mp_Status status = tell(self, "BEGIN", err);
 
+    if (status == MP_OK) status = look(self, &found, err);
+    if (status == MP_OK) status = tell(self, "COMMIT", err);
     if (status != MP_OK) return status;
     if (!is_older(self, format, &found, err)) return -(mp_Status)err->kind;
     status = tell(self, "BEGIN IMMEDIATE", err);

@@ -1,7 +1,8 @@
 --- Conversations in a SQLite file, each under its session id.
 --
--- A turn is stored in one transaction. Several processes may use one file; that two calls of one
--- session run one after the other is seen to within a process alone.
+-- A turn is stored in one transaction (BEGIN IMMEDIATE). Several processes may use one file: no
+-- turn is lost, or mixed with another; that two calls of one session run one after the other, each
+-- with the past of those before, is seen to within a process alone.
 local codec = require "moonpipe.history_codec"
 local db = require "moonpipe.db"
 local errors = require "moonpipe.error"

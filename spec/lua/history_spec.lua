@@ -175,6 +175,29 @@ describe("history_sqlite", function()
       mp.SQLiteChatMessageHistory("s", { path = path }):messages()))
   end)
 
+  it("loses no turn of two processes that talk in one session, and mixes none #concurrency", function()
+    local path, turns = new_path(), 40
+    local script = helper.temp [[
+      local mp = require "moonpipe"
+      local path, name, turns = ...
+      local chain = mp.RunnableWithMessageHistory(
+        function(list) return "answer to " .. tostring(list[#list]) end,
+        function(id) return mp.SQLiteChatMessageHistory(id, { path = path, synchronous = "normal" }) end)
+      local texts = {}
+      for i = 1, tonumber(turns) do texts[i] = name .. i end
+      chain:batch(texts, { configurable = { session_id = "s" } })]]
+    local command = '"$1" run "$2" "$3" a "$4" & "$1" run "$2" "$3" b "$4" || exit; wait $!'
+    local _, stderr, code = helper.execute { "bash", "-c", command, "bash", helper.bin, script, path, turns }
+    assert.same({ "", 0 }, { stderr, code })
+    local list, asked = mp.SQLiteChatMessageHistory("s", { path = path }):messages(), {}
+    assert.equal(4 * turns, #list)
+    for i = 1, #list, 2 do
+      assert.equal("answer to " .. tostring(list[i]), tostring(list[i + 1]))
+      asked[tostring(list[i])] = true
+    end
+    for i = 1, turns do assert.is_true(asked["a" .. i] and asked["b" .. i], i) end
+  end)
+
   it("stores all of a list or none", function()
     local history = mp.SQLiteChatMessageHistory("s", { path = new_path() })
     local err = helper.failure(history.add_messages, history, { "a",
@@ -262,6 +285,62 @@ describe("trim_messages", function()
     assert.equal("short", text(mp.trim_messages(long, { max_tokens = 500 })))
   end)
 
+  it("ends where it is told, before it looks for what fits", function()
+    local function cut(opts) return text(mp.trim_messages(talk, opts)) end
+    assert.equal("sys call tool a2", cut { max_messages = 4, end_on = "ai" })
+    assert.equal("sys h2 call tool", cut { max_messages = 4, end_on = "tool", start_on = { "human", "ai" } })
+    assert.equal("sys", cut { max_messages = 4, end_on = "system" })
+  end)
+
+  it("keeps the beginning with strategy first", function()
+    local function cut(opts)
+      opts.strategy = "first"
+      return text(mp.trim_messages(talk, opts))
+    end
+    assert.equal("sys h1 a1", cut { max_messages = 3 })
+    assert.equal("sys h1", cut { max_messages = 3, end_on = "human" })
+    assert.equal("sys h1 a1 h2 call tool a2 h3", cut { max_messages = 8 })
+    assert.equal("", cut { max_tokens = 1 })
+    assert.equal("sys h1", cut { max_tokens = 12 })
+  end)
+
+  it("never ends with a call whose answers were cut off", function()
+    local function cut(count) return text(mp.trim_messages(talk, { max_messages = count, strategy = "first" })) end
+    assert.equal("sys h1 a1 h2", cut(5))
+    assert.equal("sys h1 a1 h2 call tool", cut(6))
+    local two = { mp.HumanMessage "h", mp.AIMessage { content = "calls", tool_calls = {
+      { name = "f", args = {}, id = "1" }, { name = "f", args = {}, id = "2" } } },
+      mp.ToolMessage { content = "t1", tool_call_id = "1" }, mp.ToolMessage { content = "t2", tool_call_id = "2" } }
+    assert.equal("h", text(mp.trim_messages(two, { max_messages = 3, strategy = "first" })))
+    assert.equal("h calls t1 t2", text(mp.trim_messages(two, { max_messages = 4, strategy = "first" })))
+  end)
+
+  it("cuts a message into what fits of it", function()
+    local function words(one)
+      local _, count = one.content:gsub("%a+", "")
+      return count
+    end
+    local list = { mp.HumanMessage("one two\nthree\nfour five\n", { id = "x" }), mp.AIMessage "six" }
+    local function cut(opts)
+      opts.allow_partial, opts.token_counter = true, words
+      return mp.trim_messages(list, opts)
+    end
+    assert.equal("three\nfour five\n six", text(cut { max_tokens = 4 }))
+    assert.equal("one two\nthree\n", text(cut { max_tokens = 4, strategy = "first" }))
+    assert.equal("six", text(cut { max_tokens = 2 }))
+    assert.same({ "x", "human" }, { cut({ max_tokens = 4 })[1].id, cut({ max_tokens = 4 })[1].type })
+    assert.equal("five\n six", text(cut { max_tokens = 2, text_splitter = function(given)
+      local parts = {}
+      for word in given:gmatch "%a+%s*" do parts[#parts + 1] = word end
+      return parts
+    end }))
+    assert.equal("one two\nthree\nfour five\n", list[1].content)
+    local blocks = { mp.HumanMessage { content = { { type = "text", text = "a" }, { type = "text", text = "b" } } } }
+    local kept = mp.trim_messages(blocks, { max_tokens = 1, allow_partial = true,
+      token_counter = function(one) return #one.content end })
+    assert.same({ { type = "text", text = "b" } }, kept[1].content)
+  end)
+
   it("is a step where it is given options alone", function()
     local step = mp.trim_messages { max_messages = 2 }
     assert.equal("sys h3", text(step:invoke(talk)))
@@ -282,7 +361,13 @@ describe("trim_messages", function()
       said { max_messages = 1, start_on = "robot" })
     assert.equal("token_counter of trim takes a function of a message, got the number 1",
       said { max_tokens = 1, token_counter = 1 })
-    assert.equal("unknown option 'max' of trim; allowed: include_system, max_messages, max_tokens, "
-      .. "start_on, token_counter", said { max = 1 })
+    assert.equal("unknown option 'max' of trim; allowed: allow_partial, end_on, include_system, max_messages, "
+      .. "max_tokens, start_on, strategy, text_splitter, token_counter", said { max = 1 })
+    assert.equal("strategy of trim is 'middle'; it must be 'last' or 'first'",
+      said { max_messages = 1, strategy = "middle" })
+    assert.equal("start_on of trim goes with strategy 'last'",
+      said { max_messages = 1, strategy = "first", start_on = "human" })
+    assert.equal("end_on of trim is the number 5; it must be a role, such as 'human'",
+      said { max_messages = 1, end_on = { "human", 5 } })
   end)
 end)
