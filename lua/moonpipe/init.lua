@@ -59,6 +59,7 @@ local MODULES = {
   rate_limiter = "RateLimiter",
   retrying = "RunnableRetry",
   scheduler = "now sleep update",
+  schema = "schema=",
   secret = "getpass secret=of",
   run = "dispatch_custom_event",
   sequence = "RunnableSequence",
