@@ -5,6 +5,7 @@ local json = require "moonpipe.json"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local schemas = require "moonpipe.schemas"
+local types = require "moonpipe.types"
 local wrapping = require "moonpipe.wrapping"
 
 ---@class moonpipe.RunnableTool: moonpipe.Runnable
@@ -106,14 +107,24 @@ local function refuse(self, problem)
     table.concat(names, ", ")))
 end
 
--- What the step is given. Types are the step's to look at.
+local function check(self, name, value)
+  local problem = types.mismatch(self.args[name], value, name)
+  if problem then refuse(self, "argument " .. problem) end
+end
+
+-- What the step is given: what is of the types that the schema names.
 local function input_of(self, args)
-  if self.single and (type(args) ~= "table" or getmetatable(args) ~= nil) then return args end
+  if self.single and (type(args) ~= "table" or getmetatable(args) ~= nil) then
+    check(self, self.single, args)
+    return args
+  end
   if type(args) ~= "table" or getmetatable(args) ~= nil then
     refuse(self, "its arguments are a table, got " .. errors.shape(args))
   end
-  for name in pairs(args) do
-    if self.args[name] == nil and not self.args_schema.additionalProperties then
+  for name, value in pairs(args) do
+    if self.args[name] ~= nil then
+      check(self, name, value)
+    elseif not self.args_schema.additionalProperties then
       refuse(self, ("there is no argument '%s'"):format(errors.text(name)))
     end
   end

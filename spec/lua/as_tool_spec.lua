@@ -53,6 +53,35 @@ describe("as_tool", function()
       helper.input_failure(add.invoke, add, 1))
   end)
 
+  it("says which argument is of another type than the schema's", function()
+    local function said(args) return helper.input_failure(add.invoke, add, args) end
+    assert.equal("tool add: argument 'b' must be of type number, got a string; it takes {a, b}",
+      said { a = 1, b = "2" })
+    local tool = step:as_tool { name = "t", description = "d", args_schema = { type = "object", properties = {
+      n = { type = "integer" }, unit = { type = { "string", "null" }, enum = { "C", "F", mp.null } },
+      list = { type = "array", items = { type = "boolean" } }, any = {},
+      point = { type = "object", properties = { x = { type = "number" } }, required = { "x" },
+        additionalProperties = false },
+    } } }
+    local function problem(args)
+      return helper.input_failure(tool.invoke, tool, args):match("^tool t: argument (.*); it takes")
+    end
+    assert.equal("'n' must be of type integer, got the number 1.5", problem { n = 1.5 })
+    assert.equal([['unit' must be one of "C", "F", null, got "K"]], problem { unit = "K" })
+    assert.equal("'unit' must be of type string or null, got the number 1", problem { unit = 1 })
+    assert.equal("'list[2]' must be of type boolean, got the number 1", problem { list = { true, 1 } })
+    assert.equal("'list' must be of type array, got a table with keys {a}", problem { list = { a = 1 } })
+    assert.equal("'point' has no 'x'", problem { point = {} })
+    assert.equal("'point.x' must be of type number, got the boolean true", problem { point = { x = true } })
+    assert.equal("'point' has no place for 'y'", problem { point = { x = 1, y = 2 } })
+    assert.equal("'n' must be of type integer, got null", problem { n = mp.null })
+    local right = { n = "12345678901234567890", unit = mp.null, list = mp.array {}, any = print, point = { x = 1 } }
+    assert.equal(right, tool:invoke(right))
+    local shout = mp.RunnableLambda(string.upper):as_tool { name = "shout", description = "d", arg_types = "string" }
+    assert.matches("argument 'input' must be of type string, got the number 5",
+      helper.input_failure(shout.invoke, shout, 5))
+  end)
+
   it("streams as the step does", function()
     local spell = mp.RunnableGenerator(function(chunks, emit) for l in chunks():gmatch "." do emit(l) end end)
       :as_tool { name = "spell", description = "Spells.", arg_types = "string" }
