@@ -9,6 +9,8 @@ local lambda = require "moonpipe.lambda"
 local log = require "moonpipe.log"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
+local scheduler = require "moonpipe.scheduler"
+local tree = require "moonpipe.tree"
 local wrapping = require "moonpipe.wrapping"
 
 ---@class moonpipe.RunnableListeners: moonpipe.Runnable
@@ -88,24 +90,36 @@ function methods:_invoke(input, ctx)
   return run.invoke(self.bound, input, heard(self, ctx))
 end
 
--- It begins when the first chunk is asked for. The second function is told where
--- the stream is left before its end.
-local function lazily(open, step, input, ctx)
-  local inner, left
+-- The node is where it is read: it hears of it where that is left before its end.
+local function node_of(left)
+  local node = tree.scope(scheduler.owner())
+  function node.wake()
+    if left then left(node.cancelled) end -- what keeps a node of its own gives none
+  end
+  return node
+end
+
+-- What open() gives, which begins when the first chunk is asked for.
+local function watched(open)
+  local inner, left, node
   return function()
-    if not inner then inner, left = open(step, input, ctx) end
-    return inner()
-  end, function(err)
-    if left then left(err) end
+    if not inner then
+      inner, left = open()
+      node = node_of(left)
+    end
+    local ok, value = pcall(inner)
+    if not ok or value == nil then tree.close(node) end
+    if not ok then error(value, 0) end
+    return value
   end
 end
 
 function methods:_stream(input, ctx)
-  return lazily(run.stream, self.bound, input, heard(self, ctx))
+  return watched(function() return run.stream(self.bound, input, heard(self, ctx)) end)
 end
 
 function methods:_transform(source, ctx)
-  return run.transform(self.bound, source, heard(self, ctx))
+  return watched(function() return run.transform(self.bound, source, heard(self, ctx)) end)
 end
 
 -- ---- what others ask -----------------------------------------------------------

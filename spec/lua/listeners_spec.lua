@@ -94,6 +94,62 @@ describe("listeners", function()
     assert.equal("cancelled", runs.error.error.kind)
   end)
 
+  local upper = mp.map_chunks(string.upper)
+
+  -- A stream that is left, with the listened one inside of it.
+  local around = {
+    ["first of a sequence"] = function(step) return mp.pipe(step, upper) end,
+    ["behind another"] = function(step) return mp.pipe(letters, step) end,
+    ["in a map"] = function(step) return mp.RunnableParallel { a = step } end,
+    ["in a map behind another"] = function(step)
+      return mp.pipe(letters, { a = step, b = mp.RunnablePassthrough() })
+    end,
+    ["in a branch"] = function(step) return mp.RunnableBranch({ mp.const(true), step }, letters) end,
+    ["in a function"] = function(step) return mp.RunnableLambda(function() return step end) end,
+    ["in a retry"] = function(step) return step:with_retry() end,
+    ["in a hedge"] = function(step) return step:with_hedge { after = 5 } end,
+    ["in a fallback"] = function(step) return step:with_fallbacks { letters } end,
+    ["in a timeout"] = function(step) return step:with_timeout(5) end,
+    ["around a timeout"] = function(step)
+      local ear = step.handlers
+      return step.bound:with_timeout(5):with_listeners(ear.on_start.fn, ear.on_end.fn, ear.on_error.fn)
+    end,
+    ["in a router"] = function(step)
+      return mp.pipe({ key = mp.const "a", input = letters }, mp.RouterRunnable { a = step })
+    end,
+    ["in each"] = function(step) return mp.pipe(function(x) return { x } end, step:map()) end,
+    ["in an assign"] = function(step)
+      return mp.pipe({ a = letters }, mp.RunnableAssign { b = mp.pipe(mp.RunnablePick "a", step) })
+    end,
+  }
+  for name, wrap in pairs(around) do
+    it("are told once of a stream that is left " .. name .. " #concurrency", function()
+      local seen, runs, on_start, on_end, on_error = ears()
+      local chain = mp.pipe(wrap(letters:with_listeners(on_start, on_end, on_error)), mp.RunnablePassthrough())
+      local stream = chain:stream "abc"
+      repeat stream() until seen[1]
+      stream:close()
+      assert.same({ "start", "error" }, seen)
+      assert.equal("cancelled", runs.error.error.kind)
+      assert.equal("letters", runs.error.name)
+    end)
+  end
+
+  it("are told of a stream within that nobody holds, and of the end of its task #concurrency", function()
+    local seen, _, on_start, on_end, on_error = ears()
+    local chain = mp.pipe(letters:with_listeners(on_start, on_end, on_error), upper)
+    helper.run(function() chain:stream("abc")() end)
+    assert.same({ "start", "error" }, seen)
+    local task = mp.RunnableLambda(function()
+      chain:stream("abc")()
+      mp.sleep(60)
+    end):start(1)
+    mp.sleep(0.001)
+    task:cancel()
+    task:wait(10)
+    assert.same({ "start", "error", "start", "error" }, seen)
+  end)
+
   it("are told of an empty stream", function()
     local seen, _, on_start, on_end = ears()
     assert.same({}, read(mp.pipe(letters, letters:with_listeners(on_start, on_end)):stream ""))
