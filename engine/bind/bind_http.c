@@ -206,7 +206,7 @@ static int64_t time_left(lua_State *L, int index)
     return left > 0 ? left : -1;
 }
 
-/* http(plan, body or nil, framing or nil, total_at or nil)
+/* http(plan, body or nil, framing or nil, total_at or nil, uncut or nil)
  *     -> id, inbox or nil | nil, message, kind */
 static int f_http(lua_State *L)
 {
@@ -227,13 +227,14 @@ static int f_http(lua_State *L)
                    "no time is left for another attempt");
         return mp_bind_fail(L, &err);
     }
-    lua_settop(L, 4);
+    lua_settop(L, 5);
     if (framing != MP_HTTP_WHOLE) mp_bind_inbox_new(L);
     job = mp_http_new(*box, body, len, framing, left_us);
+    if (job && lua_toboolean(L, 5)) mp_http_leave_uncut(job);
     if (mp_bind_submit(L, job) != 1) return 3;
     if (framing == MP_HTTP_WHOLE) return 1;
-    mp_bind_inbox_attach(L, 5, job);
-    lua_pushvalue(L, 5);
+    mp_bind_inbox_attach(L, 6, job);
+    lua_pushvalue(L, 6);
     return 2;
 }
 

@@ -1,6 +1,7 @@
 /* bind_inbox.c: see bind_inbox.h. */
 #include "bind_inbox.h"
 
+#include "alloc.h"
 #include "engine.h"
 #include "json_text.h"
 #include "sse.h"
@@ -15,6 +16,7 @@ typedef struct Inbox {
     mp_Event *first;
     mp_Event *last;
     size_t offset; /* in the first chunk */
+    mp_Sse *sse;   /* of one that is fed bytes, while more may come */
 } Inbox;
 
 static void free_first(Inbox *inbox)
@@ -34,6 +36,7 @@ void mp_bind_inbox_new(lua_State *L)
     inbox->job = NULL;
     inbox->first = inbox->last = NULL;
     inbox->offset = 0;
+    inbox->sse = NULL;
     luaL_getmetatable(L, INBOX);
     lua_setmetatable(L, -2);
 }
@@ -44,6 +47,16 @@ void mp_bind_inbox_attach(lua_State *L, int index, mp_Job *job)
 
     inbox->job = job;
     job->reader = inbox;
+}
+
+static void append(Inbox *inbox, mp_Event *event)
+{
+    event->node.next = NULL;
+    if (inbox->last)
+        inbox->last->node.next = &event->node;
+    else
+        inbox->first = event;
+    inbox->last = event;
 }
 
 bool mp_bind_inbox_keep(mp_Event **box)
@@ -58,12 +71,7 @@ bool mp_bind_inbox_keep(mp_Event **box)
         return false;
     }
     was_empty = inbox->first == NULL;
-    event->node.next = NULL;
-    if (inbox->last)
-        inbox->last->node.next = &event->node;
-    else
-        inbox->first = event;
-    inbox->last = event;
+    append(inbox, event);
     if (!was_empty) *box = NULL;
     return was_empty;
 }
@@ -193,6 +201,73 @@ static int f_window(lua_State *L)
     return 0;
 }
 
+/* --- inboxes that are fed --- */
+
+static void free_sse(Inbox *inbox)
+{
+    if (inbox->sse) mp_sse_term(inbox->sse);
+    mp_alloc_free(inbox->sse);
+    inbox->sse = NULL;
+}
+
+/* inbox("sse" or "ndjson") -> inbox | nil, message, kind: one that is fed bytes
+ * and cuts them as a job would */
+static int f_inbox(lua_State *L)
+{
+    static const char *const names[] = {"sse", "ndjson", NULL};
+    int framing = luaL_checkoption(L, 1, NULL, names);
+    mp_Error err;
+    Inbox *inbox;
+
+    mp_bind_inbox_new(L);
+    inbox = lua_touserdata(L, -1);
+    inbox->sse = mp_alloc(sizeof *inbox->sse);
+    if (!inbox->sse) {
+        mp_err_memory(&err);
+        return mp_bind_fail(L, &err);
+    }
+    mp_sse_init(inbox->sse, framing == 0 ? MP_SSE_EVENTS : MP_SSE_LINES);
+    return 1;
+}
+
+/* Cuts the bytes (NULL: no more come) into a chunk of records. */
+static mp_Status cut(Inbox *inbox, const char *bytes, size_t len, mp_Error *err)
+{
+    mp_Event *event = mp_alloc_zero(1, sizeof *event);
+    size_t made = 0;
+    mp_Status status;
+
+    if (!event) return mp_err_memory(err);
+    mp_buf_init(&event->bytes, 0);
+    mp_buf_init(&event->head, 0);
+    status =
+        bytes ? mp_sse_feed(inbox->sse, bytes, len, &event->bytes, &made, err)
+              : mp_sse_finish(inbox->sse, &event->bytes, &made, err);
+    if (made > 0)
+        append(inbox, event);
+    else
+        mp_job_free_event(event);
+    return status;
+}
+
+/* inbox:feed(bytes or nil) -> true | nil, message, kind: nil says that no more
+ * bytes come. After that, and after a failure, it takes none. */
+static int f_feed(lua_State *L)
+{
+    Inbox *inbox = luaL_checkudata(L, 1, INBOX);
+    size_t len = 0;
+    const char *bytes = luaL_optlstring(L, 2, NULL, &len);
+    mp_Status status;
+    mp_Error err;
+
+    if (!inbox->sse) return luaL_error(L, "this inbox takes no bytes");
+    status = cut(inbox, bytes, len, &err);
+    if (!bytes || status != MP_OK) free_sse(inbox);
+    if (status != MP_OK) return mp_bind_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* While the VM closes the engine may be gone, and its jobs with it. */
 static int f_gc(lua_State *L)
 {
@@ -201,13 +276,16 @@ static int f_gc(lua_State *L)
     if (inbox->job && mp_bind_engine(L)) inbox->job->reader = NULL;
     while (inbox->first)
         free_first(inbox);
+    free_sse(inbox);
     return 0;
 }
 
 static const luaL_Reg methods[] = {
     {"read", f_read},     {"texts", f_texts}, {"head", f_head},
-    {"window", f_window}, {NULL, NULL},
+    {"window", f_window}, {"feed", f_feed},   {NULL, NULL},
 };
+
+static const luaL_Reg functions[] = {{"inbox", f_inbox}, {NULL, NULL}};
 
 void mp_bind_inbox(lua_State *L)
 {
@@ -218,4 +296,5 @@ void mp_bind_inbox(lua_State *L)
     luaL_register(L, NULL, methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
+    luaL_register(L, NULL, functions);
 }

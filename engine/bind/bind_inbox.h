@@ -2,7 +2,8 @@
  * bind_inbox.h: chunks of a job that have come up and wait for their reader.
  *
  * They stay in C until Lua asks, so that a stream makes no garbage before it is
- * read, and so that the engine knows how far behind the reader is.
+ * read, and so that the engine knows how far behind the reader is. An inbox
+ * without a job may be fed bytes instead: a stream that was recorded.
  *
  * Threads: the thread of the lua_State.
  */
@@ -27,7 +28,8 @@ bool mp_bind_inbox_keep(mp_Event **box);
 /* Says that [job] is going to be freed; what came stays readable. */
 void mp_bind_inbox_end(mp_Job *job);
 
-/* [-0, +0] Makes the methods of inboxes known. */
+/* [-0, +0] Makes the methods of inboxes known, and adds the function that
+ * makes one to be fed to the table at the top of the stack. */
 void mp_bind_inbox(lua_State *L);
 
 #endif

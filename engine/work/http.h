@@ -60,4 +60,8 @@ void mp_http_plan_free(mp_HttpPlan *plan);
 mp_Job *mp_http_new(mp_HttpPlan *plan, const char *body, size_t body_len,
                     mp_HttpFraming framing, int64_t total_us);
 
+/* Before it is submitted: each piece of a stream comes as one record, with the
+ * bytes as the network brought them. Any of them keeps it from being idle. */
+void mp_http_leave_uncut(mp_Job *job);
+
 #endif

@@ -82,6 +82,21 @@ static mp_Status send_records(mp_HttpJob *self, mp_Buf *records)
     return status;
 }
 
+/* Records of [bytes], or of what is open at the end. */
+static mp_Status cut(mp_HttpJob *self, const char *bytes, size_t len,
+                     mp_Buf *records, size_t *made)
+{
+    if (!self->uncut)
+        return bytes ? mp_sse_feed(&self->sse, bytes, len, records, made,
+                                   &self->job.err)
+                     : mp_sse_finish(&self->sse, records, made, &self->job.err);
+    if (!bytes) return MP_OK;
+    if (mp_sse_write(records, "", 0, bytes, len) != MP_OK)
+        return mp_err_memory(&self->job.err);
+    *made = 1;
+    return MP_OK;
+}
+
 mp_Status mp_http_feed(mp_HttpJob *self, const char *bytes, size_t len)
 {
     mp_Buf records;
@@ -90,11 +105,7 @@ mp_Status mp_http_feed(mp_HttpJob *self, const char *bytes, size_t len)
 
     mp_buf_init(&records, 0);
     mp_buf_reserve(&records, len); /* they are about as long */
-    if (bytes)
-        status = mp_sse_feed(&self->sse, bytes, len, &records, &made,
-                             &self->job.err);
-    else
-        status = mp_sse_finish(&self->sse, &records, &made, &self->job.err);
+    status = cut(self, bytes, len, &records, &made);
     if (made > 0) mp_http_note_data(self);
     if (made > 0 && send_records(self, &records) != MP_OK)
         status = mp_err_memory(&self->job.err);

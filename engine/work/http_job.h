@@ -56,6 +56,7 @@ typedef struct mp_HttpJob {
     int64_t total_at;
     mp_Sse sse;
     bool streaming; /* the body goes through sse */
+    bool uncut;     /* ... and would, but its bytes are wanted as they come */
     bool looks_up;
     bool no_descriptor; /* for the socket that it needed */
     bool head_ended;

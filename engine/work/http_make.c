@@ -249,6 +249,11 @@ mp_Job *mp_http_new(mp_HttpPlan *plan, const char *body, size_t body_len,
     return &self->job;
 }
 
+void mp_http_leave_uncut(mp_Job *job)
+{
+    ((mp_HttpJob *)job)->uncut = true;
+}
+
 void mp_http_free_job(mp_Job *job)
 {
     mp_HttpJob *self = (mp_HttpJob *)job;

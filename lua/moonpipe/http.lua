@@ -29,6 +29,7 @@ local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into me
 ---@field ca_file string?
 ---@field max_body integer?   bytes
 ---@field ip 4|6|nil          only that family
+---@field untaped boolean?    no part of what a chain says: cassettes do not hear of it
 
 ---@class moonpipe.HttpPlan: userdata  a spec made ready once for many calls
 
@@ -40,11 +41,51 @@ local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into me
 
 local http = {}
 
+-- ---- tapes -----------------------------------------------------------------------
+
+---@class moonpipe.Tape  answers calls in the network's place, or listens to them
+---@field replays boolean  needs neither keys nor pauses
+---@field send fun(self, plan, body, total_at, clock): moonpipe.HttpResponse
+---@field open fun(self, plan, body, total_at, clock, framing): moonpipe.HttpReader
+
+local tape -- the one that is in, see cassette.lua
+local from_environment = os.getenv "MOONPIPE_CASSETTE"
+
+---@type table<moonpipe.HttpPlan, { method: string?, url: string }>
+local recordable = setmetatable({}, { __mode = "k" })
+
+---Puts a tape in, or takes it out: nil. Calls that are under way are not changed.
+---@param new moonpipe.Tape?
+function http.insert(new)
+  tape = new
+end
+
+---The tape that is in. The first to ask puts in that of MOONPIPE_CASSETTE.
+---@return moonpipe.Tape?
+function http.tape()
+  if from_environment then
+    local path = from_environment
+    from_environment = nil
+    require("moonpipe.cassette").cassette(path, { mode = os.getenv "MOONPIPE_CASSETTE_MODE" })
+  end
+  return tape
+end
+
+---What calls of a plan ask for; nil where no tape hears of them.
+---@param plan moonpipe.HttpPlan
+---@return { method: string?, url: string }?
+function http.recordable(plan)
+  return recordable[plan]
+end
+
 ---Makes a spec ready for many calls.
 ---@param spec moonpipe.HttpSpec
 ---@return moonpipe.HttpPlan
 function http.plan(spec)
-  return native.check(c.http_plan(spec))
+  local plan = native.check(c.http_plan(spec))
+  if not spec.untaped then recordable[plan] = { method = spec.method, url = spec.url } end
+  http.tape()
+  return plan
 end
 
 ---@class moonpipe.Clock  what a total time is counted from
@@ -56,8 +97,8 @@ local function note_wait(clock, waited)
 end
 
 -- A total time that has gone by already is no attempt at all.
-local function submit(plan, body, total_at, framing)
-  local id, inbox, kind = c.http(plan, body, framing, total_at)
+local function submit(plan, body, total_at, framing, uncut)
+  local id, inbox, kind = c.http(plan, body, framing, total_at, uncut)
   if not id then errors.raise(kind, inbox) end
   return id, inbox
 end
@@ -91,6 +132,16 @@ function response_mt:__index(key)
   return self.header
 end
 
+---A whole answer that did not come from the network.
+---@param head string
+---@param body string
+---@return moonpipe.HttpResponse
+function http.answer(head, body)
+  return setmetatable({
+    kind = DONE, body = body, head = head, status = tonumber(head:sub(1, 3)),
+  }, response_mt)
+end
+
 ---Sends [body] and waits for the whole answer.
 ---@async
 ---@param plan moonpipe.HttpPlan
@@ -99,6 +150,13 @@ end
 ---@param clock moonpipe.Clock?
 ---@return moonpipe.HttpResponse
 function http.send(plan, body, total_at, clock)
+  if tape and recordable[plan] then return tape:send(plan, body, total_at, clock) end
+  return http.send_live(plan, body, total_at, clock)
+end
+
+---The same, over the network whatever tape is in.
+---@async
+function http.send_live(plan, body, total_at, clock)
   local id = submit(plan, body, total_at)
   local response = setmetatable({
     task = scheduler.current(), clock = clock, kind = 0, body = "", head = "000\n", status = 0,
@@ -122,6 +180,7 @@ end
 ---@field on_end fun()?       called when the transfer has ended; may not wait
 local Reader = {}
 local reader_mt = { __name = "moonpipe.HttpReader", __index = Reader }
+http.Reader, http.header_reader = Reader, header_reader
 
 local function learn_head(self, head)
   self.status, self.head, self.header = tonumber(head:sub(1, 3)), head, header_reader(head)
@@ -146,8 +205,9 @@ function Reader:on_event(kind, cargo, error_kind, head, waited)
   end
 end
 
--- Parks the running task until the next event; a cancel of it cancels the job.
-local function wait_for_event(self)
+---Parks the running task until the next event; a cancel of it cancels the job.
+---@async
+function Reader:wait()
   local task = scheduler.current()
   self.task, task.job = task, self.node.id
   scheduler.await_job(task)
@@ -175,13 +235,22 @@ end
 ---@param framing "sse"|"ndjson"|nil  default "sse"
 ---@return moonpipe.HttpReader
 function http.open(plan, body, total_at, clock, framing)
-  local id, inbox = submit(plan, body, total_at, framing or "sse")
+  if tape and recordable[plan] then return tape:open(plan, body, total_at, clock, framing) end
+  return http.open_live(plan, body, total_at, clock, framing)
+end
+
+---The same, over the network whatever tape is in. With [uncut] the records are the
+---pieces of a stream as the network brought them.
+---@async
+---@param uncut boolean?
+function http.open_live(plan, body, total_at, clock, framing, uncut)
+  local id, inbox = submit(plan, body, total_at, framing or "sse", uncut)
   local owner = scheduler.current().scope or scheduler.current()
   local node = tree.job_node(owner, id, jobs.cancel)
   -- eight fields while it is open: a stream may be one of thousands
   local self = setmetatable({ inbox = inbox, clock = clock, node = node }, reader_mt)
   jobs.listen(id, self)
-  while not self.status and not self.ended do wait_for_event(self) end
+  while not self.status and not self.ended do self:wait() end
   if not self.status then
     raise_end(self)
     errors.raise("protocol", "the answer has no status")
@@ -201,7 +270,7 @@ function Reader:read()
     local data, name = self.inbox:read()
     if data then return data, name end
     if self.ended then return raise_end(self) end
-    wait_for_event(self)
+    self:wait()
   end
 end
 
@@ -225,12 +294,13 @@ end
 
 ---Lets the transfer go on into memory, whether somebody reads or not.
 function Reader:drain()
-  self.inbox:window(DRAIN_MAX)
+  local inbox = self.uncut or self.inbox
+  inbox:window(DRAIN_MAX)
 end
 
 local function read_over(self)
   while not self.ended do
-    wait_for_event(self)
+    self:wait()
     while self.inbox:read() do end -- what its sender no longer counts
   end
 end

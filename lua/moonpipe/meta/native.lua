@@ -29,6 +29,12 @@ function Inbox:head() end
 ---@param bytes integer  how far the transfer may be ahead
 function Inbox:window(bytes) end
 
+---@param bytes string?  nil: no more come. Only of an inbox that c.inbox made
+---@return true?
+---@return string? message
+---@return string? kind
+function Inbox:feed(bytes) end
+
 -- ---- jobs ------------------------------------------------------------------------
 
 ---@param seconds number  from now
@@ -76,10 +82,17 @@ function c.http_plan(spec) end
 ---@param body string?
 ---@param framing "sse"|"ndjson"|nil
 ---@param total_at number?  of c.now(), when it must have ended
+---@param uncut boolean?  records are the pieces of the stream, as the network brought them
 ---@return integer? id
 ---@return moonpipe.Inbox|string|nil inbox  of a stream; or the message
 ---@return string? kind
-function c.http(plan, body, framing, total_at) end
+function c.http(plan, body, framing, total_at, uncut) end
+
+---@param framing "sse"|"ndjson"
+---@return moonpipe.Inbox?  that is fed
+---@return string? message
+---@return string? kind
+function c.inbox(framing) end
 
 ---@param name string
 ---@param slots integer?    0: no limit

@@ -55,11 +55,13 @@ function answer.metadata(who, value, usage, finish_reason, logprobs)
   }
 end
 
----The usage of an envelope without nulls, nil where it has none.
+---The usage of an envelope without nulls, nil where it has none. Groq's streams have it
+---in a place of their own.
 ---@param value table
 ---@return table?
 function answer.usage(value)
   local usage = member(value.usage)
+  if usage == nil and type(value.x_groq) == "table" then usage = member(value.x_groq.usage) end
   if type(usage) == "table" then return without_null(usage) end
 end
 
@@ -125,8 +127,42 @@ local function add_calls(fields, list)
   if invalid[1] then fields.invalid_tool_calls = invalid end
 end
 
+-- The texts of a list of blocks, joined.
+local function texts_of(blocks)
+  local texts = {}
+  for _, block in ipairs(blocks) do
+    local text = type(block) == "table" and member(block.text)
+    if type(text) == "string" then texts[#texts + 1] = text end
+  end
+  return (repair(table.concat(texts)))
+end
+
+---What a list of blocks says: its text, and what Mistral's models think before it. nil for
+---what is not there.
+---@param blocks table[]
+---@return string? text
+---@return string? reasoning
+function answer.said_in(blocks)
+  local thoughts, others = {}, {}
+  for _, block in ipairs(blocks) do
+    local thinking = type(block) == "table" and member(block.thinking)
+    if type(thinking) == "table" then
+      thoughts[#thoughts + 1] = texts_of(thinking)
+    else
+      others[#others + 1] = block
+    end
+  end
+  return others[1] and texts_of(others), thoughts[1] and table.concat(thoughts)
+end
+
 local function message_fields(given)
   local fields = { content = content_of(given), additional_kwargs = answer.extras(nil, given) }
+  local text, reasoning
+  if type(fields.content) == "table" then text, reasoning = answer.said_in(fields.content) end
+  if reasoning then
+    fields.content, fields.additional_kwargs = text or "", fields.additional_kwargs or {}
+    fields.additional_kwargs.reasoning_content = reasoning
+  end
   local calls = member(given.tool_calls)
   if calls and calls[1] then add_calls(fields, calls) end
   return fields

@@ -27,6 +27,16 @@ local function note(stream, record, choice)
   if member(choice.logprobs) then add_logprobs(stream, choice) end
 end
 
+-- The text of blocks; what is thought goes to [kwargs].
+local function blocks(list, kwargs)
+  local text, reasoning = answer.said_in(list)
+  if reasoning then
+    kwargs = kwargs or {}
+    kwargs.reasoning_content = reasoning
+  end
+  return text, kwargs
+end
+
 function records.read(stream, record)
   local usage = answer.usage(record)
   if usage then stream.usage = usage end
@@ -35,8 +45,12 @@ function records.read(stream, record)
   if not choice then return nil end
   note(stream, record, choice)
   local delta = member(choice.delta) or {}
-  local calls = member(delta.tool_calls)
-  return type(delta.content) == "string" and delta.content or nil, answer.extras(nil, delta),
+  local calls, kwargs, text = member(delta.tool_calls), answer.extras(nil, delta), delta.content
+  if type(text) == "table" then
+    text, kwargs = blocks(text, kwargs)
+    stream.detailed = true
+  end
+  return type(text) == "string" and text or nil, kwargs,
     calls and calls[1] and stream:pieces(calls) or nil
 end
 
