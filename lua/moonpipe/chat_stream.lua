@@ -68,8 +68,9 @@ end
 
 -- ---- failures ----------------------------------------------------------------------------
 
--- Raises what ended the stream, with what is known of it.
-local function fail(self, err)
+---Raises what ended the stream, with what is known of it.
+---@param err any
+function Stream:fail(err)
   self.reader:close()
   if not retry.is_failure(err) then error(err, 0) end
   err.partial = err.partial or table.concat(self.parts)
@@ -78,13 +79,13 @@ local function fail(self, err)
 end
 
 local function raise(self, kind, text)
-  fail(self, errors.new { kind = kind, message = secret.redact(text) })
+  self:fail(errors.new { kind = kind, message = secret.redact(text) })
 end
 
 ---Raises an error that a record tells of.
 ---@param said moonpipe.Said
 function Stream:refuse(said)
-  fail(self, provider.error_in(self.call.endpoint.who, said, self.reader))
+  self:fail(provider.error_in(self.call.endpoint.who, said, self.reader))
 end
 
 -- ---- tool calls --------------------------------------------------------------------------
@@ -121,6 +122,19 @@ function Stream:pieces(deltas)
   self.calls = self.calls or { at = {} }
   local pieces = {}
   for place, delta in ipairs(deltas) do pieces[place] = piece_of(self.calls, delta, place) end
+  return pieces
+end
+
+---The pieces of calls that come whole, each one of its own.
+---@param list { id: string?, ["function"]: table }[]
+---@return table[]
+function Stream:whole_calls(list)
+  self.calls = self.calls or { at = {} }
+  local pieces = {}
+  for place, call in ipairs(list) do
+    call.index = #self.calls
+    pieces[place] = piece_of(self.calls, call, place)
+  end
   return pieces
 end
 
@@ -227,7 +241,7 @@ end
 local function read(self)
   local ok, data, name = pcall(self.reader.read, self.reader)
   if ok then return data, name end
-  if not self.finished or not errors.is(data) or data.kind == "cancelled" then fail(self, data) end
+  if not self.finished or not errors.is(data) or data.kind == "cancelled" then self:fail(data) end
 end
 
 -- The next text of those that are there, as most are, in records like the last one.

@@ -83,7 +83,8 @@ function Endpoint:plan(path, model, method, framing)
   if plan then return plan end
   plan = { gate = gate_name(self, model), model = model, framing = framing }
   plan.native = http.plan {
-    url = self.origin.url .. path .. self.query,
+    url = self.origin.url .. path .. (path:find("?", 1, true) and self.query:gsub("^?", "&")
+      or self.query),
     method = method,
     headers = self.headers,
     gate = plan.gate,

@@ -15,7 +15,10 @@ local secret = require "moonpipe.secret"
 ---@field name string         "openai"
 ---@field base_url string
 ---@field base_env string[]   variables that name another one; the first that is set counts
+---@field url_of (fun(text: string): string)?  the URL that such a variable means
 ---@field key_env string
+---@field key_env_also string?   another variable that may hold it
+---@field key_optional boolean?  servers of one's own want none
 ---@field key_header string   "Authorization"
 ---@field key_prefix string   "Bearer "
 
@@ -84,6 +87,7 @@ end
 -- The origin of the calls, and that to which the key of the environment belongs.
 local function origins_of(spec, opts)
   local from_env, name = env(spec.base_env)
+  if from_env and spec.url_of then from_env = spec.url_of(from_env) end
   local own = origin.parse(from_env or spec.base_url, name or "the base URL")
   if not opts.base_url then return own, own end
   return origin.parse(opts.base_url, "base_url of " .. spec.class), own
@@ -101,13 +105,19 @@ local function refuse_foreign(spec, base, own)
     spec.key_env, own.name))
 end
 
+local function env_key(spec)
+  return secret.env(spec.key_env) or spec.key_env_also and secret.env(spec.key_env_also)
+end
+
 -- The key, and what to check where it is refused.
 local function key_of(spec, opts, base, own)
   if opts.api_key ~= nil then return given_key(spec, opts.api_key), "api_key" end
   local is_own = base.name == own.name
-  if not is_own and not base.is_loopback then refuse_foreign(spec, base, own) end
-  local key = is_own and secret.env(spec.key_env) or nil
-  if not key and not base.is_loopback then
+  if not is_own and not base.is_loopback and not spec.key_optional then
+    refuse_foreign(spec, base, own)
+  end
+  local key = is_own and env_key(spec) or nil
+  if not key and not base.is_loopback and not spec.key_optional then
     errors.raise("config", ("%s needs a key: set %s, call mp.getpass \"%s\" before, or give"
       .. " api_key"):format(spec.class, spec.key_env, spec.key_env))
   end

@@ -44,6 +44,8 @@ local MODULES = {
   ["models.extractive"] = "ExtractiveChatModel",
   ["models.fake"] = "FakeListChatModel",
   ["models.fake_generic"] = "GenericFakeChatModel",
+  ["models.google"] = "ChatGoogleGenerativeAI",
+  ["models.ollama"] = "ChatOllama",
   ["models.openai"] = "ChatOpenAI",
   parallel = "RunnableParallel RunnableMap=RunnableParallel finished",
   parser = "StrOutputParser",

@@ -74,7 +74,9 @@ end
 ---@param value any
 ---@return moonpipe.Said?
 function provider.said(value)
-  if type(value) == "table" and (given(value.error) or value.object == "error") then
+  if type(value) ~= "table" then return nil end
+  local first = value[1] -- Gemini may send its error in a list
+  if given(value.error) or value.object == "error" or type(first) == "table" and first.error then
     return said_by(value)
   end
 end
@@ -125,9 +127,15 @@ local function named(said, names)
   return names[text_of(said.code) and said.code:lower()] or names[said.type and said.type:lower()]
 end
 
+-- Gemini says so with a status of 400.
+local function says_bad_key(message)
+  return message:lower():find("api key not valid", 1, true) ~= nil
+end
+
 local function kind_of(status, said)
   local kind = named(said, KIND_OF)
   if kind then return kind end
+  if said.message and says_bad_key(said.message) then return "auth" end
   if said.message and (status == 400 or status == 413 or not status)
     and says_too_long(said.message) then
     return "context_length"
