@@ -19,6 +19,7 @@ local MODULES = {
   db = "db=",
   document = "Document",
   each = "RunnableEach",
+  embedding_examples = "SemanticSimilarityExampleSelector MaxMarginalRelevanceExampleSelector",
   embedding_hash = "HashEmbeddings",
   embedding_openai = "OpenAIEmbeddings",
   error_words = "Error",
@@ -55,6 +56,8 @@ local MODULES = {
   pick = "RunnablePick itemgetter const",
   prompt = [[ChatPromptTemplate SystemMessagePromptTemplate
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
+  prompt_examples = "LengthBasedExampleSelector",
+  prompt_few_shot = "FewShotPromptTemplate FewShotChatMessagePromptTemplate",
   prompt_placeholder = "MessagesPlaceholder",
   prompt_text = "PromptTemplate",
   router = "RouterRunnable",

@@ -4,6 +4,7 @@ local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local runnable = require "moonpipe.runnable"
+local template = require "moonpipe.template"
 
 local ARRAY = getmetatable(json.array({}))
 
@@ -53,9 +54,11 @@ local function missing_text(self, received)
   if not missing[1] then
     return nil
   end
-  return ("%s misses %s: expected %s, received %s; if braces were meant literally write {{%s}}%s")
-    :format(title(self), list_of_names(missing), list_of_names(expected), list_of_names(received),
-      missing[1], errors.hint(missing[1], without(received, expected)))
+  return ("%s misses %s: expected %s, received %s; if braces were meant literally %s%s"):format(
+    title(self), list_of_names(missing), list_of_names(expected), list_of_names(received),
+    self.template_format == "mustache" and "choose other delimiters first: {{=<% %>=}}"
+      or ("write {{%s}}"):format(missing[1]),
+    errors.hint(missing[1], without(received, expected)))
 end
 
 -- Raises: some variable has no value in [given].
@@ -243,23 +246,52 @@ function prompt_base.merged(values, more)
   return result
 end
 
+--- True for a prompt of examples, which can be a part of a chat prompt.
+---@param value any
+---@return boolean
+function prompt_base.is_few_shot(value)
+  local mt = getmetatable(value)
+  return type(mt) == "table" and mt.few_shot == true
+end
+
 -- What classes of prompts share -------------------------------------------------------------------
 
-local OPTIONS = { "input_variables", "partial_variables", "template_format" }
+---@class moonpipe.PromptOptions
+---@field partial_variables table?  values, or functions that are called at each use
+---@field input_variables string[]?  what a call must give; only checked
+---@field template_format ("f-string"|"mustache")?
+---@field mustache_partials table<string, string>?  texts that `{{>name}}` puts in
 
---- Checks the options that all prompts take.
----@return table opts
-function prompt_base.options(opts, what)
-  opts = errors.options(opts, OPTIONS, what)
-  local format = opts.template_format
-  if format ~= nil and format ~= "f-string" then
-    errors.usage(("template_format of %s is %s; only 'f-string' exists"):format(what,
+local OPTIONS = { "input_variables", "mustache_partials", "partial_variables", "template_format" }
+local TABLES = { "mustache_partials", "partial_variables" }
+local FORMATS = { ["f-string"] = true, mustache = true }
+
+local function check_format(format, what)
+  if format == "jinja2" then
+    errors.usage(("template_format of %s is 'jinja2', a language of programs, which no prompt here"
+      .. " runs; write an 'f-string' or 'mustache' template"):format(what))
+  elseif not FORMATS[format] then
+    errors.usage(("template_format of %s is %s; it must be 'f-string' or 'mustache'"):format(what,
       type(format) == "string" and "'" .. format .. "'" or errors.shape(format)))
   end
-  local partials = opts.partial_variables
-  if partials ~= nil and type(partials) ~= "table" then
-    errors.usage(("partial_variables of %s is %s; it must be a table"):format(what,
-      errors.shape(partials)))
+end
+
+--- Checks the options that all prompts take.
+---@param opts moonpipe.PromptOptions?
+---@param what string  whose
+---@param allowed string[]?  these options instead
+---@return table opts
+function prompt_base.options(opts, what, allowed)
+  opts = errors.options(opts, allowed or OPTIONS, what)
+  check_format(opts.template_format or "f-string", what)
+  for _, key in ipairs(TABLES) do
+    if opts[key] ~= nil and type(opts[key]) ~= "table" then
+      errors.usage(("%s of %s is %s; it must be a table"):format(key, what,
+        errors.shape(opts[key])))
+    end
+  end
+  if opts.mustache_partials and opts.template_format ~= "mustache" then
+    errors.usage(("mustache_partials of %s need template_format = \"mustache\""):format(what))
   end
   local stated = opts.input_variables
   if stated ~= nil and type(stated) ~= "table" then
@@ -267,6 +299,19 @@ function prompt_base.options(opts, what)
       errors.shape(stated)))
   end
   return opts
+end
+
+--- What makes templates of texts, as the options say.
+---@param opts moonpipe.PromptOptions
+---@return fun(text: string): moonpipe.Template?, string?
+function prompt_base.compiler(opts)
+  if opts.template_format ~= "mustache" then
+    return template.compile
+  end
+  local partials = opts.mustache_partials
+  return function(text)
+    return require("moonpipe.template_mustache").compile(text, partials)
+  end
 end
 
 --- Splits `Class{ [key] = …, options }` into the two.

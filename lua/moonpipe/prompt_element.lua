@@ -6,7 +6,7 @@
 -- owner are those of template.lua.
 local errors = require "moonpipe.error"
 local message = require "moonpipe.message"
-local template = require "moonpipe.template"
+local prompt_base = require "moonpipe.prompt_base"
 
 local elements = {}
 
@@ -31,28 +31,41 @@ local function fill_text(element, list, count, values, only, owner)
   return count + 1
 end
 
-local function new_element(class, content)
+local function with_template(element, compiled)
+  element.template, element.variables, element.fill = compiled, compiled.variables, fill_text
+  return element
+end
+
+local function new_element(class, content, compile)
   local element = setmetatable({ class = class, message_mt = class.instance_mt }, element_mt)
   if type(content) == "table" and content[1] ~= nil then
-    return require("moonpipe.prompt_blocks").compile(element, content)
+    return require("moonpipe.prompt_blocks").compile(element, content, compile)
   elseif type(content) ~= "string" then
     return nil, ("a template is a string or a list of content blocks, not %s"):format(
       errors.shape(content))
   end
-  local compiled, problem = template.compile(content)
-  if not compiled then
-    return nil, problem
-  end
-  element.template, element.variables, element.fill = compiled, compiled.variables, fill_text
-  return element
+  local compiled, problem = compile(content)
+  return compiled and with_template(element, compiled), problem
+end
+
+--- A human message of a compiled template.
+---@param compiled moonpipe.Template
+---@return table element
+function elements.of_template(compiled)
+  local class = message.HumanMessage
+  return with_template(setmetatable({ class = class, message_mt = class.instance_mt }, element_mt),
+    compiled)
 end
 
 local function template_class(name, class)
   local Class = {}
 
-  --- A message whose text has variables, for from_messages.
-  function Class.from_template(text)
-    local element, problem = new_element(class, text)
+  --- A message whose text, or list of content blocks, has variables; for from_messages.
+  ---@param text string|table[]
+  ---@param opts { template_format: string?, mustache_partials: table? }?
+  function Class.from_template(text, opts)
+    opts = prompt_base.options(opts, name, { "mustache_partials", "template_format" })
+    local element, problem = new_element(class, text, prompt_base.compiler(opts))
     if not element then
       errors.usage(name .. ": " .. problem)
     end
@@ -61,7 +74,7 @@ local function template_class(name, class)
 
   elements[name] = setmetatable(Class, {
     __name = "moonpipe.class",
-    __call = function(_, text) return Class.from_template(text) end,
+    __call = function(_, text, opts) return Class.from_template(text, opts) end,
     __tostring = function() return name end,
   })
 end
@@ -91,7 +104,7 @@ local function unknown_role(role)
     errors.hint(role, ROLES))
 end
 
-local function from_role(role, content)
+local function from_role(role, content, compile)
   if role == "placeholder" then
     return require("moonpipe.prompt_placeholder").from_pair(content)
   end
@@ -104,19 +117,19 @@ local function from_role(role, content)
   elseif #class.required > 1 then
     return nil, ("a template of %s is not possible; give the message itself"):format(class.name)
   end
-  return new_element(class, content)
+  return new_element(class, content, compile)
 end
 
-local function from_table(value)
+local function from_table(value, compile)
   if value.role ~= nil or value.content ~= nil then
     for key in pairs(value) do
       if key ~= "role" and key ~= "content" then
         return nil, ("unknown key '%s'; a table has role and content"):format(tostring(key))
       end
     end
-    return from_role(value.role, value.content)
+    return from_role(value.role, value.content, compile)
   elseif #value == 2 then
-    return from_role(value[1], value[2])
+    return from_role(value[1], value[2], compile)
   elseif value[1] ~= nil then
     return nil, ("a pair is {role, template}, got %s"):format(errors.shape(value))
   end
@@ -133,18 +146,19 @@ end
 
 --- Makes an element of what users write for one. Gives nil and the problem where it cannot.
 ---@param value any
+---@param compile fun(text: string): moonpipe.Template?, string?
 ---@return table? element
 ---@return string? problem
-function elements.coerce(value)
+function elements.coerce(value, compile)
   local mt = getmetatable(value)
-  if mt == element_mt or mt == elements.placeholder_mt then
+  if mt == element_mt or mt == elements.placeholder_mt or prompt_base.is_few_shot(value) then
     return value
   elseif message.is(value) then
     return verbatim(value)
   elseif type(value) == "string" then
-    return new_element(message.HumanMessage, value)
+    return new_element(message.HumanMessage, value, compile)
   elseif type(value) == "table" and mt == nil then
-    return from_table(value)
+    return from_table(value, compile)
   end
   return nil, ("%s is no part of a prompt; %s"):format(errors.shape(value), FORMS)
 end

@@ -82,7 +82,8 @@ function placeholders.from_pair(value)
     text = value[1]
     optional = value[2] ~= false
   end
-  local name = type(text) == "string" and text:match("^{([^{}]+)}$")
+  local name = type(text) == "string"
+    and (text:match("^{([^{}]+)}$") or text:match("^{{([^{}]+)}}$")) -- as in mustache
   if not name then
     return nil, ('a placeholder names one variable in braces, {"placeholder", "{history}"}; got %s')
       :format(type(text) == "string" and "'" .. text .. "'" or errors.shape(text))

@@ -2,7 +2,6 @@
 local errors = require "moonpipe.error"
 local prompt_base = require "moonpipe.prompt_base"
 local runnable = require "moonpipe.runnable"
-local template = require "moonpipe.template"
 local values = require "moonpipe.prompt_value"
 
 ---@class moonpipe.PromptTemplate: moonpipe.BasePromptTemplate
@@ -12,30 +11,36 @@ local PromptTemplate, string_prompt = runnable.class("PromptTemplate", {
 })
 prompt_base.text_mt = PromptTemplate.mt
 
-local function new_string_prompt(text, partials, stated)
+-- [fields]: source, template, template_format and compile, which is taken.
+local function new_string_prompt(fields, partials, stated)
+  local names = {}
+  for _, name in ipairs(fields.template.variables) do
+    names[name] = true
+  end
+  fields.partial_variables = partials
+  return prompt_base.instance(PromptTemplate, fields, names, {}, stated)
+end
+
+local function compiled(text, compile, format)
   if type(text) ~= "string" then
     errors.usage("the template of PromptTemplate is a string, not " .. errors.shape(text))
   end
-  local compiled, problem = template.compile(text)
-  if not compiled then
+  local made, problem = compile(text)
+  if not made then
     errors.usage(problem)
   end
-  local names = {}
-  for _, name in ipairs(compiled.variables) do
-    names[name] = true
-  end
-  return prompt_base.instance(PromptTemplate, {
-    source = text, template = compiled, partial_variables = partials,
-  }, names, {}, stated)
+  return { source = text, template = made, template_format = format, compile = compile }
 end
 
 --- A prompt that gives one text.
 ---@param text string
----@param opts { partial_variables: table?, input_variables: string[]?, template_format: string? }?
+---@param opts moonpipe.PromptOptions?
 ---@return moonpipe.PromptTemplate
 function PromptTemplate.from_template(text, opts)
   opts = prompt_base.options(opts, "PromptTemplate")
-  return new_string_prompt(text, prompt_base.merged(opts.partial_variables), opts.input_variables)
+  local fields = compiled(text, prompt_base.compiler(opts), opts.template_format or "f-string")
+  return new_string_prompt(fields, prompt_base.merged(opts.partial_variables),
+    opts.input_variables)
 end
 
 --- `PromptTemplate "text"` or `PromptTemplate{ template = "text", options }`.
@@ -63,7 +68,11 @@ end
 ---@param more table
 ---@return moonpipe.PromptTemplate
 function string_prompt:partial(more)
-  return new_string_prompt(self.source, prompt_base.partial(self, more))
+  local fields = {
+    source = self.source, template = self.template, template_format = self.template_format,
+    compile = self.compile,
+  }
+  return new_string_prompt(fields, prompt_base.partial(self, more))
 end
 
 local OPTIONS = { "partial_variables", "template" }
@@ -74,24 +83,30 @@ function string_prompt:_options()
 end
 
 function string_prompt:_with_options(changes)
-  return PromptTemplate.from_template(changes.template or self.source,
-    { partial_variables = changes.partial_variables or self.partial_variables })
+  local fields = compiled(changes.template or self.source, self.compile, self.template_format)
+  return new_string_prompt(fields,
+    prompt_base.merged(changes.partial_variables or self.partial_variables))
 end
 
-local function source_of(value)
-  if type(value) == "string" then
-    return value, nil
-  elseif getmetatable(value) == PromptTemplate.mt then
-    return value.source, value.partial_variables
+local function check_operand(value)
+  if type(value) ~= "string" and getmetatable(value) ~= PromptTemplate.mt then
+    errors.usage(("cannot add %s to a PromptTemplate; add a string or a PromptTemplate"):format(
+      errors.shape(value)))
   end
-  errors.usage(("cannot add %s to a PromptTemplate; add a string or a PromptTemplate"):format(
-    errors.shape(value)))
+  return type(value) == "table" and value or nil
 end
 
+-- A string is a template of the other's language.
 function PromptTemplate.mt.__add(a, b)
-  local left, left_partials = source_of(a)
-  local right, right_partials = source_of(b)
-  return new_string_prompt(left .. right, prompt_base.merged(left_partials, right_partials))
+  local left, right = check_operand(a), check_operand(b)
+  local first = left or right
+  if left and right and left.template_format ~= right.template_format then
+    errors.usage(("cannot add a PromptTemplate in %s to one in %s"):format(right.template_format,
+      left.template_format))
+  end
+  local text = (left and left.source or a) .. (right and right.source or b)
+  return new_string_prompt(compiled(text, first.compile, first.template_format),
+    prompt_base.merged(left and left.partial_variables, right and right.partial_variables))
 end
 
 return { PromptTemplate = PromptTemplate }

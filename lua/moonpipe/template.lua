@@ -140,7 +140,7 @@ end
 ---@class moonpipe.Template
 ---@field variables string[]  sorted, each once
 local methods = {}
-local mt = { __name = "moonpipe.Template", __index = methods }
+local mt = { __name = "moonpipe.Template", __index = methods, is_template = true }
 
 --- Compiles a text. Gives nil and the problem with its line and column where it is no template.
 ---@param text string
@@ -163,7 +163,8 @@ end
 ---@param value any
 ---@return boolean
 function template.is(value)
-  return getmetatable(value) == mt
+  local its = getmetatable(value)
+  return its == mt or type(its) == "table" and its.is_template == true
 end
 
 -- [only] stands for every variable, where there is just one.

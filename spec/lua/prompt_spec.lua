@@ -52,11 +52,17 @@ describe("PromptTemplate", function()
 
   it("refuses unknown options and other template languages", function()
     assert.equal("unknown option 'partials' of PromptTemplate; allowed: input_variables,"
-      .. " partial_variables, template_format", said(String.from_template, "x", { partials = {} }))
-    assert.equal("template_format of PromptTemplate is 'jinja2'; only 'f-string' exists",
+      .. " mustache_partials, partial_variables, template_format",
+      said(String.from_template, "x", { partials = {} }))
+    assert.equal("template_format of PromptTemplate is 'jinja2', a language of programs, which no"
+      .. " prompt here runs; write an 'f-string' or 'mustache' template",
       said(String.from_template, "x", { template_format = "jinja2" }))
     assert.equal("input_variables of PromptTemplate is a string; it must be a list of names",
       said(String.from_template, "{x}", { input_variables = "x" }))
+    assert.equal("template_format of PromptTemplate is 'erb'; it must be 'f-string' or 'mustache'",
+      said(String.from_template, "x", { template_format = "erb" }))
+    assert.equal("template_format of PromptTemplate is the number 5; it must be 'f-string' or"
+      .. " 'mustache'", said(String.from_template, "x", { template_format = 5 }))
     assert.equal("partial_variables of PromptTemplate is a string; it must be a table",
       said(String.from_template, "x", { partial_variables = "x" }))
     assert.equal("x", String.from_template("x", { template_format = "f-string" }):format())
@@ -107,6 +113,22 @@ describe("ChatPromptTemplate", function()
     assert.same({ type = "text", text = "look at this" }, content[1])
     assert.same({ url = "http://x/7.png", detail = "low" }, content[2].image_url)
     assert.same({ "id", "what" }, prompt.input_variables)
+  end)
+
+  it("takes the address of an image by itself", function()
+    local prompt = Chat { { "human", { { type = "image_url", image_url = "{url}" }, "{q}",
+      { type = "image", base64 = "{data}", mime_type = "image/png" } } } }
+    local content = prompt:format_messages({ url = "http://x/{y}", q = "?", data = "AA" })[1].content
+    assert.same({ type = "image_url", image_url = { url = "http://x/{y}" } }, content[1])
+    assert.same({ type = "image", base64 = "AA", mime_type = "image/png" }, content[3])
+    assert.same({ "data", "q", "url" }, prompt.input_variables)
+  end)
+
+  it("refuses content blocks that are none", function()
+    assert.equal("message 1: content block 2 is the number 5; write a string or a table with a type",
+      said(Chat.from_messages, { { "human", { "a", 5 } } }))
+    assert.equal("message 1: content block 1 is a table with keys {text}; it needs a type, such as"
+      .. " 'text' or 'image_url'", said(Chat.from_messages, { { "human", { { text = "a" } } } }))
   end)
 
   it("is made by a call, too", function()
@@ -185,6 +207,46 @@ describe("ChatPromptTemplate", function()
     assert.equal("message 1: bad template at line 1, column 1: '{' is never closed; write {{ and }}"
       .. " for literal braces",
       said(Chat.from_messages, { { "human", { { type = "text", text = "{" } } } }))
+  end)
+end)
+
+describe("the elements of a ChatPromptTemplate", function()
+  local prompt = Chat.from_messages({ { "system", "{a}" }, "{b}", { "ai", "{c}" } },
+    { partial_variables = { a = "A", c = "C" } })
+
+  it("are counted and read", function()
+    assert.equal(3, prompt:len())
+    assert.equal(3, #prompt)
+    assert.equal("System: 1", texts(Chat({ prompt[1] }):invoke "1"))
+    assert.is_nil(prompt[4])
+  end)
+
+  it("are a slice, with the partial values that it needs", function()
+    assert.equal("Human: 1\nAI: C", texts(prompt:slice(2):invoke "1"))
+    assert.equal("System: A", prompt:slice(1, 1):format())
+    assert.equal("Human: 1\nAI: C", texts(prompt:slice(-2, -1):invoke "1"))
+    assert.equal("System: A\nHuman: 1\nAI: C", texts(prompt:slice(-9, 9):invoke "1"))
+    assert.equal(0, prompt:slice(3, 2):len())
+    assert.equal("first of slice is the number 1.5; it must be an integer",
+      said(prompt.slice, prompt, 1.5))
+    assert.equal("last of slice is a string; it must be an integer",
+      said(prompt.slice, prompt, 1, "2"))
+  end)
+
+  it("grow in a new prompt", function()
+    local longer = prompt:append { "human", "{d}" }
+    assert.equal(4, longer:len())
+    assert.equal(3, prompt:len())
+    assert.same({ "b", "d" }, longer.input_variables)
+    assert.equal("System: A\nHuman: 1\nAI: C\nHuman: 2", texts(longer:invoke { b = 1, d = 2 }))
+    assert.equal(5, prompt:extend({ "x", mp.AIMessage "y" }):len())
+    assert.equal(6, prompt:extend(prompt):len())
+  end)
+
+  it("are refused where they are none", function()
+    assert.truthy(said(prompt.append, prompt, 5):find("^the number 5 is no part of a prompt"))
+    assert.equal("extend takes a list of messages, got a string",
+      said(prompt.extend, prompt, "x"))
   end)
 end)
 
