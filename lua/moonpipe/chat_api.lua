@@ -42,6 +42,7 @@ local AI_MESSAGE = message.AIMessage.instance_mt
 ---@field models_path string?            lists the models; default "/models"
 ---@field models (fun(list: table): string[])?  the names in that list; default OpenAI's form
 ---@field check (fun(opts: table))?      more checks of the options
+---@field variant (fun(opts: table): moonpipe.ChatApi?)?  another API that options ask for
 
 local chat_api = {}
 
@@ -192,6 +193,7 @@ chat_api.ApiChatModel = ApiChatModel
 
 local function construct(Class, api, opts)
   opts = errors.options(opts, Class.methods.option_names, api.spec.class)
+  api = api.variant and api.variant(opts) or api
   check_types(opts, OPTIONS, api.spec.class)
   check_types(opts, api.options or {}, api.spec.class)
   if api.check then api.check(opts) end
@@ -199,11 +201,22 @@ local function construct(Class, api, opts)
   server.on_failure = on_failure(api)
   local params = params_of(api, opts)
   local self = runnable.instance(Class, {
-    model = params.model, endpoint = server, params = params, streaming = opts.streaming,
+    api = api, model = params.model, endpoint = server, params = params, streaming = opts.streaming,
     unbound = {},
   })
   for name in pairs(api.options or {}) do self[name] = opts[name] end
   return self
+end
+
+---[api] with other members.
+---@param api moonpipe.ChatApi
+---@param members table
+---@return moonpipe.ChatApi
+function chat_api.vary(api, members)
+  local out = copy(api, members)
+  out.kwargs = sorted(CALL_PARAMS, out.call_params or {}, out.params)
+  out.variant = nil
+  return out
 end
 
 ---The class of chat models that [api] describes.
@@ -214,7 +227,6 @@ function chat_api.define(api)
   local Class, methods = runnable.class(api.spec.class, { base = ApiChatModel })
   methods.option_names = sorted(OPTIONS, api.options or {}, api.params, { "stop" },
     endpoint.OPTIONS)
-  methods.api = api
   api.kwargs = sorted(CALL_PARAMS, api.call_params or {}, api.params)
   function Class.new(opts) return construct(Class, api, opts) end
   return Class, methods
@@ -278,7 +290,9 @@ local function open(self, messages, ctx)
   local api, prepared = self.api, prepare(self, ctx, true)
   local body = api.body(messages, prepared.tail)
   local reader, call = self.endpoint:open(prepared.plan, body, ctx)
-  if not reader.body then return chat_stream.new(api.records, reader, call) end
+  if not reader.body then
+    return chat_stream.new(api.records, reader, call, self.require_finish == false)
+  end
   -- a server that knows no streams gives its whole answer
   local ok, whole = pcall(read_answer, reader, self)
   if not ok then retry.give_up(call, whole) end

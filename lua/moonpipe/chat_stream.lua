@@ -58,10 +58,12 @@ local stream = {}
 ---@param records moonpipe.ChatRecords
 ---@param reader moonpipe.HttpReader
 ---@param call moonpipe.Attempts
+---@param is_lenient boolean  the end of the body is the end of the answer
 ---@return moonpipe.ChatStream
-function stream.new(records, reader, call)
+function stream.new(records, reader, call, is_lenient)
   return setmetatable({
     records = records, reader = reader, call = call, parts = {}, count = 0, held = "",
+    is_lenient = is_lenient,
     shape = record_shape.new(records.key), ahead = {}, at = 0, last = 0,
   }, mt)
 end
@@ -231,7 +233,7 @@ end
 
 -- The transfer has ended without a last record.
 local function end_of_body(self)
-  if not self.finished then
+  if not self.finished and not (self.is_lenient and self.begun) then
     raise(self, "truncated", "the stream ended before the answer did")
   end
   return last_chunk(self)
@@ -273,7 +275,7 @@ function Stream:next()
     if not data then return end_of_body(self) end
     if data:sub(1, 6) == "[DONE]" then return over(self) end
     if name == "error" then
-      self:refuse(provider.said(decode(data)) or { message = provider.excerpt(data) })
+      self:refuse(provider.said_by((decode(data))) or { message = provider.excerpt(data) })
     end
     local chunk = read_record(self, data, name)
     if chunk then return chunk end

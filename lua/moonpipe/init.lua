@@ -42,6 +42,8 @@ local MODULES = {
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
   model_choice = "init_chat_model init_embeddings",
   ["models.anthropic"] = "ChatAnthropic",
+  ["models.compatible"] = [[ChatDeepSeek ChatGroq ChatLlamaCpp ChatMistralAI ChatOpenRouter
+    ChatTogether ChatVLLM ChatXAI]],
   ["models.extractive"] = "ExtractiveChatModel",
   ["models.fake"] = "FakeListChatModel",
   ["models.fake_generic"] = "GenericFakeChatModel",

@@ -14,14 +14,15 @@ local PRIVATE = {
 ---@field url string?        of an image elsewhere
 ---@field base64 string?     of an image given here
 ---@field mime_type string?  of that one
+---@field detail string?     how closely a model shall look at it
 
 local function image_of(block)
-  local url = type(block.image_url) == "table" and block.image_url.url or block.image_url
-    or block.url
+  local given = type(block.image_url) == "table" and block.image_url or { url = block.image_url }
+  local url, detail = given.url or block.url, given.detail
   if type(url) == "string" then
     local mime, data = url:match("^data:([%w/+.-]+);base64,(.*)$")
-    if mime then return { type = "image", base64 = data, mime_type = mime } end
-    return { type = "image", url = url }
+    if mime then return { type = "image", base64 = data, mime_type = mime, detail = detail } end
+    return { type = "image", url = url, detail = detail }
   end
   local data = block.base64 or block.data
   if type(data) ~= "string" then return block end

@@ -51,8 +51,11 @@ end
 ---@field limit number?  tokens that fit
 ---@field used number?   tokens that were sent
 
--- OpenAI's form, those of servers that are nearly compatible, and of proxies.
-local function said_by(value)
+---What a value says that is known to be an error: OpenAI's form, those of servers that
+---are nearly compatible, and of proxies.
+---@param value any
+---@return moonpipe.Said?
+function provider.said_by(value)
   if type(value) ~= "table" then return nil end
   local inner = value.error
   if not given(inner) then inner = type(value[1]) == "table" and value[1].error end
@@ -77,7 +80,7 @@ function provider.said(value)
   if type(value) ~= "table" then return nil end
   local first = value[1] -- Gemini may send its error in a list
   if given(value.error) or value.object == "error" or type(first) == "table" and first.error then
-    return said_by(value)
+    return provider.said_by(value)
   end
 end
 
@@ -210,7 +213,8 @@ end
 ---@param response moonpipe.HttpResponse
 ---@return moonpipe.Error
 function provider.refusal(who, response)
-  return make(who, response.status, said_by((c.json_decode(response.body))) or {}, response)
+  local said = provider.said_by((c.json_decode(response.body))) or {}
+  return make(who, response.status, said, response)
 end
 
 ---The error that an answer with a status of success holds in its body, or a

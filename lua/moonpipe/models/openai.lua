@@ -43,14 +43,25 @@ local function path()
   return "/chat/completions"
 end
 
+-- Chat completions, or the Responses API where that is asked for, by an option that is
+-- its own too.
+local function variant(opts)
+  local asked = opts.use_responses_api
+  if asked or asked == nil and opts.reasoning then return require "moonpipe.models.responses" end
+end
+
 ---@type moonpipe.ChatApi
 openai.API = {
   spec = openai.SPEC,
   default_model = openai.DEFAULT_MODEL,
   params = request.TYPES,
   call_params = request.CALL_PARAMS,
-  options = { organization = "string", project = "string", stream_usage = "boolean" },
+  options = {
+    organization = "string", project = "string", reasoning = "table", require_finish = "boolean",
+    stream_usage = "boolean", use_responses_api = "boolean",
+  },
   headers = openai.headers,
+  variant = variant,
   path = path,
   wire = request.wire,
   body = request.body,
@@ -61,6 +72,8 @@ openai.API = {
 
 ---`ChatOpenAI{ model =, temperature =, max_tokens =, timeout =, max_retries =, base_url =, … }`.
 ---The key is that of OPENAI_API_KEY, the server that of OPENAI_BASE_URL, where none is given.
+---With `use_responses_api` it speaks the Responses API. With `require_finish = false` a stream
+---may end without `[DONE]` and a reason, as a few servers' do.
 ---@class moonpipe.ChatOpenAI: moonpipe.ApiChatModel
 openai.ChatOpenAI = chat_api.define(openai.API)
 

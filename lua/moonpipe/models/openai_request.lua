@@ -2,6 +2,7 @@
 local errors = require "moonpipe.error"
 local message = require "moonpipe.message"
 local native = require "moonpipe.native"
+local parts = require "moonpipe.message_parts"
 
 local encode = native.c.json_encode
 local check = native.check
@@ -15,32 +16,13 @@ local request = { OPENAI = OPENAI }
 
 local ROLE = { system = "system", human = "user", ai = "assistant", tool = "tool" }
 
--- Blocks of content that other providers know and this one refuses.
-local FOREIGN = {
-  tool_use = true, tool_call = true, thinking = true, reasoning = true, redacted_thinking = true,
-}
-
--- The field's own form of an image: a URL, or bytes in base64 with their type.
-local function image_url(block)
-  if type(block.url) == "string" then return block.url end
-  local bytes = block.base64 or block.data
-  if type(bytes) ~= "string" then return nil end
-  return ("data:%s;base64,%s"):format(block.mime_type or "image/png", bytes)
-end
-
-local function wire_block(block)
-  if type(block) == "string" then return { type = "text", text = block } end
-  local url = block.type == "image" and image_url(block)
-  return url and { type = "image_url", image_url = { url = url } } or block
-end
-
 local function wire_content(content)
   if type(content) == "string" then return content end
-  local blocks = {}
-  for i = 1, #content do
-    local block = content[i]
-    if type(block) == "string" or not FOREIGN[block.type] then
-      blocks[#blocks + 1] = wire_block(block)
+  local blocks = parts.of(content)
+  for i, part in ipairs(blocks) do
+    local url = part.type == "image" and parts.image_url(part)
+    if url then
+      blocks[i] = { type = "image_url", image_url = { url = url, detail = part.detail } }
     end
   end
   return blocks[1] and blocks or ""
