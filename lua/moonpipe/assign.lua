@@ -1,4 +1,5 @@
 --- A table's keys, and new ones computed from it in parallel.
+local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
 local members = require "moonpipe.members"
 local merge = require "moonpipe.merge"
@@ -57,9 +58,10 @@ function methods:_invoke(input, ctx)
 end
 
 local function input_reader(self, reader)
+  local additions = chunk.additions(reader)
   return function()
     while true do
-      local value = reader()
+      local value = additions()
       if value == nil then return nil end
       self:_check_input(value)
       local out = kept(self, value)

@@ -180,6 +180,45 @@ function chunk.is_whole(value)
   return whole[value] == true
 end
 
+-- What [value] adds to [before], which it takes the place of.
+local function added(before, value)
+  if type(value) == "string" and type(before) == "string" then
+    return value:sub(1, #before) == before and value:sub(#before + 1) or value
+  end
+  local mt = getmetatable(value)
+  if type(value) ~= "table" or mt and mt ~= ARRAY then
+    return value
+  end
+  return chunk.mark_whole(setmetatable(copy(value), mt))
+end
+
+--- A stream of tables whose keys go separate ways: of one that says all that was said before
+--- (chunk.mark_whole) what is new under each key, of strings the rest. Others are as they are.
+---@async
+---@param source fun(): any
+---@return fun(): any
+function chunk.additions(source)
+  local shown
+  return function()
+    while true do
+      local value = source()
+      if not whole[value] or getmetatable(value) == ARRAY or is_list(value) then
+        return value
+      end
+      local before, out = shown or {}, {}
+      for key, field in pairs(value) do
+        if before[key] ~= field then
+          out[key] = added(before[key], field)
+        end
+      end
+      if next(out) ~= nil or not shown then
+        shown = value
+        return out
+      end
+    end
+  end
+end
+
 -- Merges neighbours of equal weight, as a binary counter carries: each byte is copied log n times,
 -- where merging one by one would copy it n times. `__add` is therefore taken to be associative.
 local function collect_many(first, second, source)

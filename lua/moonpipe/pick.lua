@@ -1,4 +1,5 @@
 --- Taking values out of tables, and constants: RunnablePick, itemgetter, const.
+local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
 local runnable = require "moonpipe.runnable"
 
@@ -66,9 +67,10 @@ end
 
 -- Chunks without the key are none of ours.
 function picking:_transform(source)
+  local additions = chunk.additions(source)
   return function()
     while true do
-      local value = source()
+      local value = additions()
       if value == nil then return nil end
       value = self:_invoke(value)
       if value ~= nil then return value end

@@ -116,6 +116,36 @@ describe("chunk.merge", function()
   end)
 end)
 
+describe("chunk.additions", function()
+  local function whole(value) return chunk.mark_whole(value) end
+
+  it("gives what each whole value brings under its keys", function()
+    local list = { 1 }
+    local pull = chunk.additions(source_of {
+      whole {}, whole { a = "x" }, whole { a = "x", n = 1 }, whole { a = "xy", n = 2, list = list },
+      whole { a = "xy", n = 2, list = list }, whole { a = "other", n = 2, list = { 1, 2 } },
+    })
+    assert.same({}, pull())
+    assert.same({ a = "x" }, pull())
+    assert.same({ n = 1 }, pull())
+    local third = pull()
+    assert.same({ a = "y", n = 2, list = { 1 } }, third)
+    assert.is_true(chunk.is_whole(third.list))
+    assert.is_false(chunk.is_whole(list))
+    assert.same({ a = "other", list = { 1, 2 } }, pull())
+    assert.is_nil(pull())
+  end)
+
+  it("leaves other chunks as they are", function()
+    local list = whole { 1 }
+    local pull = chunk.additions(source_of { "a", false, list, { k = "v" } })
+    assert.equal("a", pull())
+    assert.is_false(pull())
+    assert.equal(list, pull())
+    assert.same({ k = "v" }, pull())
+  end)
+end)
+
 describe("chunk.collect", function()
   it("says that an empty stream has no chunk", function()
     local value, count = chunk.collect(source_of({}))

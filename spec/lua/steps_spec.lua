@@ -266,6 +266,15 @@ describe("assign", function()
   end)
 end)
 
+describe("assign behind a JSON parser", function()
+  it("streams what it gives when it is invoked", function()
+    local chain = mp.pipe(letters '{"a": "xy", "b": [1, 2], "c": "old"}', mp.JsonOutputParser())
+      :assign { c = mp.RunnablePick "a", d = function(x) return x.a end }
+    assert.same(chain:invoke(1), chain:stream(1):collect())
+    assert.same({ a = "xy", b = { 1, 2 }, c = "xy", d = "xy" }, chain:stream(1):collect())
+  end)
+end)
+
 describe("pick", function()
   it("gives a key's value, or nil", function()
     assert.equal(1, mp.RunnablePick("a"):invoke { a = 1 })
@@ -280,6 +289,17 @@ describe("pick", function()
   it("drops chunks without the key", function()
     local map = mp.RunnableParallel { a = letters("12"), b = letters("xy") }
     assert.same({ "1", "2" }, read(map:pick("a"):stream(1)))
+  end)
+
+  it("gives the rest of a text that a JSON parser shows anew each time", function()
+    local json = mp.pipe(letters '{"a": "xy", "b": [1, 2], "c": {"d": "z"}}', mp.JsonOutputParser())
+    assert.same({ "", "x", "y" }, read(json:pick("a"):stream(1)))
+    for _, keys in ipairs { "a", "b", "c", { "a", "b", "c" } } do
+      local chain = json:pick(keys)
+      assert.same(chain:invoke(1), chain:stream(1):collect())
+    end
+    local chain = json:pick("b"):pipe(mp.RunnableLambda(function(x) return x + 1 end):map())
+    assert.same({ 2, 3, n = 2 }, chain:stream(1):collect())
   end)
 
   it("refuses an input that is no table, in its own words", function()
