@@ -106,17 +106,20 @@ function Error:at(part, where)
   return self
 end
 
--- `map.context` in words.
-local function in_words(noun, key)
-  if noun == "map" or noun == "router" then return ("%s key '%s'"):format(noun, key) end
+-- `map.context` in words. A step's own name, such as `function map.lua:2`, is its own.
+local function in_words(path)
+  local parts = {}
+  for part in (path .. " > "):gmatch("(.-) > ") do
+    local noun, key = part:match("^(%l+)%.(.*)$")
+    local is_key = noun == "map" or noun == "router"
+    parts[#parts + 1] = is_key and ("%s key '%s'"):format(noun, key) or part
+  end
+  return table.concat(parts, " > ")
 end
 
 local function details(err)
   local list = {}
-  if err.path then
-    local path = err.path:gsub("%f[%w](%l+)%.([^%s>]+)", in_words)
-    list[#list + 1] = "in " .. path
-  end
+  if err.path then list[#list + 1] = "in " .. in_words(err.path) end
   if err.where then list[#list + 1] = "composed at " .. err.where end
   if err.attempts then list[#list + 1] = "attempt " .. err.attempts end
   if err.elapsed then list[#list + 1] = ("%.1f s"):format(err.elapsed) end

@@ -12,6 +12,13 @@ describe("error", function()
     assert.equal("rag.lua:12", err.where)
   end)
 
+  it("reads keys as they are, and files that are called as a map as files", function()
+    local err = errors.new { kind = "lua", message = "no" }
+    err:at("step 2 of 2 function my_map.lua:2"):at("map.two words"):at("router.a.b")
+    assert.equal("lua: no (in router key 'a.b' > map key 'two words' > step 2 of 2 function "
+      .. "my_map.lua:2)", tostring(err))
+  end)
+
   it("concatenates like a string", function()
     local err = errors.new { kind = "io", message = "gone" }
     assert.equal("io: gone!", err .. "!")
