@@ -209,6 +209,21 @@ describe("OTLPTracer", function()
     assert.is_truthy(s:stats().lanes.otlp.requests <= 3)
   end)
 
+  it("goes on after a call of which no JSON can be made", function()
+    local written = {}
+    log.sink = function(_, text) written[#written + 1] = text return true end
+    local tracer = mp.OTLPTracer { endpoint = endpoint("otlp", { body = "{}" }) }
+    local odd = mp.AIMessage { content = "x", usage_metadata = { input_tokens = 0 / 0 } }
+    mp.GenericFakeChatModel({ messages = { odd } }):invoke("hi", { callbacks = { tracer } })
+    tracer.flush()
+    log.sink = nil
+    assert.equal(1, #written)
+    assert.matches("traces cannot be sent to .-nan", written[1])
+    chain:invoke(1, { callbacks = { tracer } })
+    tracer.flush()
+    assert.is_truthy(spans_of(s:requests()[#s:requests()]).RunnableSequence)
+  end)
+
   it("reports an export that fails once, and fails no call", function()
     local written = {}
     log.sink = function(_, text)

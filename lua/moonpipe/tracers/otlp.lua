@@ -121,11 +121,15 @@ local function tell_once(self, problem)
   log.warn(("traces cannot be sent to %s: %s"):format(self.url, problem))
 end
 
+local function post(self, spans)
+  return http.send(self.plan, body_of(spans), native.c.now() + TIMEOUT)
+end
+
 local function send(self)
   while #self.spans > 0 do
     local spans = self.spans
     self.spans, self.calls = json.array {}, 0
-    local ok, answer = pcall(http.send, self.plan, body_of(spans), native.c.now() + TIMEOUT)
+    local ok, answer = pcall(post, self, spans)
     if not ok then
       tell_once(self, errors.text(answer))
     elseif answer.status >= 300 then
