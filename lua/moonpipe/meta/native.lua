@@ -48,7 +48,7 @@ function c.cancel(id) end
 
 ---@return integer? id
 ---@return 0|1|2|3 kind  chunk, done, failed, cancelled
----@return string? cargo  bytes, or the message of a failure
+---@return string|moonpipe.Floats|nil cargo  or the message of a failure
 ---@return string? error_kind
 ---@return string? head
 ---@return number? waited  seconds in queues, where there were some
@@ -58,7 +58,7 @@ function c.next_event() end
 ---@return boolean there_is_an_event
 function c.wait(seconds) end
 
----@return integer  a descriptor that is readable while there are events
+---@return integer  a descriptor that is readable while there are events; -1: closed
 function c.fd() end
 
 ---@return integer  jobs not answered
@@ -98,6 +98,8 @@ function c.inbox(framing) end
 ---@param slots integer?    0: no limit
 ---@param seconds number?   nothing starts before
 ---@return integer? id
+---@return string? message
+---@return string? kind
 function c.gate(name, slots, seconds) end
 
 -- ---- keys ------------------------------------------------------------------------
@@ -111,7 +113,9 @@ function c.gate(name, slots, seconds) end
 function c.secret_new(text) end
 
 ---@param name string  of an environment variable
----@return moonpipe.Secret?
+---@return moonpipe.Secret?  nil alone where it is not set, or empty
+---@return string? message
+---@return string? kind
 function c.secret_env(name) end
 
 ---@param prompt string  asked on the terminal, without echo
@@ -123,6 +127,8 @@ function c.secret_ask(prompt) end
 ---@param secret moonpipe.Secret
 ---@param prefix string  such as "Bearer "
 ---@return moonpipe.Secret?
+---@return string? message
+---@return string? kind
 function c.secret_prefixed(secret, prefix) end
 
 ---@return boolean
