@@ -20,7 +20,7 @@ local BUSY_TIMEOUT = 5
 local MAX_RESULT = 64 * 2 ^ 20
 
 ---@class moonpipe.DatabaseOptions
----@field application_id integer?  of the file
+---@field application_id integer?  of the file, below 2^31
 ---@field busy_timeout number?     seconds to wait for other processes; 5
 ---@field max_result integer?      bytes of one answer; 64 MiB
 ---@field schema string[]?         how the file is made and brought up to date
@@ -125,10 +125,10 @@ function mt.__tostring(self)
   return ("database '%s'%s"):format(self.path, self.native and "" or " (closed)")
 end
 
-local function number_option(opts, key, default, what)
+local function number_option(opts, key, default, what, most)
   local value = opts[key]
   if value == nil then return default end
-  if type(value) ~= "number" or value ~= value or value < 0 or value > 2 ^ 52 then
+  if type(value) ~= "number" or value ~= value or value < 0 or value > (most or 2 ^ 52) then
     errors.usage(("%s of db.open is %s; it must be %s"):format(key, errors.shape(value), what))
   end
   return value
@@ -172,7 +172,8 @@ function db.open(path, opts)
   local handle = native.check(c.db_open(path, synchronous == "normal",
     number_option(opts, "busy_timeout", BUSY_TIMEOUT, "a number of seconds"),
     number_option(opts, "max_result", MAX_RESULT, "a number of bytes"),
-    number_option(opts, "application_id", 0, "a number"), check_schema(opts.schema)))
+    number_option(opts, "application_id", 0, "a number below 2^31", 2 ^ 31 - 1),
+    check_schema(opts.schema)))
   local self = setmetatable({ native = handle, path = c.db_path(handle) }, mt)
   return scheduler.call(touch, self)
 end

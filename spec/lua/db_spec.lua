@@ -141,6 +141,8 @@ describe("db", function()
       helper.said(db.open, "x", { synchronous = "off" }))
     assert.equal("busy_timeout of db.open is the number -1; it must be a number of seconds",
       helper.said(db.open, "x", { busy_timeout = -1 }))
+    assert.equal("application_id of db.open is the number 2147483648; it must be a number below 2^31",
+      helper.said(db.open, ":memory:", { application_id = 2 ^ 31 }))
     assert.equal("schema of db.open: step 1 is the number 5; it is a list of texts",
       helper.said(db.open, "x", { schema = { 5 } }))
   end)
