@@ -39,6 +39,23 @@ static volatile sig_atomic_t stopped;
 /* --- bytes
  * -------------------------------------------------------------------- */
 
+/* poll, which a signal ends that comes just before it, too. */
+static int poll_both(struct pollfd both[2], int limit_ms)
+{
+    struct timespec limit = {.tv_sec = limit_ms / 1000,
+                             .tv_nsec = limit_ms % 1000 * 1000000};
+    sigset_t ours, usual;
+    int count = 0;
+
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ours, &usual);
+    if (!stopped) count = ppoll(both, 2, limit_ms < 0 ? NULL : &limit, &usual);
+    pthread_sigmask(SIG_SETMASK, &usual, NULL);
+    return count;
+}
+
 /* Waits for standard input, at most [limit_ms] long (negative: for ever), and
  * lets the engine run meanwhile. False after the time or a signal. */
 static bool wait_for_input(int limit_ms)
@@ -48,7 +65,7 @@ static bool wait_for_input(int limit_ms)
     while (!stopped) {
         struct pollfd both[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
                                  {.fd = moonpipe_fd(engine), .events = POLLIN}};
-        int count = poll(both, 2, ready > 0 ? 0 : limit_ms);
+        int count = poll_both(both, ready > 0 ? 0 : limit_ms);
 
         if (both[0].revents) return true;
         if (count < 0 && errno != EINTR) return false;
@@ -68,7 +85,7 @@ static bool fill(int limit_ms)
     count = read(STDIN_FILENO, input.bytes, sizeof input.bytes);
     input.at = 0;
     input.len = count > 0 ? (size_t)count : 0;
-    input.ended = count <= 0;
+    input.ended = count == 0 || (count < 0 && errno != EINTR);
     return count > 0;
 }
 

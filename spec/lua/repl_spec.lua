@@ -1,4 +1,5 @@
 --- The REPL: through a pipe, and in a terminal.
+local child = require "spec.support.child"
 local helper = require "spec.helper"
 local terminal = require "spec.support.terminal"
 
@@ -105,6 +106,13 @@ describe("repl", function()
     local stdout, stderr = repl("for i = 1, 2 do\n")
     assert.equal("", stdout)
     assert.equal("stdin:2: 'end' expected (to close 'for' at line 1) near '<eof>'\n", stderr)
+  end)
+
+  it("hears Ctrl-C just before it waits #signal", function()
+    local _, _, code = helper.execute({ "bash", "-c",
+      'mkfifo "$2" && exec 3<>"$2" && rm "$2" && timeout 20 env "$1" "$3" repl <&3', "bash",
+      child.preloaded("late_signal"), helper.temp() .. ".fifo", helper.bin })
+    assert.equal(130, code)
   end)
 
   it("takes no more words", function()

@@ -28,8 +28,9 @@ local function outcomes(base_url, count, fields)
 end
 ]]
 
--- Before all other libraries a sanitizer wants its own; the shell wants neither.
-local function preloaded(name)
+--- The setting that loads a library of spec/support first. Before all others a
+--- sanitizer wants its own; the shell wants neither.
+function child.preloaded(name)
   local libraries = helper.execute({ "ldd", helper.bin })
   local runtime = libraries:match("(/%S*/lib[at]san%S*)")
   return ("LD_PRELOAD=%s%s"):format(runtime and runtime .. ":" or "", process.helper(name .. ".so"))
@@ -42,7 +43,7 @@ end
 function child.execute(opts, text, ...)
   local setup = opts.limits and "ulimit " .. opts.limits .. " && " or ""
   return helper.execute({ "bash", "-c", setup .. 'exec env "$@"', "bash",
-    opts.preload and preloaded(opts.preload) or "TESTING=1", helper.bin,
+    opts.preload and child.preloaded(opts.preload) or "TESTING=1", helper.bin,
     helper.temp(child.PRELUDE .. text), ... }, nil, opts.env)
 end
 
