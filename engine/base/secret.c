@@ -179,7 +179,7 @@ static mp_Status open_terminal(Terminal *t, mp_Error *err)
         return mp_err_set(err, MP_KIND_CONFIG, "there is no terminal");
     }
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &t->signals);
+    pthread_sigmask(SIG_SETMASK, &all, &t->signals);
     quiet = t->usual;
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK);
     quiet.c_lflag |= ECHONL | ICANON | ISIG;
@@ -192,7 +192,7 @@ static void close_terminal(Terminal *t)
 {
     tcsetattr(t->fd, TCSAFLUSH, &t->usual);
     close(t->fd);
-    sigprocmask(SIG_SETMASK, &t->signals, NULL);
+    pthread_sigmask(SIG_SETMASK, &t->signals, NULL);
 }
 
 static bool is_interrupted(void)
