@@ -12,7 +12,8 @@
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 
-local now = native.c.now
+local figures = dofile(arg[0]:match("^(.-)[^/]*$") .. "figures.lua")
+local median, now = figures.median, native.c.now
 
 local what, url = arg[1], arg[2]
 
@@ -29,11 +30,6 @@ local function chain(template)
 end
 
 local joke = chain "tell me a joke about {topic}"
-
-local function median(values)
-  table.sort(values)
-  return values[math.floor(#values / 2) + 1]
-end
 
 -- Seconds that fn(...) took, of the clock and of the process's CPUs.
 local function time(fn, ...)

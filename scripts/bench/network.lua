@@ -7,6 +7,9 @@
 -- A figure of ours and of the floor is the median over the pairs; the ratio is
 -- the median of the pairs' own ratios, for times hold within a pair only; `held` or
 -- `MISSED` is said of these medians. What is measured alone has no floor.
+local figures = dofile(arg[0]:match("^(.-)[^/]*$") .. "figures.lua")
+local load_average, median, wanted = figures.load_average, figures.median, figures.wanted
+
 local server, ours, floor, peers = unpack(arg, 1, 4)
 
 local PAIRS = tonumber(os.getenv("PAIRS")) or 5
@@ -15,10 +18,10 @@ local PEERS = { "openai", "langchain" }
 
 local TOKENS = 10000
 
-local function per_second(figures) return TOKENS / figures.whole_ms * 1e3 end
-local function kib(figures) return figures.bytes / 1024 end
+local function per_second(found) return TOKENS / found.whole_ms * 1e3 end
+local function kib(found) return found.bytes / 1024 end
 local function at(name)
-  return function(figures) return figures[name] end
+  return function(found) return found[name] end
 end
 
 -- Each bench is one command of the three programs; `script` is what the server
@@ -65,31 +68,11 @@ local benches = {
     rows = { { "over its budget", "ms", at "over_ms", "%.2f", ours = "<= 0.2" } } },
 }
 
--- The figures that a program prints as `name value`.
 local function run(program, bench, args)
   local url = ("%s%s/v1/chat/completions"):format(server,
     bench.script and "/with/" .. bench.script or "")
-  local command = ("%s %s '%s' %s"):format(program, bench.command, url, table.concat(args, " "))
-  local pipe, figures = assert(io.popen(command)), {}
-  for line in pipe:lines() do
-    local name, value = line:match("^(%S+) (%S+)$")
-    if name then figures[name] = tonumber(value) end
-  end
-  pipe:close()
-  if not next(figures) then error("no figures from: " .. command, 0) end
-  return figures
-end
-
-local function median(values)
-  table.sort(values)
-  return values[math.floor(#values / 2) + 1]
-end
-
-local function load_average()
-  local file = io.open("/proc/loadavg")
-  local value = file and file:read("*n") or 0
-  if file then file:close() end
-  return value
+  return figures.read(("%s %s '%s' %s"):format(program, bench.command, url,
+    table.concat(args, " ")))
 end
 
 local FAILED = {}
@@ -105,8 +88,8 @@ local function measure(bench)
   end
   for _, who in ipairs(peers ~= "" and not bench.alone and PEERS or {}) do
     -- a peer may fail at what is too wide for it: that is a figure too
-    local ok, figures = pcall(run, peers .. " " .. who, bench, bench.peer_args or bench.args)
-    of_peer[who] = ok and figures or FAILED
+    local ok, found = pcall(run, peers .. " " .. who, bench, bench.peer_args or bench.args)
+    of_peer[who] = ok and found or FAILED
   end
   return pairs_of, of_peer, median(loads)
 end
@@ -140,21 +123,12 @@ local function row_of(bench, row, pairs_of, of_peer, load)
     ratio and ("%5.2f (%.2f - %.2f)"):format(ratio, ratios[1], ratios[#ratios]) or "-"),
     ("%-13s  %-6s"):format(verdict(row, own, ratio)) }
   for _, who in ipairs(PEERS) do
-    local figures = of_peer[who]
-    cells[#cells + 1] = ("%10s"):format(figures == FAILED and "failed"
-      or figures and format:format(figure(figures)) or "-")
+    local found = of_peer[who]
+    cells[#cells + 1] = ("%10s"):format(found == FAILED and "failed"
+      or found and format:format(figure(found)) or "-")
   end
   cells[#cells + 1] = ("%5.1f"):format(load)
   return table.concat(cells, "  ")
-end
-
--- wanted by the names given, all without any
-local function wanted(name)
-  if not arg[5] then return true end
-  for i = 5, #arg do
-    if name:sub(1, #arg[i]) == arg[i] then return true end
-  end
-  return false
 end
 
 io.stdout:setvbuf("line")

@@ -9,6 +9,9 @@
 -- the others all cores or one, whichever took less: on a busy machine its threads
 -- wait for one another. We always have all cores.
 -- The row `timing` has no floor but its own: the map over the slower branch.
+local figures = dofile(arg[0]:match("^(.-)[^/]*$") .. "figures.lua")
+local load_average, median, wanted = figures.load_average, figures.median, figures.wanted
+
 local server, moonpipe, faiss, cores = unpack(arg, 1, 4)
 
 local PAIRS = tonumber(os.getenv("PAIRS")) or 5
@@ -23,24 +26,10 @@ local benches = {
     queries = { { 20, "<= 1" }, { 32, "<= 1" }, { 64, "<= 1.15" } } },
 }
 
-local function lines_of(command)
-  local pipe, lines = assert(io.popen(command)), {}
-  for line in pipe:lines() do lines[#lines + 1] = line end
-  pipe:close()
-  if #lines == 0 then error("nothing from: " .. command, 0) end
-  return lines
-end
-
--- The figures that a program prints as `name value`.
 local function run(program, bench)
-  local counts, figures = {}, {}
+  local counts = {}
   for i, query in ipairs(bench.queries) do counts[i] = query[1] end
-  local shape = SHAPE:format(bench.rounds, table.concat(counts, " "))
-  for _, line in ipairs(lines_of(program .. " " .. shape)) do
-    local name, value = line:match("^(%S+) (%S+)$")
-    figures[name] = tonumber(value)
-  end
-  return figures
+  return figures.read(program .. " " .. SHAPE:format(bench.rounds, table.concat(counts, " ")))
 end
 
 -- The least of FAISS's times over its numbers of threads.
@@ -52,18 +41,6 @@ local function run_floor(bench)
     end
   end
   return least
-end
-
-local function median(values)
-  table.sort(values)
-  return values[math.floor(#values / 2) + 1]
-end
-
-local function load_average()
-  local file = io.open("/proc/loadavg")
-  local value = file and file:read("*n") or 0
-  if file then file:close() end
-  return value
 end
 
 local function print_row(name, queries, ours, floor, ratios, goal)
@@ -97,7 +74,7 @@ local function measure_timing()
   local ratios, maps, slower = {}, {}, {}
   for i = 1, PAIRS do
     local least = {}
-    for _, line in ipairs(lines_of(command .. " 2>/dev/null")) do
+    for _, line in ipairs(figures.lines(command .. " 2>/dev/null")) do
       local name, ms = line:match("^(%a+) .* least ([%d.]+) ms$")
       if name then least[name] = tonumber(ms) end
     end
@@ -106,15 +83,6 @@ local function measure_timing()
   end
   print_row("timing", "-", ("%.1f"):format(median(maps)), ("%.1f"):format(median(slower)), ratios,
     "<= 1.002")
-end
-
--- wanted by the names given, all without any
-local function wanted(name)
-  if not arg[5] then return true end
-  for i = 5, #arg do
-    if name:sub(1, #arg[i]) == arg[i] then return true end
-  end
-  return false
 end
 
 io.stdout:setvbuf("line")
