@@ -16,11 +16,15 @@
 #define TABLE "CREATE TABLE t (id INTEGER PRIMARY KEY, a)"
 
 /* A folder of its own for the test, with the name of a file in it. */
-static char case_folder[] = "/tmp/test_db_XXXXXX";
-static char case_path[64];
+static char case_folder[4000];
+static char case_path[sizeof case_folder + 8];
 
 static inline void case_begin(void)
 {
+    const char *temporary = getenv("TMPDIR");
+
+    snprintf(case_folder, sizeof case_folder, "%s/test_db_XXXXXX",
+             temporary ? temporary : "/tmp");
     CHECK(mkdtemp(case_folder) != NULL);
     snprintf(case_path, sizeof case_path, "%s/a.db", case_folder);
 }
@@ -28,7 +32,7 @@ static inline void case_begin(void)
 static inline void case_remove(void)
 {
     static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    char path[80];
+    char path[sizeof case_path + 8];
 
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         snprintf(path, sizeof path, "%s%s", case_path, ends[i]);

@@ -62,7 +62,7 @@ static void test_engines_share_the_file(void)
 {
     mp_Engine *a = case_engine(), *b = case_engine();
     mp_Db *one = case_open(case_path, SECOND_US), *other;
-    char path[80];
+    char path[sizeof case_path + 8];
     mp_Error err;
 
     snprintf(path, sizeof path, "%s/./a.db", case_folder);
