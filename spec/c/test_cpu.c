@@ -7,10 +7,10 @@
 #include "test.h"
 
 #include "engine_case.h"
+#include "fork_case.h"
 #include "torture.h"
 
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MANY 2000
@@ -176,48 +176,36 @@ static void test_free_cancels_what_lives(void)
     CHECK(mp_alloc_live() == before);
 }
 
-/* TSan refuses threads in a child of a process with threads. */
-#if defined(__SANITIZE_THREAD__)
-#define FORKS 0
-#else
-#define FORKS 1
-#endif
+typedef struct Fork {
+    mp_Engine *engine;
+    uint64_t id;
+} Fork;
 
 /* In the child the parent's job ends as closed and a new one is done. */
-static bool in_child(mp_Engine *engine, uint64_t id)
+static bool ends_the_parents(void *fork_)
 {
-    mp_Event *event = await_event(engine);
-    bool closed = event->id == id && event->kind == MP_EVENT_FAILED &&
+    Fork *self = fork_;
+    mp_Event *event = await_event(self->engine);
+    bool closed = event->id == self->id && event->kind == MP_EVENT_FAILED &&
                   event->job->err.kind == MP_KIND_CLOSED;
     mp_EventKind kind;
+    uint64_t id;
 
     mp_job_free_event(event);
-    id = submit_job(engine, work_new(2, false, NULL));
-    kind = await_kind(engine, &id);
-    mp_engine_free(engine);
+    submit_job(self->engine, work_new(2, false, NULL));
+    kind = await_kind(self->engine, &id);
+    mp_engine_free(self->engine);
     return closed && kind == MP_EVENT_DONE;
 }
 
-/* The child answers through a pipe: its exit code is valgrind's, which sees
- * what the child left of the parent's job as a leak. */
 static void test_fork(void)
 {
     mp_Engine *engine = new_engine();
     atomic_int here = 0;
-    uint64_t id = submit_job(engine, work_new(-1, false, &here));
-    bool right = false;
-    int ends[2];
+    Fork self = {engine, submit_job(engine, work_new(-1, false, &here))};
 
     await_count(&here, 1);
-    CHECK(pipe(ends) == 0);
-    if (fork() == 0) {
-        right = in_child(engine, id);
-        _exit(write(ends[1], &right, 1) == 1 ? 0 : 1);
-    }
-    close(ends[1]);
-    CHECK(read(ends[0], &right, 1) == 1 && right);
-    close(ends[0]);
-    wait(NULL);
+    CHECK(fork_finds(ends_the_parents, &self));
     mp_engine_free(engine); /* the parent's is untouched */
 }
 

@@ -5,11 +5,11 @@
 
 #include "clock.h"
 #include "db_case.h"
+#include "fork_case.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #define MANY 200
 #define ENDLESS                                                                \
@@ -200,19 +200,18 @@ static void test_closing_in_flight_joins(void)
 
 /* --- fork --- */
 
-/* TSan refuses threads in a child of a process with threads; the allocator of
- * ASan, unlike libc's, may be held for ever in it by a thread that worked. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define FORKS 0
-#else
-#define FORKS 1
-#endif
+typedef struct Fork {
+    mp_Engine *engine;
+    mp_Db *db;
+} Fork;
 
-static char child_of_fork(mp_Engine *engine, mp_Db *db)
+static bool opens_anew(void *fork_)
 {
+    mp_Engine *engine = ((Fork *)fork_)->engine;
+    mp_Db *db = ((Fork *)fork_)->db;
     mp_Event *event = await_event(engine);
-    int right = event->kind == MP_EVENT_FAILED &&
-                event->job->err.kind == MP_KIND_CLOSED;
+    bool right = event->kind == MP_EVENT_FAILED &&
+                 event->job->err.kind == MP_KIND_CLOSED;
     int64_t count = 0;
     mp_Error err;
 
@@ -223,7 +222,7 @@ static char child_of_fork(mp_Engine *engine, mp_Db *db)
              MP_OK;
     mp_db_close(db);
     mp_engine_free(engine);
-    return (char)(right && count == 2);
+    return right && count == 2;
 }
 
 /* The parent's thread stands in the middle of a statement when it forks. */
@@ -231,24 +230,15 @@ static void test_a_forked_child_opens_the_file_anew(void)
 {
     mp_Engine *engine = case_engine();
     mp_Db *db = case_open(case_path, 10 * SECOND_US);
+    Fork self = {engine, db};
     mp_Error err;
-    char right = 0;
-    int ends[2];
     uint64_t id;
 
     CHECK(case_do(engine, db, "INSERT INTO t (a) VALUES (?)", 1, NULL, &err) ==
           MP_OK);
     id = case_send(engine, db, ENDLESS, -1, &err);
     usleep(20000);
-    CHECK(pipe(ends) == 0);
-    if (fork() == 0) {
-        right = child_of_fork(engine, db);
-        _exit(write(ends[1], &right, 1) == 1 ? 0 : 1);
-    }
-    close(ends[1]);
-    CHECK(read(ends[0], &right, 1) == 1 && right);
-    close(ends[0]);
-    wait(NULL);
+    CHECK(fork_finds(opens_anew, &self));
     mp_engine_cancel(engine, id);
     mp_job_free_event(await_event(engine));
     CHECK(case_count(engine, db) == 2);
@@ -324,7 +314,7 @@ int main(void)
     test_what_runs_and_what_waits_is_cancelled();
     test_cancel_races_with_the_end();
     test_closing_in_flight_joins();
-    if (FORKS) test_a_forked_child_opens_the_file_anew();
+    if (FORKS_BUSY) test_a_forked_child_opens_the_file_anew();
     test_many_engines_on_many_threads();
     case_end();
     return TEST_END();

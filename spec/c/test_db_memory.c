@@ -3,10 +3,10 @@
 #include "test.h"
 
 #include "db_case.h"
+#include "fork_case.h"
 
 #include <dlfcn.h>
 #include <stdbool.h>
-#include <sys/wait.h>
 
 #define SECOND_US 1000000
 #define LIBRARY   "libsqlite3.so.0"
@@ -166,38 +166,25 @@ static void test_every_allocation_failing_in_turn(const char *path)
     case_remove();
 }
 
-/* TSan refuses threads in a child of a process with threads. */
-#if defined(__SANITIZE_THREAD__)
-#define FORKS 0
-#else
-#define FORKS 1
-#endif
+static bool is_refused(void *path)
+{
+    mp_Error err;
+    mp_Db *db;
+
+    return mp_db_open(&db, path, &(mp_DbOptions){0}, &err) == -MP_KIND_CLOSED &&
+           strstr(err.message, "in use when the process forked");
+}
+
+static bool is_refused_twice(void *path)
+{
+    return is_refused(path) && is_refused(path);
+}
 
 /* Above, the library was opened besides: it cannot be loaded anew, and what it
  * knows of locks is the parent's. */
 static void test_a_child_of_a_host_that_uses_sqlite_too(void)
 {
-    char right = 0;
-    int ends[2];
-
-    CHECK(pipe(ends) == 0);
-    if (fork() == 0) {
-        mp_Db *db;
-        mp_Error err;
-
-        for (int i = 0; i < 2; i++) {
-            mp_Status status =
-                mp_db_open(&db, case_path, &(mp_DbOptions){0}, &err);
-
-            right = status == -MP_KIND_CLOSED &&
-                    strstr(err.message, "in use when the process forked");
-        }
-        _exit(write(ends[1], &right, 1) == 1 ? 0 : 1);
-    }
-    close(ends[1]);
-    CHECK(read(ends[0], &right, 1) == 1 && right);
-    close(ends[0]);
-    wait(NULL);
+    CHECK(fork_finds(is_refused_twice, case_path));
 }
 
 int main(void)

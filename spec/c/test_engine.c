@@ -8,12 +8,12 @@
 #include "timer.h"
 
 #include "engine_case.h"
+#include "fork_case.h"
 #include "torture.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MANY     2000
@@ -216,48 +216,37 @@ static void test_the_descriptor_is_readable_while_events_wait(void)
     mp_engine_free(engine);
 }
 
-/* Whether all is right in the child. */
-static char child_of_fork(mp_Engine *engine, uint64_t old)
+typedef struct Fork {
+    mp_Engine *engine;
+    uint64_t id;
+} Fork;
+
+static bool starts_anew(void *fork_)
 {
+    Fork *self = fork_;
+    mp_Engine *engine = self->engine;
     mp_Event *event = mp_engine_next(engine);
     uint64_t id = 0, fresh = 0;
-    int right;
+    bool right;
 
-    right = event && event->id == old && event->kind == MP_EVENT_FAILED &&
+    right = event && event->id == self->id && event->kind == MP_EVENT_FAILED &&
             event->job->err.kind == MP_KIND_CLOSED;
     mp_job_free_event(event);
-    if (mp_engine_submit(engine, mp_timer_new(0), &id, NULL) != MP_OK) return 0;
+    if (mp_engine_submit(engine, mp_timer_new(0), &id, NULL) != MP_OK)
+        return false;
     right &= await_kind(engine, &fresh) == MP_EVENT_DONE && fresh == id;
     mp_engine_free(engine);
-    return (char)right;
+    return right;
 }
 
-/* TSan refuses threads in a child of a process with threads. */
-#if defined(__SANITIZE_THREAD__)
-#define FORKS 0
-#else
-#define FORKS 1
-#endif
-
-/* The child answers through a pipe: its exit code is valgrind's, which sees
- * what the child left of the parent's thread as a leak. */
 static void test_a_forked_child_starts_anew(void)
 {
     mp_Engine *engine = new_engine();
-    uint64_t id = submit_timer(engine, LATER_US), answered;
-    char right = 0;
-    int ends[2];
+    Fork self = {engine, submit_timer(engine, LATER_US)};
+    uint64_t answered;
 
-    CHECK(pipe(ends) == 0);
-    if (fork() == 0) {
-        right = child_of_fork(engine, id);
-        _exit(write(ends[1], &right, 1) == 1 ? 0 : 1);
-    }
-    close(ends[1]);
-    CHECK(read(ends[0], &right, 1) == 1 && right);
-    close(ends[0]);
-    wait(NULL);
-    mp_engine_cancel(engine, id); /* the parent's is untouched */
+    CHECK(fork_finds(starts_anew, &self));
+    mp_engine_cancel(engine, self.id); /* the parent's is untouched */
     CHECK(await_kind(engine, &answered) == MP_EVENT_CANCELLED);
     mp_engine_free(engine);
 }
