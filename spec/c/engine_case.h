@@ -10,9 +10,6 @@
 #include "engine.h"
 #include "job.h"
 
-#include <stdatomic.h>
-#include <unistd.h>
-
 static inline mp_Engine *new_engine(void)
 {
     mp_Engine *engine = NULL;
@@ -48,13 +45,6 @@ static inline mp_EventKind await_kind(mp_Engine *engine, uint64_t *id)
     *id = event->id;
     mp_job_free_event(event);
     return kind;
-}
-
-/* Until other threads have counted so far. */
-static inline void await_count(atomic_int *value, int wanted)
-{
-    while (atomic_load(value) < wanted)
-        usleep(100);
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "engine_case.h"
 #include "fork_case.h"
+#include "pool_case.h"
 #include "torture.h"
 
 #include <string.h>
@@ -96,50 +97,26 @@ static void test_cancel_of_a_job_that_runs(void)
     mp_engine_free(engine);
 }
 
-/* Keeps a thread until it is told to go. */
-typedef struct Block {
-    mp_PoolTask task;
-    atomic_int *here;
-    atomic_int *go;
-    atomic_int *gone;
-} Block;
-
-static bool block(mp_PoolTask *task)
-{
-    Block *self = (Block *)task;
-
-    atomic_fetch_add(self->here, 1);
-    await_count(self->go, 1);
-    atomic_fetch_add(self->gone, 1);
-    return false;
-}
-
 /* What waits in the line is answered at once, however long the line moves. */
 static void test_cancel_of_a_job_that_waits(void)
 {
     mp_Pool *pool = NULL;
     mp_Status status = mp_pool_acquire(&pool, NULL);
-    int width = (int)mp_pool_width(pool);
-    Block *blocks = mp_alloc_zero((size_t)width, sizeof *blocks);
-    atomic_int here = 0, go = 0, gone = 0, ran = 0;
+    atomic_int ran = 0;
     mp_Engine *engine = new_engine();
     uint64_t id, answered;
+    Blocks blocks;
 
     CHECK(status == MP_OK);
-    for (int i = 0; i < width; i++) {
-        blocks[i] = (Block){{.run = block}, &here, &go, &gone};
-        mp_pool_send(pool, &blocks[i].task);
-    }
-    await_count(&here, width);
+    blocks_begin(&blocks, pool);
     id = submit_job(engine, work_new(1, false, &ran));
     mp_engine_cancel(engine, id);
     CHECK(await_kind(engine, &answered) == MP_EVENT_CANCELLED);
     CHECK(answered == id && atomic_load(&ran) == 0);
-    atomic_store(&go, 1);
-    await_count(&gone, width);
+    blocks_go(&blocks);
     mp_engine_free(engine);
     mp_pool_release(pool);
-    mp_alloc_free(blocks);
+    blocks_term(&blocks);
 }
 
 /* Cancels while they run: each answers once, as what it is. */

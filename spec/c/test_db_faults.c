@@ -4,9 +4,9 @@
 #include "test.h"
 
 #include "db_case.h"
+#include "thread_case.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -383,22 +383,6 @@ static void test_more_rows_than_are_wanted(void)
     CHECK(case_do(engine, db, "SELECT 1", -1, NULL, &err) == MP_OK);
     mp_db_close(db);
     mp_engine_free(engine);
-}
-
-/* A new thread's stack has no room anywhere from now on, or has again. */
-static void starve(bool on)
-{
-    static pthread_attr_t usual;
-    pthread_attr_t huge;
-
-    if (on) {
-        pthread_getattr_default_np(&usual);
-        huge = usual;
-        pthread_attr_setstacksize(&huge, (size_t)1 << 50);
-        pthread_setattr_default_np(&huge);
-    } else {
-        pthread_setattr_default_np(&usual);
-    }
 }
 
 static void test_no_thread_to_be_had(void)

@@ -4,11 +4,10 @@
 #include "test.h"
 #include "torture.h"
 
-#include <pthread.h>
+#include "pool_case.h"
+
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MANY 2000
 
@@ -27,12 +26,6 @@ static bool count_down(mp_PoolTask *task)
     if (--self->left > 0) return true;
     self->place = atomic_fetch_add(self->ended, 1);
     return false;
-}
-
-static void wait_for(atomic_int *value, int wanted)
-{
-    while (atomic_load(value) < wanted)
-        usleep(100);
 }
 
 static mp_Pool *acquire(void)
@@ -55,7 +48,7 @@ static void test_runs_all_tasks(void)
             (Count){.task.run = count_down, .left = 1 + i % 3, .ended = &ended};
         mp_pool_send(pool, &counts[i].task);
     }
-    wait_for(&ended, MANY);
+    await_count(&ended, MANY);
     mp_pool_release(pool);
     for (int i = 0; i < MANY; i++)
         CHECK(counts[i].left == 0);
@@ -74,7 +67,7 @@ static bool meet(mp_PoolTask *task)
     Meeting *self = (Meeting *)task;
 
     atomic_fetch_add(self->here, 1);
-    wait_for(self->here, self->all);
+    await_count(self->here, self->all);
     atomic_fetch_add(self->gone, 1);
     return false;
 }
@@ -91,58 +84,34 @@ static void test_runs_as_many_at_once_as_there_are_cores(void)
             .task.run = meet, .here = &here, .gone = &gone, .all = width};
         mp_pool_send(pool, &tasks[i].task);
     }
-    wait_for(&gone, width);
+    await_count(&gone, width);
     mp_pool_release(pool);
     mp_alloc_free(tasks);
-}
-
-/* Keeps a thread until it is told to go. */
-typedef struct Block {
-    mp_PoolTask task;
-    atomic_int *here;
-    atomic_int *go;
-    atomic_int *gone;
-} Block;
-
-static bool block(mp_PoolTask *task)
-{
-    Block *self = (Block *)task;
-
-    atomic_fetch_add(self->here, 1);
-    wait_for(self->go, 1);
-    atomic_fetch_add(self->gone, 1);
-    return false;
 }
 
 static void test_the_line(void)
 {
     mp_Pool *pool = acquire();
-    int width = (int)mp_pool_width(pool);
-    Block *blocks = mp_alloc_zero((size_t)width, sizeof *blocks);
-    atomic_int here = 0, go = 0, gone = 0, ended = 0;
+    atomic_int ended = 0;
     Count counts[4];
+    Blocks blocks;
 
-    for (int i = 0; i < width; i++) {
-        blocks[i] = (Block){{.run = block}, &here, &go, &gone};
-        mp_pool_send(pool, &blocks[i].task);
-    }
-    wait_for(&here, width);
+    blocks_begin(&blocks, pool);
     for (int i = 0; i < 4; i++) {
         counts[i] = (Count){
             .task.run = count_down, .left = 1, .ended = &ended, .place = -1};
         mp_pool_send(pool, &counts[i].task);
     }
-    CHECK(!mp_pool_take_back(pool, &blocks[0].task)); /* it runs */
+    CHECK(!mp_pool_take_back(pool, &blocks.blocks[0].task)); /* it runs */
     CHECK(mp_pool_take_back(pool, &counts[0].task));
     CHECK(mp_pool_take_back(pool, &counts[2].task));
     CHECK(!mp_pool_take_back(pool, &counts[2].task));
-    atomic_store(&go, 1);
-    wait_for(&ended, 2);
-    wait_for(&gone, width);
+    blocks_go(&blocks);
+    await_count(&ended, 2);
     mp_pool_release(pool);
     CHECK(counts[0].place == -1 && counts[2].place == -1);
     CHECK(counts[1].place >= 0 && counts[3].place >= 0);
-    mp_alloc_free(blocks);
+    blocks_term(&blocks);
 }
 
 static void test_all_share_one_pool(void)
@@ -177,7 +146,7 @@ static void test_blocks_signals(void)
     sigset_t blocked;
 
     mp_pool_send(pool, &count.task);
-    wait_for(&ended, 1);
+    await_count(&ended, 1);
     mp_pool_release(pool);
     CHECK(count.left == 1);
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
@@ -185,22 +154,6 @@ static void test_blocks_signals(void)
 }
 
 /* --- want --- */
-
-/* A new thread's stack has no room anywhere from now on, or has again. */
-static void starve(bool on)
-{
-    static pthread_attr_t usual;
-    pthread_attr_t huge;
-
-    if (on) {
-        pthread_getattr_default_np(&usual);
-        huge = usual;
-        pthread_attr_setstacksize(&huge, (size_t)1 << 50);
-        pthread_setattr_default_np(&huge);
-    } else {
-        pthread_setattr_default_np(&usual);
-    }
-}
 
 static void test_no_thread_to_be_had(void)
 {
@@ -228,7 +181,7 @@ static void test_one_thread_does_all(void)
         mp_pool_send(pool, &counts[i].task);
     }
     starve(false);
-    wait_for(&ended, 20);
+    await_count(&ended, 20);
     mp_pool_release(pool);
     for (int i = 0; i < 20; i++)
         CHECK(counts[i].place == i); /* in the order in which they came */
