@@ -40,6 +40,9 @@ local MODULES = {
   map_chunks = "map_chunks",
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
+  message_terminal = "printable",
+  message_tools = "filter_messages merge_message_runs count_tokens_approximately",
+  model_messages = "convert_to_openai_messages",
   model_choice = "init_chat_model init_embeddings",
   ["models.anthropic"] = "ChatAnthropic",
   ["models.compatible"] = [[ChatDeepSeek ChatGroq ChatLlamaCpp ChatMistralAI ChatOpenRouter

@@ -43,6 +43,13 @@ describe("moonpipe -", function()
     check("3\ta\n", moonpipe({ "-", "a" }, "print(1 | 2, ...)"))
   end)
 
+  it("shows nothing of an error's text that a terminal would obey", function()
+    local _, stderr, code = moonpipe({ "-e",
+      "require 'moonpipe'; require('moonpipe.error').raise('auth', 'no\\27]0;title\\7 key')" })
+    assert.equal("moonpipe: auth: no key\n", stderr)
+    assert.equal(4, code)
+  end)
+
   it("names standard input in errors", function()
     local _, stderr, code = moonpipe({ "-" }, "\nerror('broken')")
     assert.matches("stdin:2: broken", stderr)

@@ -95,6 +95,11 @@ describe("repl", function()
     complains("nil", "error(nil)")
   end)
 
+  it("prints nothing of a stream that a terminal would obey", function()
+    prints("a]0;titleb\n", "mp.FakeListChatModel { responses = { 'a\\27]0;title\\7b' } }:stream 'x'\n")
+    prints("ab\n", "mp.RunnableGenerator(function(_, emit) emit 'a\\27[2Jb' end):stream()\n")
+  end)
+
   it("ends the line of a stream that fails", function()
     local stdout, stderr = repl("mp.FakeListChatModel { responses = { 'one' }, error_on_chunk_number = 2 }"
       .. ":stream 'x'\n")

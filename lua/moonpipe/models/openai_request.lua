@@ -81,6 +81,13 @@ local function message_text(m)
   return check(encode(wire_message(m, class)))
 end
 
+---A message as a table of the API.
+---@param m moonpipe.Message
+---@return table
+function request.message(m)
+  return wire_message(m, class_of(m))
+end
+
 ---The JSON of a list of messages.
 ---@param messages moonpipe.Message[]
 ---@return string

@@ -38,9 +38,9 @@ local function own_lines(traceback)
 end
 
 local function text_of(err)
-  if err.kind ~= "lua" then return errors.text(err) end
-  local text = errors.text(err):gsub("^lua: ", "", 1)
-  return text .. (err.traceback and own_lines(err.traceback) or "")
+  local text = require("moonpipe.message_terminal").printable(errors.text(err))
+  if err.kind ~= "lua" then return text end
+  return text:gsub("^lua: ", "", 1) .. (err.traceback and own_lines(err.traceback) or "")
 end
 host.text_of = text_of
 

@@ -11,6 +11,7 @@ local inspect = require "moonpipe.inspect"
 local loader = require "moonpipe.loader"
 local message = require "moonpipe.message"
 local scheduler = require "moonpipe.scheduler"
+local terminal = require "moonpipe.message_terminal"
 
 local repl = {}
 
@@ -100,8 +101,8 @@ local function is_stream(value)
 end
 
 local function chunk_text(value)
-  if type(value) == "string" then return value end
-  if message.is(value) then return tostring(value) end
+  if type(value) == "string" then return terminal.printable(value) end
+  if message.is(value) then return terminal.printable(tostring(value)) end
   return inspect(value) .. "\n"
 end
 

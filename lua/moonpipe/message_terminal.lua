@@ -1,0 +1,29 @@
+--- Text of others as a terminal may be given it: nothing in it moves the cursor, sets a title,
+--- fills the clipboard or hides what was printed before.
+local terminal = {}
+
+-- Whole sequences go with all that they carry: ESC [ …, ESC ] … and their like, as ESC or as the
+-- single control that means the same (U+0080 to U+009F).
+local SEQUENCES = {
+  "\27%[[0-?]*[ -/]*[@-~]", "\194\155[0-?]*[ -/]*[@-~]",
+  "\27[%]PX^_][^\7\27\194]*\7", "\27[%]PX^_][^\27]*\27\\",
+  "\194[\144\152\157\158\159][^\7\27\194]*\7", "\194[\144\152\157\158\159][^\194]*\194\156",
+  "\27[ -/]+[0-~]", "\27[0-Z\\^-~]",
+}
+
+--- The text without control characters, but for ends of lines and tabs, and without the sequences
+--- that they begin. Of a sequence that is cut in two by the ends of chunks, the harmless rest is
+--- left as text.
+---@param text string
+---@return string
+function terminal.printable(text)
+  if not text:find("[%z\1-\8\11-\31\127\194]") then
+    return text
+  end
+  for _, pattern in ipairs(SEQUENCES) do
+    text = text:gsub(pattern, "")
+  end
+  return (text:gsub("[%z\1-\8\11-\31\127]", ""):gsub("\194[\128-\159]", ""))
+end
+
+return terminal
