@@ -55,8 +55,11 @@ function toolcall.merge(a, b)
   return result
 end
 
+-- Of two arguments of one name nobody knows which was meant.
+local WHOLE = { unique_keys = true }
+
 local function decode_whole(text)
-  local ok, value = pcall(json.decode, text)
+  local ok, value = pcall(json.decode, text, WHOLE)
   if ok then
     return value
   end

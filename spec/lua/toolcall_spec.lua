@@ -56,6 +56,11 @@ describe("toolcall.parse", function()
     assert.is_string(invalid[1].error)
   end)
 
+  it("takes no arguments of which one is there twice", function()
+    local _, invalid = toolcall.parse({ { name = "f", args = '{"x":1,"x":2}' } }, false)
+    assert.matches("duplicate key 'x'", invalid[1].error)
+  end)
+
   it("takes only an object for arguments", function()
     for _, text in ipairs({ "[1]", "3", '"x"', "null" }) do
       local _, invalid = toolcall.parse({ { name = "f", args = text } }, false)
