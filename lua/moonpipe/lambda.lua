@@ -68,7 +68,8 @@ function lambda.chain(name, fn)
   return RunnableLambda(name)
 end
 
--- Calls the function with its context as the running one.
+-- Calls the function with its context as the running one. The second result is of
+-- interest to tools alone.
 local function call(self, input, ctx)
   local task = current()
   local saved = task.ctx
@@ -82,7 +83,7 @@ local function call(self, input, ctx)
   task.ctx = saved
   if not ok then error(value, 0) end
   if value == nil and failure ~= nil then error(errors.wrap(failure), 0) end
-  return value
+  return value, failure
 end
 lambda.call = call
 
@@ -94,6 +95,7 @@ local function deeper(self, ctx, input)
   end
   return context.deeper(ctx.outer or ctx)
 end
+lambda.deeper = deeper
 
 function methods:_invoke(input, ctx)
   local value = call(self, input, ctx)

@@ -94,6 +94,17 @@ function methods:as_tool(opts)
   return require("moonpipe.as_tool").make(self, opts)
 end
 
+---The step, whose models may call [tools]: what `mp.tool` or `as_tool` made, tables `{ name,
+---description, schema }`, OpenAI's form, or tools of the provider's own. [opts]: `tool_choice`
+---("auto", "none", "required" or "any" or true, the name of a tool, a table), `strict` (arguments
+---must be as the schema says, where the provider can promise that), `parallel_tool_calls`.
+---@param tools any[]
+---@param opts moonpipe.BindToolsOptions?
+---@return moonpipe.Runnable
+function methods:bind_tools(tools, opts)
+  return require("moonpipe.bind_tools").bind(self, tools, opts)
+end
+
 ---Says step by step what streams, where streaming stops, and why.
 ---@return string
 function methods:explain_stream()

@@ -55,7 +55,7 @@ describe("as_tool", function()
 
   it("says which argument is of another type than the schema's", function()
     local function said(args) return helper.input_failure(add.invoke, add, args) end
-    assert.equal("tool add: argument 'b' must be of type number, got a string; it takes {a, b}",
+    assert.equal([[tool add: $.b: expected number, got string "2"; it takes {a, b}]],
       said { a = 1, b = "2" })
     local tool = step:as_tool { name = "t", description = "d", args_schema = { type = "object", properties = {
       n = { type = "integer" }, unit = { type = { "string", "null" }, enum = { "C", "F", mp.null } },
@@ -64,21 +64,21 @@ describe("as_tool", function()
         additionalProperties = false },
     } } }
     local function problem(args)
-      return helper.input_failure(tool.invoke, tool, args):match("^tool t: argument (.*); it takes")
+      return helper.input_failure(tool.invoke, tool, args):match("^tool t: (.*); it takes")
     end
-    assert.equal("'n' must be of type integer, got the number 1.5", problem { n = 1.5 })
-    assert.equal([['unit' must be one of "C", "F", null, got "K"]], problem { unit = "K" })
-    assert.equal("'unit' must be of type string or null, got the number 1", problem { unit = 1 })
-    assert.equal("'list[2]' must be of type boolean, got the number 1", problem { list = { true, 1 } })
-    assert.equal("'list' must be of type array, got a table with keys {a}", problem { list = { a = 1 } })
-    assert.equal("'point' has no 'x'", problem { point = {} })
-    assert.equal("'point.x' must be of type number, got the boolean true", problem { point = { x = true } })
-    assert.equal("'point' has no place for 'y'", problem { point = { x = 1, y = 2 } })
-    assert.equal("'n' must be of type integer, got null", problem { n = mp.null })
+    assert.equal("$.n: expected integer, got number 1.5", problem { n = 1.5 })
+    assert.equal([[$.unit: expected one of "C", "F", null, got string "K"]], problem { unit = "K" })
+    assert.equal("$.unit: expected string or null, got number 1", problem { unit = 1 })
+    assert.equal("$.list[2]: expected boolean, got number 1", problem { list = { true, 1 } })
+    assert.equal("$.list: expected array, got object", problem { list = { a = 1 } })
+    assert.equal('$.point: property "x" is missing', problem { point = {} })
+    assert.equal("$.point.x: expected number, got boolean true", problem { point = { x = true } })
+    assert.equal("$.point.y: unknown property; allowed: x", problem { point = { x = 1, y = 2 } })
+    assert.same({}, tool:invoke { n = mp.null }) -- left out
     local right = { n = "12345678901234567890", unit = mp.null, list = mp.array {}, any = print, point = { x = 1 } }
-    assert.equal(right, tool:invoke(right))
+    assert.same(right, tool:invoke(right))
     local shout = mp.RunnableLambda(string.upper):as_tool { name = "shout", description = "d", arg_types = "string" }
-    assert.matches("argument 'input' must be of type string, got the number 5",
+    assert.matches("$.input: expected string, got number 5",
       helper.input_failure(shout.invoke, shout, 5))
   end)
 
