@@ -9,6 +9,7 @@ local mp = {}
 
 -- module -> the names that it gives, each `name` or `name=field`
 local MODULES = {
+  agent = "create_agent",
   assign = "RunnableAssign",
   binding = "RunnableBinding",
   branch = "RunnableBranch",
@@ -80,6 +81,7 @@ local MODULES = {
   ["tracers.runlog"] = "RunLog",
   ["tracers.timeline"] = "TimelineTracer",
   timeout = "RunnableTimeout",
+  tools = "tool",
   ["tool.steps"] = "host host_step",
 }
 
