@@ -30,7 +30,7 @@ end
 
 -- The part of both classes that is the same: what runs is self:_choice(ctx), a
 -- step and its context.
-local function chooses(methods)
+function configurable.chooses(methods)
   methods.transparent = true
 
   function methods:_invoke(input, ctx)
@@ -55,7 +55,7 @@ end
 ---@field bound moonpipe.Runnable
 ---@field fields table<string, { id: string }>
 local Fields, fields = runnable.class("RunnableConfigurableFields")
-chooses(fields)
+configurable.chooses(fields)
 
 ---@param step moonpipe.Runnable
 ---@param given table<string, { id: string }>  by the name of the option
@@ -146,7 +146,7 @@ end
 ---@field id string
 ---@field prefix_keys boolean?
 local Alternatives, alternatives = runnable.class("RunnableConfigurableAlternatives")
-chooses(alternatives)
+configurable.chooses(alternatives)
 
 -- A function without parameters could not look at its input: it makes the step.
 local function is_factory(value)

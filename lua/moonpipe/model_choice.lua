@@ -9,20 +9,22 @@ local http = require "moonpipe.http"
 local json = require "moonpipe.json"
 local lambda = require "moonpipe.lambda"
 local log = require "moonpipe.log"
+local names = require "moonpipe.model_names"
 local native = require "moonpipe.native"
 
 local choice = {}
 
 -- Servers that people run, asked all at once; the first one of the list that answers is taken.
 choice.SERVERS = {
-  { name = "Ollama", url = "http://127.0.0.1:11434/v1" },
-  { name = "llama-server", url = "http://127.0.0.1:8080/v1" },
-  { name = "vLLM", url = "http://127.0.0.1:8000/v1" },
-  { name = "LM Studio", url = "http://127.0.0.1:1234/v1" },
+  { name = "Ollama", provider = "ollama", url = "http://127.0.0.1:11434/v1",
+    base_url = "http://127.0.0.1:11434" },
+  { name = "llama-server", provider = "llamacpp", url = "http://127.0.0.1:8080/v1" },
+  { name = "vLLM", provider = "vllm", url = "http://127.0.0.1:8000/v1" },
+  { name = "LM Studio", provider = "openai", url = "http://127.0.0.1:1234/v1" },
 }
 local PATIENCE = 0.15 -- seconds
 
-local ADVICE = "set OPENAI_API_KEY or MOONPIPE_MODEL, or start a local server"
+local ADVICE = "set a provider's key (OPENAI_API_KEY, …) or MOONPIPE_MODEL, or start a local server"
 
 local function env(name)
   local value = os.getenv(name)
@@ -39,35 +41,38 @@ local function check_name(name, what)
   end
 end
 
--- `openai:gpt-x` and `gpt-x` are OpenAI's; `openai` alone is its default.
-local function openai_name(name)
-  local rest = name:match("^openai:?(.*)$")
-  if rest then return rest ~= "" and rest or nil end
-  return name
-end
-
 -- ---- chat models -------------------------------------------------------------------------------
 
+local function merged(opts, more)
+  local out = {}
+  for _, fields in ipairs { opts or {}, more } do
+    for key, value in pairs(fields) do out[key] = value end
+  end
+  out.model_provider = nil
+  return out
+end
+
 local function extractive(opts)
-  if opts and next(opts) then say("the extractive model takes no options; they are left out") end
-  return require("moonpipe.models.extractive").ExtractiveChatModel()
+  if next(merged(opts, {})) then
+    say("the extractive model takes no options; they are left out")
+  end
+  return names.class "extractive"()
 end
 
-local function openai(opts, more, from)
-  local merged = {}
-  for key, value in pairs(opts or {}) do merged[key] = value end
-  for key, value in pairs(more) do merged[key] = value end
-  local model = require("moonpipe.models.openai").ChatOpenAI(merged)
-  say("model ChatOpenAI %s (%s)", model.model, from)
-  return model
-end
-
-local function by_name(name, opts, from)
-  if name == "extractive" then
+-- The model of a provider, by a name where there is one.
+local function make(provider, model, opts, from)
+  if provider == "extractive" then
     say("model ExtractiveChatModel (%s)", from)
     return extractive(opts)
   end
-  return openai(opts, { model = openai_name(name) }, from)
+  local made = names.class(provider)(merged(opts, { model = model }))
+  say("model %s %s (%s)", made.class_name, made.model, from)
+  return made
+end
+
+local function by_name(name, opts, from)
+  local provider, model = names.read(name, opts and opts.model_provider, "init_chat_model")
+  return make(provider, model, opts, from)
 end
 
 -- The first model that a server lists; nothing where no server is.
@@ -90,22 +95,28 @@ local function local_server()
   end
 end
 
----The chat model [name], or what this machine has: `init_chat_model()`. Names: `gpt-…`,
----`openai:…`, `extractive`.
+---The chat model [name], or what this machine has: `init_chat_model()`. Names:
+---`provider:model`, `provider`, or a model whose name tells its provider (`gpt-…`,
+---`claude-…`). With `configurable_fields` (`"any"` or a list such as `{ "model" }`) each
+---call may choose: `config.configurable.model`, behind `config_prefix` and `_` where one is
+---given.
 ---@async
 ---@param name string?
----@param opts table?  for the model's constructor
+---@param opts table?  for the model's constructor; `model_provider` besides
 ---@return moonpipe.BaseChatModel
 function choice.init_chat_model(name, opts)
   check_name(name, "init_chat_model")
+  if opts and (opts.configurable_fields or opts.config_prefix) then
+    return require("moonpipe.model_configurable").new(name, opts)
+  end
   if name then return by_name(name, opts, "named in the script") end
   if env "MOONPIPE_MODEL" then return by_name(env "MOONPIPE_MODEL", opts, "MOONPIPE_MODEL") end
-  for _, variable in ipairs({ "OPENAI_API_KEY", "OPENAI_BASE_URL" }) do
-    if env(variable) then return openai(opts, {}, variable) end
-  end
+  local provider, variable = names.at_hand()
+  if provider then return make(provider, nil, opts, variable) end
   local server, model = local_server()
   if server then
-    return openai(opts, { base_url = server.url, model = model }, server.name .. " on this machine")
+    return make(server.provider, nil, merged(opts, { base_url = server.base_url or server.url,
+      model = model }), server.name .. " on this machine")
   end
   say("model ExtractiveChatModel (no key, no local server); %s", ADVICE)
   return extractive(opts)
@@ -113,8 +124,15 @@ end
 
 -- ---- embeddings --------------------------------------------------------------------------------
 
+-- The embeddings of each provider that has some.
+local EMBEDDINGS = {
+  google = { "embedding_google", "GoogleGenerativeAIEmbeddings" },
+  ollama = { "embedding_ollama", "OllamaEmbeddings" },
+  openai = { "embedding_openai", "OpenAIEmbeddings" },
+}
+
 ---The embeddings [name], or what this machine has: `init_embeddings()`. Names: `hash`,
----`text-embedding-…`, `openai:…`.
+---`text-embedding-…`, `openai:…`, `ollama:…`, `google:…`.
 ---@param name string?
 ---@param opts table?  for the constructor
 ---@return table embeddings
@@ -122,10 +140,13 @@ function choice.init_embeddings(name, opts)
   check_name(name, "init_embeddings")
   name = name or env "MOONPIPE_EMBEDDINGS" or env "OPENAI_API_KEY" and "openai" or "hash"
   if name == "hash" then return require("moonpipe.embedding_hash").HashEmbeddings() end
-  local merged = {}
-  for key, value in pairs(opts or {}) do merged[key] = value end
-  merged.model = openai_name(name) or merged.model
-  return require("moonpipe.embedding_openai").OpenAIEmbeddings(merged)
+  local provider, model = names.read(name, opts and opts.model_provider, "init_embeddings")
+  local home = EMBEDDINGS[provider]
+  if not home then
+    errors.usage(("%s has no embeddings here; these have: google, hash, ollama, openai"):format(
+      provider))
+  end
+  return require("moonpipe." .. home[1])[home[2]](merged(opts, { model = model }))
 end
 
 return choice

@@ -15,7 +15,8 @@ end
 
 local CHAT = [[
 local mp = require "moonpipe"
-require("moonpipe.model_choice").SERVERS = { { name = "Test", url = arg[0] and os.getenv "LOCAL" } }
+require("moonpipe.model_choice").SERVERS = {
+  { name = "Test", provider = "openai", url = arg[0] and os.getenv "LOCAL" } }
 local model = mp.init_chat_model()
 print(tostring(model), model.model)
 ]]
@@ -67,8 +68,8 @@ describe("init_chat_model", function()
   it("falls back to the extractive model and says what would help", function()
     local said, stderr = chat {}
     assert.equal("ExtractiveChatModel\tnil", said)
-    assert.equal("moonpipe: model ExtractiveChatModel (no key, no local server); set"
-      .. " OPENAI_API_KEY or MOONPIPE_MODEL, or start a local server\n", stderr)
+    assert.equal("moonpipe: model ExtractiveChatModel (no key, no local server); set a"
+      .. " provider's key (OPENAI_API_KEY, …) or MOONPIPE_MODEL, or start a local server\n", stderr)
   end)
 
   it("refuses what is no name", function()

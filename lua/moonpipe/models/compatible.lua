@@ -38,10 +38,10 @@ end
 ---@type moonpipe.CompatibleSpec[]
 local PROVIDERS = {
   { name = "deepseek", class = "ChatDeepSeek", base_url = "https://api.deepseek.com/v1",
-    key_env = "DEEPSEEK_API_KEY", default_model = "deepseek-chat",
+    base_env = "DEEPSEEK_BASE_URL", key_env = "DEEPSEEK_API_KEY", default_model = "deepseek-chat",
     structured_method = "function_calling", tweak = deepseek },
   { name = "groq", class = "ChatGroq", base_url = "https://api.groq.com/openai/v1",
-    key_env = "GROQ_API_KEY", default_model = "llama-3.3-70b-versatile",
+    base_env = "GROQ_BASE_URL", key_env = "GROQ_API_KEY", default_model = "llama-3.3-70b-versatile",
     structured_method = "function_calling" },
   { name = "llamacpp", class = "ChatLlamaCpp", base_url = "http://127.0.0.1:8080/v1",
     base_env = "LLAMA_SERVER_URL", key_env = "LLAMA_API_KEY", key_optional = true,
@@ -50,14 +50,16 @@ local PROVIDERS = {
     base_env = "MISTRAL_BASE_URL", key_env = "MISTRAL_API_KEY",
     default_model = "mistral-small-latest", tweak = mistral },
   { name = "openrouter", class = "ChatOpenRouter", base_url = "https://openrouter.ai/api/v1",
-    key_env = "OPENROUTER_API_KEY", default_model = "openrouter/auto" },
+    base_env = "OPENROUTER_BASE_URL", key_env = "OPENROUTER_API_KEY",
+    default_model = "openrouter/auto" },
   { name = "together", class = "ChatTogether", base_url = "https://api.together.xyz/v1",
-    key_env = "TOGETHER_API_KEY", default_model = "meta-llama/Llama-3.3-70B-Instruct-Turbo" },
+    base_env = "TOGETHER_BASE_URL", key_env = "TOGETHER_API_KEY",
+    default_model = "meta-llama/Llama-3.3-70B-Instruct-Turbo" },
   { name = "vllm", class = "ChatVLLM", base_url = "http://127.0.0.1:8000/v1",
     base_env = "VLLM_BASE_URL", key_env = "VLLM_API_KEY", key_optional = true,
     default_model = "default" },
   { name = "xai", class = "ChatXAI", base_url = "https://api.x.ai/v1",
-    key_env = "XAI_API_KEY", default_model = "grok-4" },
+    base_env = "XAI_BASE_URL", key_env = "XAI_API_KEY", default_model = "grok-4" },
 }
 
 local function endpoint_of(spec)
