@@ -17,21 +17,14 @@ for i, path in ipairs(files) do
   file:close()
 end
 
-local splitter = mp.RecursiveCharacterTextSplitter { chunk_size = 1000, chunk_overlap = 0 }
+local splitter = mp.RecursiveCharacterTextSplitter { chunk_size = 500, chunk_overlap = 0 }
 local vectorstore = mp.FAISS.from_documents(splitter:split_documents(documents),
   { embedding = mp.init_embeddings() })
 local retriever = vectorstore:as_retriever { search_kwargs = { k = 4 } }
 
-local prompt = mp.ChatPromptTemplate.from_template [[
-Answer the question based only on the following context:
-{context}
-
-Question: {question}
-]]
-
 local chain =
     { context = retriever, question = mp.RunnablePassthrough() }
-  | prompt
+  | mp.prompts.rag
   | mp.init_chat_model()
   | mp.StrOutputParser()
 

@@ -63,6 +63,7 @@ local MODULES = {
   prompt = [[ChatPromptTemplate SystemMessagePromptTemplate
     HumanMessagePromptTemplate AIMessagePromptTemplate]],
   prompt_examples = "LengthBasedExampleSelector",
+  prompt_fence = "fence prompts",
   prompt_few_shot = "FewShotPromptTemplate FewShotChatMessagePromptTemplate",
   prompt_placeholder = "MessagesPlaceholder",
   prompt_text = "PromptTemplate",

@@ -72,8 +72,8 @@ describe("scripts/rag.lua", function()
     assert.equal(2, #requests("/embeddings"))
     local asked = requests("/chat/completions")
     assert.equal(1, #asked)
-    assert.truthy(asked[1].body:find("following context:\\n" .. KENSHO .. "\\n\\nQuestion: where",
-      1, true), asked[1].body)
+    assert.truthy(asked[1].body:find('"data%-(%x+)\\n' .. KENSHO
+      .. "\\ndata%-%1\\n\\nQuestion: where"), asked[1].body)
   end)
 end)
 

@@ -1,7 +1,8 @@
 --- A model for those who have none: it answers with sentences of the context.
 --
 -- The question is what follows the last `Question:`, else the last line; what precedes it is the
--- context. No network, no randomness: the same prompt gives the same answer everywhere.
+-- context, or of that what stands in a fence (prompt_fence.lua). No network, no randomness: the
+-- same prompt gives the same answer everywhere.
 -- Limit: it works through its prompt without a pause, about 0.1 s a megabyte.
 local errors = require "moonpipe.error"
 local log = require "moonpipe.log"
@@ -98,6 +99,11 @@ local function last_line(text)
   return text:sub(at + 1, stop), text:sub(1, at)
 end
 
+-- Where data stands in a fence, what is around it says how to treat it.
+local function fenced(context)
+  return require("moonpipe.prompt_fence").inside(context)
+end
+
 --- Cuts a prompt into question and context.
 ---@param text string
 ---@return string question
@@ -109,7 +115,8 @@ function extractive.question_of(text)
     if rest then
       return question, (rest:gsub("\n[^\n]*[Aa]nswer%s*:%s*$", ""))
     elseif question ~= "" then
-      return question, text:sub(1, first - 1)
+      local context = text:sub(1, first - 1)
+      return question, context:find("\ndata-", 1, true) and fenced(context) or context
     end
   end
   local question, context = last_line(text)
