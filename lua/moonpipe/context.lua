@@ -247,6 +247,23 @@ function context.current()
   return task and task.ctx or context.root
 end
 
+local function back_in(task, ctx, ok, ...)
+  task.ctx = ctx
+  if not ok then error((...), 0) end
+  return ...
+end
+
+---Calls fn(...), a function of the user's that is no step, with [ctx] as the running
+---config.
+---@param ctx moonpipe.Context
+---@param fn function
+function context.within(ctx, fn, ...)
+  local task = scheduler.current()
+  local saved = task.ctx
+  task.ctx = ctx.outer or ctx
+  return back_in(task, saved, pcall(fn, ...))
+end
+
 ---Seconds until the deadline, or nil where there is none.
 ---@return number?
 function Context:remaining()

@@ -143,7 +143,9 @@ end
 local function tell_switch(self, i, err, ctx)
   local circuit, from, to = self.breakers[i], self.list[i], self.list[i + 1]
   run.note(ctx, "fallback", { from = from, to = to, error = err })
-  if self.on_switch then self.on_switch { from = from, to = to, error = err } end
+  if self.on_switch then
+    context.within(ctx, self.on_switch, { from = from, to = to, error = err })
+  end
   if circuit.switched or not attempts.is_service(err) then return end
   circuit.switched = true
   log.notice(("%s fails (%s); %s answers instead"):format(from:get_name(), errors.brief(err),

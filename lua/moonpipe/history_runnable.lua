@@ -181,13 +181,14 @@ end
 local function begin(self, input, ctx)
   local asked = turn.asked(input, self.input_messages_key)
   local values, session = session_of(self, ctx)
-  local history = self.get_session_history(values)
+  local history = context.within(ctx, self.get_session_history, values)
   if not is_history(history) then
     errors.raise("config", ("the history of the session is %s; it must be one, such as "
       .. "mp.InMemoryChatMessageHistory()"):format(errors.shape(history)))
   end
-  local hold, inner = take_lock(lock_key_of(self, history, session), ctx)
-  local ok, whole = pcall(load, self, history, input, asked)
+  local key = context.within(ctx, lock_key_of, self, history, session)
+  local hold, inner = take_lock(key, ctx)
+  local ok, whole = pcall(context.within, inner, load, self, history, input, asked)
   if not ok then
     hold:free()
     error(whole, 0)
@@ -213,7 +214,7 @@ local function not_stored(err, answer)
 end
 
 local function store(self, one, answer)
-  local ok, err = pcall(add, self, one, answer)
+  local ok, err = pcall(context.within, one.ctx, add, self, one, answer)
   if not ok then not_stored(err, answer) end
 end
 

@@ -86,7 +86,8 @@ end
 local function on_delay(call, err, seconds)
   local made = call.number
   run.note(call.ctx, "retry", { attempt = made + 1, error = err, seconds = seconds })
-  if call.step.on_retry then call.step.on_retry(err, made, seconds) end
+  local on_retry = call.step.on_retry
+  if on_retry then context.within(call.ctx, on_retry, err, made, seconds) end
 end
 
 -- All repeats of a run share one budget; that of a call without a config begins here.

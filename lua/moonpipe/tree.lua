@@ -10,6 +10,7 @@ local errors = require "moonpipe.error"
 ---@field level integer?
 ---@field first moonpipe.Node?        youngest child
 ---@field cancelled moonpipe.Error?   why
+---@field untold boolean?             it was, before it was there: nobody has woken it
 ---@field closed boolean?             a scope whose stream has ended
 ---@field joining boolean?            waits for its children
 ---@field wake fun(node)              lets it notice that it is cancelled
@@ -93,6 +94,7 @@ function tree.scope(parent)
     parent = parent,
     level = parent.level,
     cancelled = parent.cancelled,
+    untold = parent.cancelled ~= nil,
     wake = nothing,
   }
   tree.link(node)
@@ -103,6 +105,7 @@ end
 function tree.close(scope)
   if scope.closed then return end
   scope.closed = true
+  if scope.untold then scope:wake() end
   tree.cancel(scope, tree.cancelled("the stream was closed"))
   tree.wind_up(scope)
   if not scope.first then tree.unlink(scope) end

@@ -3,9 +3,11 @@
 local calls = require "spec.support.calls"
 local cancels = require "spec.support.cancels"
 local child = require "spec.support.child"
+local conversation = require "spec.support.conversation"
 local helper = require "spec.helper"
 local jobs = require "moonpipe.jobs"
 local limiter = require "moonpipe.limiter"
+local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
@@ -85,6 +87,23 @@ local function check_left()
   return stats
 end
 
+-- Turns are there whole or not at all, and nobody holds a conversation. Gives how many
+-- messages there are, and forgets them: a long past would take its time.
+local function check_histories(models)
+  local found, count = rawget(mp.RunnableWithMessageHistory, "methods")._invoke, 0
+  for _, name in ipairs { "begin", "take_lock", "space_of", "locks" } do found = upvalue(found, name) end
+  assert.is_nil(next(found))
+  for i = 1, 3 do
+    local history = models.history("s" .. i)
+    local list = history:messages()
+    for k, one in ipairs(list) do assert.equal(k % 2 == 1 and "human" or "ai", one.type) end
+    assert.equal(0, #list % 2)
+    count = count + #list
+    history:clear()
+  end
+  return count
+end
+
 -- Both ends of each connection are open, and no call begins any more.
 local function check_connections()
   local requests = closed().requests
@@ -134,6 +153,7 @@ local function run_block(all, models, seen)
   end))
   local stats = check_left()
   seen.aborted, seen.requests = seen.aborted + stats.aborted, seen.requests + stats.requests
+  seen.messages = seen.messages + check_histories(models)
 end
 
 -- Gives how much memory the blocks after the first tenth took, in KiB.
@@ -151,13 +171,21 @@ local function run_blocks(all, models, seen)
 end
 
 describe("a cancel #concurrency", function()
+  after_each(function()
+    conversation.remove()
+    log.sink = nil
+  end)
+
   it("at a random moment ends its run soon, and leaves nothing", function()
-    local all, models, seen = cancels.new(SEED), cancels.models(with), { aborted = 0, requests = 0 }
+    local all, seen = cancels.new(SEED), { aborted = 0, requests = 0, messages = 0 }
+    local models = cancels.models(with, (conversation.stored()))
+    log.sink = function() return true end -- circuits tell of their switches
     local begun = now()
     local kib = run_blocks(all, models, seen)
     report(all, now() - begun, kib)
     check_connections()
     check_gate(models)
+    assert.is_true(seen.messages > 0)
     check_times(all)
     for _, way in ipairs(cancels.WAYS) do
       assert.is_true((all.cancelled[way[1]] or 0) >= COUNT / #cancels.WAYS / 5, way[1])

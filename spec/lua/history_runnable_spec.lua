@@ -30,6 +30,23 @@ describe("RunnableWithMessageHistory: invoke", function()
     assert.equal("Human: c\nAI: 2: rules,c", said(all.t))
   end)
 
+  it("calls the functions of a history with the call's config as the running one", function()
+    local seen = {}
+    local function note(what) seen[#seen + 1] = what .. " " .. tostring(mp.current().metadata.who) end
+    local history = {
+      lock_key = function() note "lock" return 1 end,
+      messages = function() note "read" return {} end,
+      add_messages = function() note "add" end,
+    }
+    local chain = mp.RunnableWithMessageHistory(count, function() note "make" return history end)
+    chain:invoke("a", { metadata = { who = "me" } })
+    assert.same({ "make me", "lock me", "read me", "add me" }, seen)
+    seen = {}
+    chain:stream("a", { metadata = { who = "me" } }):collect()
+    assert.same({ "make me", "lock me", "read me", "add me" }, seen)
+    assert.is_nil(mp.current().metadata.who)
+  end)
+
   it("puts the past before a message, a list or a text", function()
     local all, get = sessions()
     local chain = mp.RunnableWithMessageHistory(count, get)

@@ -137,6 +137,21 @@ describe("RunnableWithMessageHistory: streams", function()
     assert.equal("Human: ab", said(all.s))
   end)
 
+  it("free the line where their task was cancelled before they had it #concurrency", function()
+    local task, history = nil, { add_messages = function() end }
+    function history.messages()
+      if task then task:cancel() end
+      return {}
+    end
+    local chain = mp.RunnableWithMessageHistory(mp.FakeListChatModel { responses = { "ab" } },
+      function() return history end)
+    task = mp.RunnableLambda(function() return chain:stream("q"):collect() end):start(1)
+    local _, err = task:wait(10)
+    assert.equal("cancelled", err.kind)
+    task = nil
+    assert.equal("ab", tostring(helper.run(function() return chain:stream("r"):collect() end)))
+  end)
+
   it("ended at random moments leave turns whole and the line free #concurrency", function()
     local get = conversation.stored()
     local chain = talk("random", { default = { tokens = 3, gap = 1 } }, get)

@@ -167,13 +167,58 @@ local function after(models, run)
   }, { after = { b = "a" } })):start "a b c"
 end
 
+local function hedge(models, run)
+  return mp.pipe(models.slow:with_hedge { after = 0.002 }, ticking(run)):start "a b c"
+end
+
+local function hedge_stream(models, run)
+  return mp.pipe(models.stream:with_hedge { after = 0.001 }, mp.StrOutputParser()):start("a b c d", {
+    on_token = function() show(run) end,
+  })
+end
+
+local function with_retry(models, run)
+  return mp.pipe(models.refusing, ticking(run))
+    :with_retry({ stop_after_attempt = 9, wait_exponential_jitter = { initial = 0.003, max = 0.01 },
+      retry_if = function(err) return err.kind ~= "cancelled" end }):start "x"
+end
+
+-- The first fails, the second is slow; some wait for a slot when the circuit opens.
+local function fallbacks(models, run)
+  local step = mp.pipe(models.refusing, ticking(run))
+    :with_fallbacks({ mp.pipe(models.slow, ticking(run)) }, { circuit = { failures = 2, seconds = 1 } })
+  return map_of(step, 5):start("a b", { max_concurrency = 2 })
+end
+
+local function with_timeout(models, run)
+  return mp.RunnableParallel({
+    a = models.never:with_timeout(0.01), b = models.stream:with_timeout { first_chunk = 0.02, idle = 0.02 },
+    c = mp.pipe(models.slow, ticking(run)),
+  }):start("a b c d", { on_error = "wait" })
+end
+
+-- A few conversations that all runs share, one call of each at a time.
+local function history(models, run, random)
+  local step = mp.RunnableWithMessageHistory(mp.pipe(models.slow, ticking(run)), models.history)
+  return map_of(step, 2):start("a", { configurable = { session_id = "s" .. random(3) } })
+end
+
+local function history_stream(models, run, random)
+  local step = mp.RunnableWithMessageHistory(models.stream, models.history)
+  return map_of(step, 2):start("a b", {
+    configurable = { session_id = "s" .. random(3) }, on_token = function() show(run) end,
+  })
+end
+
 cancels.WAYS = {
   { "invoke", invoke }, { "stream", stream }, { "abandon", abandon }, { "tokens", tokens },
   { "map", map }, { "nested", nested }, { "retries", retries }, { "gate", gate },
   { "limiter", limiter }, { "limited_streams", limited_streams }, { "batch", batch },
   { "as_completed", as_completed }, { "choices", choices }, { "each", each },
   { "each_stream", each_stream }, { "rounds", rounds }, { "after", after },
-  { "embeddings", embeddings }, { "deadline", deadline },
+  { "embeddings", embeddings }, { "deadline", deadline }, { "hedge", hedge },
+  { "hedge_stream", hedge_stream }, { "with_retry", with_retry }, { "fallbacks", fallbacks },
+  { "with_timeout", with_timeout }, { "history", history }, { "history_stream", history_stream },
 }
 
 -- One name after another, each looked up once for all that wait for it.
@@ -192,7 +237,8 @@ local SLOTS = 2 -- of the gate
 --- The models that the ways call; `with` is the method of the test server, or what
 --- gives the same base URLs.
 ---@param with fun(script: table|string): string
-function cancels.models(with)
+---@param history_of (fun(session_id: string): moonpipe.ChatMessageHistory)?
+function cancels.models(with, history_of)
   local function model(script, name)
     return mp.ChatOpenAI { base_url = with(script), model = name }
   end
@@ -203,6 +249,8 @@ function cancels.models(with)
     stream = model({ gap = 1 }),
     never = model("never"),
     failing = model({ status = 503, header = "retry-after-ms: 4" }, "failing"),
+    refusing = model({ status = 400 }, "refusing"),
+    history = history_of,
     gated = model({ delay = 4 }, "gated"),
     held = model("hold", "gated"),
     embeddings = mp.OpenAIEmbeddings { base_url = with({ delay = 4 }), chunk_size = 2 },

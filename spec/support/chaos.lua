@@ -445,7 +445,7 @@ end
 for name, tool in pairs {
   HABITS = HABITS, append = append, behind = behind, build = build, builders = builders,
   digest = digest, habits = habits, lambda = lambda, local_random = local_random,
-  next_id = next_id, pick = pick, sequence_of = sequence_of, tick = tick,
+  nap = nap, next_id = next_id, pick = pick, sequence_of = sequence_of, tick = tick,
 } do
   chooser.tools[name] = tool
 end
@@ -456,7 +456,7 @@ KINDS = {
   "map", "map", "map", "map", "assign", "assign", "returning", "invoking", "streaming", "starting",
   "impatient", "leaving", "cancelling", "abandoning", "trying", "racing", "batch", "policy",
   "patient", "tap", "retried", "hedged", "timed", "falling", "branch", "branch", "router",
-  "alternative", "each", "each", "loop", "after", "listened", "chunks",
+  "alternative", "each", "each", "loop", "after", "listened", "chunks", "remembering", "remembering",
 }
 
 ---A random chain. `failing`: about one step of so many fails.

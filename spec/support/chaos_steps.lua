@@ -141,6 +141,45 @@ function builders.after(self, depth)
   end } }
 end
 
+-- ---- conversations ------------------------------------------------------------
+
+-- A history that takes its time, and forgets: what a chain gives must not depend on
+-- what was said before. Turns must come whole, and one after the other.
+local function forgetful(self)
+  local random, history, under = tools.local_random(self), {}, nil
+  function history.lock_key() return history end
+  function history.messages()
+    assert(not under, "two calls of one conversation at once")
+    under = true
+    local ok, err = pcall(tools.nap, random(3) / 4000)
+    under = nil
+    if not ok then error(err, 0) end
+    return {}
+  end
+  function history.add_messages(_, list)
+    assert(#list == 2 and list[1].type == "human" and list[2].type == "ai", "half a turn")
+    tools.nap(random(2) / 4000)
+  end
+  return history
+end
+
+function builders.remembering(self, depth)
+  local inner, history = tools.build(self, depth - 1), forgetful(self)
+  local whole = tools.sequence_of {
+    tools.lambda(self, function(list) return tonumber(tostring(list[#list])) end,
+      function(text) return true, tonumber(text) end),
+    inner,
+    tools.lambda(self, function(value) return tostring(tools.digest(value)) end,
+      function(value) return true, tostring(tools.digest(value)) end),
+  }
+  return tools.sequence_of {
+    tools.lambda(self, function(input) return tostring(tools.digest(input)) end,
+      function(input) return true, tostring(tools.digest(input)) end),
+    { step = mp.RunnableWithMessageHistory(whole.step, function() return history end),
+      oracle = whole.oracle },
+  }
+end
+
 -- ---- what only looks on ----------------------------------------------------------
 
 function builders.listened(self, depth)
