@@ -40,10 +40,16 @@ local function check_key(key, where)
   end
 end
 
+local PATH_MAX = 2000 -- bytes of the keys around a map; what is deeper holds itself
+
 -- A table as a value is a map of its own; `a.b` is the path of key b in it.
 local function coerce_value(value, key, path, origin)
   path = path and (path .. "." .. key) or tostring(key)
   local where = origin and (origin.keys and origin.keys[key] or origin.where)
+  if #path > PATH_MAX and type(value) == "table" then
+    errors.usage(("in map key '%s…': the map is nested too deep; does it hold itself?"):format(
+      path:sub(1, 20)), where)
+  end
   return coerce.step(value, path, where or errors.caller()), where
 end
 

@@ -70,6 +70,13 @@ describe("parallel", function()
       mp.const(1))
   end)
 
+  it("refuses a map that holds itself", function()
+    local map = {}
+    map.a = { b = map }
+    helper.raises("in map key 'a.b.a.b.a.b.a.b.a.b.…': the map is nested too deep; does it hold "
+      .. "itself?", mp.RunnableParallel, map)
+  end)
+
   it("gives each branch of user code its own shallow copy", function()
     local seen
     local map = mp.RunnableParallel {
