@@ -143,11 +143,7 @@ local function told(self, board, key, pull)
       seen[#seen + 1] = value
       return value
     end
-    local i = 0
-    board:put(key, (chunk.collect(function()
-      i = i + 1
-      return seen[i]
-    end)))
+    board:put(key, chunk.merged(seen))
   end
 end
 

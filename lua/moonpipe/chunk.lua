@@ -257,4 +257,15 @@ function chunk.collect(source)
   return collect_many(first, second, source)
 end
 
+--- Merges the chunks of a list; nil of none.
+---@param list any[]
+---@return any
+function chunk.merged(list)
+  local i = 0
+  return (chunk.collect(function()
+    i = i + 1
+    return list[i]
+  end))
+end
+
 return chunk

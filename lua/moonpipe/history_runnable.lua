@@ -260,12 +260,7 @@ local function next_chunk(self, one)
     one.chunks[one.count] = value
     return value
   end
-  local i = 0
-  local answer = chunk.collect(function()
-    i = i + 1
-    return one.chunks[i]
-  end)
-  store(self, one, answer)
+  store(self, one, chunk.merged(one.chunks))
 end
 
 local function open(self, input, ctx)

@@ -6,11 +6,7 @@ local partial = {}
 
 -- Of messages their text, as models say it themselves.
 local function merged(given)
-  local i = 0
-  local ok, value = pcall(chunk.collect, function()
-    i = i + 1
-    return given[i]
-  end)
+  local ok, value = pcall(chunk.merged, given)
   if not ok then return nil end
   local content = type(value) == "table" and getmetatable(value) ~= nil and value.content
   return content or value

@@ -36,16 +36,16 @@ end
 -- The tap sees the whole input, after the last chunk has gone by.
 function methods:_transform(source, ctx)
   if not self.tap then return source end
-  local all, count
+  local seen, count = {}, 0
   return function()
     local value = source()
-    if value == nil then
-      if count then run.invoke(self.tap, all, ctx) end
-      count = nil
-      return nil
+    if value ~= nil then
+      count = count + 1
+      seen[count] = value
+    elseif count > 0 then
+      count = 0
+      run.invoke(self.tap, chunk.merged(seen), ctx)
     end
-    all = count and chunk.merge(all, value) or value
-    count = (count or 0) + 1
     return value
   end
 end

@@ -51,11 +51,7 @@ function LAZY.tags(run)
 end
 
 local function joined(chunks)
-  local i = 0
-  local ok, value = pcall(chunk.collect, function()
-    i = i + 1
-    return chunks[i]
-  end)
+  local ok, value = pcall(chunk.merged, chunks)
   if ok then return value end
 end
 
