@@ -30,10 +30,9 @@ local running = 0 -- those that have not come back
 -- Whether [callback] runs in this task, or in one around it.
 local function is_telling(callback, node)
   while node do
-    local one = node.telling
-    while one do
-      if one.callback == callback then return true end
-      one = one.outer
+    local list = node.telling
+    for i = 1, list and #list or 0 do
+      if list[i] == callback then return true end
     end
     node = node.parent
   end
@@ -49,10 +48,11 @@ function callbacks.call(callback, name, ...)
   if not fn then return end
   local node = scheduler.current() or tree.root
   if running > 0 and is_telling(callback, node) then return end
-  local outer = node.telling
-  node.telling, running = { callback = callback, outer = outer }, running + 1
+  local list = node.telling or {}
+  local depth = #list + 1
+  node.telling, list[depth], running = list, callback, running + 1
   local ok, err = xpcall(fn, errors.handler, ...)
-  node.telling, running = outer, running - 1
+  list[depth], running = nil, running - 1
   if not ok then log.warn(("callback %s failed: %s"):format(name, errors.text(err))) end
 end
 
