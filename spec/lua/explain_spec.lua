@@ -50,6 +50,14 @@ describe("explain", function()
     assert.matches("^RunnableBranch.*" .. WHOLE, lines_of(mp.RunnableBranch({ plain, plain }, plain))[1])
   end)
 
+  it("lets a map pass chunks on only where all its branches do", function()
+    assert.same({ "step 2 of 2 {a, b}: gives the chunks of its branches as they come",
+      "  'a' letters" .. PASSES, "  'b' upper" .. PASSES, "chunks go through as they come" },
+      { unpack(lines_of(mp.pipe(letters, { a = letters, b = upper })), 2) })
+    local lines = lines_of(mp.pipe(letters, { a = letters, b = plain }))
+    assert.equal("the answer is streamed from step 2 of 2 {a, b} on", lines[#lines])
+  end)
+
   it("looks into sequences of sequences", function()
     local lines = lines_of(mp.pipe(letters, mp.pipe(letters, plain):with_config { tags = { "t" } }))
     assert.matches("^step 2 of 2 letters . plain" .. WHOLE, lines[2])

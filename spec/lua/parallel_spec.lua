@@ -122,6 +122,16 @@ describe("parallel", function()
     end
   end)
 
+  it("copies for taps and listeners", function()
+    local function write(t) t.x = "changed" end
+    local tap = mp.RunnablePassthrough(write)
+    local heard = mp.const(1):with_listeners(function(run) write(run.inputs) end)
+    for name, step in pairs { tap = tap, listener = heard } do
+      local out = mp.RunnableParallel({ a = step, b = function(t) return t.x end }):invoke { x = "kept" }
+      assert.equal("kept", out.b, name)
+    end
+  end)
+
   it("shares the input with user code behind a step that makes something else of it", function()
     local input, seen = { x = { 1 } }, {}
     local function see(t) seen[#seen + 1] = t end

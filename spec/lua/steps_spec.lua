@@ -99,6 +99,20 @@ describe("lambda", function()
 end)
 
 describe("generator", function()
+  it("reads its input as a stream of one chunk", function()
+    local twice = mp.RunnableGenerator(function(chunks, emit)
+      for chunk in chunks do emit(chunk .. chunk) end
+    end)
+    assert.equal("abab", twice:invoke "ab")
+    assert.equal("abab", twice:stream("ab"):collect())
+  end)
+
+  it("is given bound arguments in the config, its third parameter", function()
+    local told = mp.RunnableGenerator(function(_, emit, config) emit(config.kwargs.k) end)
+    assert.equal("v", told:bind({ k = "v" }):invoke(1))
+    helper.raises("takes bound arguments", function() return letters("a"):bind { k = 1 } end)
+  end)
+
   it("sees chunks and emits others", function()
     local twice = mp.RunnableGenerator(function(chunks, emit)
       for c in chunks do

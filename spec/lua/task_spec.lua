@@ -10,6 +10,21 @@ local function sleeper(seconds, value)
 end
 
 describe("task", function()
+  it("tells no token after a cancel, and not that it is done", function()
+    local seen, task = {}, nil
+    local step = mp.RunnableGenerator(function(_, emit) for i = 1, 3 do emit(i) end end)
+    task = step:start(1, {
+      on_token = function(token)
+        seen[#seen + 1] = token
+        task:cancel()
+      end,
+      on_done = function() seen[#seen + 1] = "done" end,
+    })
+    local _, err = task:wait(5)
+    assert.equal("cancelled", err.kind)
+    assert.same({ 1 }, seen)
+  end)
+
   it("refuses to wait for what is no time", function()
     local task = mp.const(1):start(1)
     helper.raises("wait takes a number of seconds, got a string", task.wait, task, "5")
