@@ -25,6 +25,7 @@ typedef enum Place { OUTSIDE, ROOT, DATA, ITEM, VECTOR, USAGE } Place;
 typedef enum Key {
     OTHER_KEY,
     DATA_KEY,
+    LIST_KEY,
     USAGE_KEY,
     INDEX_KEY,
     EMBEDDING_KEY,
@@ -38,9 +39,11 @@ static const struct {
     const char *name;
 } keys[] = {
     {ROOT, DATA_KEY, "data"},
+    {ROOT, LIST_KEY, "embeddings"},
     {ROOT, USAGE_KEY, "usage"},
     {ITEM, INDEX_KEY, "index"},
     {ITEM, EMBEDDING_KEY, "embedding"},
+    {ITEM, EMBEDDING_KEY, "values"},
     {USAGE, PROMPT_KEY, "prompt_tokens"},
     {USAGE, TOTAL_KEY, "total_tokens"},
 };
@@ -58,6 +61,12 @@ static Key key_of(Place place, const char *name, size_t len)
 
 #define REFUSE(err, ...) mp_err_set(err, MP_KIND_DECODE, __VA_ARGS__)
 
+/* The list in which the rows stand, for messages. */
+static const char *list_of(const mp_Embed *embed)
+{
+    return embed->ordered ? "embeddings" : "data";
+}
+
 /* --- rows ------------------------------------------------------------------
  */
 
@@ -68,8 +77,8 @@ static size_t row_len(const mp_Embed *embed)
 
 static mp_Status refuse_value(const mp_Embed *embed, size_t at, mp_Error *err)
 {
-    return REFUSE(err, "data[%zu].embedding[%zu] is no finite float32",
-                  embed->rows, at);
+    return REFUSE(err, "%s[%zu].embedding[%zu] is no finite float32",
+                  list_of(embed), embed->rows, at);
 }
 
 static mp_Status add_number(mp_Embed *embed, double number, mp_Error *err)
@@ -109,10 +118,11 @@ static mp_Status add_base64(mp_Embed *embed, const char *text, size_t len,
     if (values->status != MP_OK) return mp_buf_check(values, err);
     room = values->data + values->len;
     if (mp_base64_decode(text, len, room, &used, &why) != MP_OK)
-        return REFUSE(err, "data[%zu].embedding: %s", embed->rows, why.message);
+        return REFUSE(err, "%s[%zu].embedding: %s", list_of(embed), embed->rows,
+                      why.message);
     if (used % sizeof(float) != 0)
-        return REFUSE(err, "data[%zu].embedding has %zu bytes, no float32s",
-                      embed->rows, used);
+        return REFUSE(err, "%s[%zu].embedding has %zu bytes, no float32s",
+                      list_of(embed), embed->rows, used);
     values->len += used;
     return read_floats(embed, room, used / sizeof(float), err);
 }
@@ -120,7 +130,8 @@ static mp_Status add_base64(mp_Embed *embed, const char *text, size_t len,
 static mp_Status begin_row(mp_Embed *embed, mp_Error *err)
 {
     if (embed->has_row)
-        return REFUSE(err, "data[%zu] has two embeddings", embed->rows);
+        return REFUSE(err, "%s[%zu] has two embeddings", list_of(embed),
+                      embed->rows);
     embed->has_row = true;
     embed->row_start = embed->values.len;
     return MP_OK;
@@ -133,8 +144,8 @@ static mp_Status read_index(mp_Embed *embed, const mp_JsonEvent *event,
 
     if (!(number >= 0 && number < (double)embed->expected) ||
         number != floor(number))
-        return REFUSE(err, "data[%zu].index is no integer from 0 to %zu",
-                      embed->rows, embed->expected - 1);
+        return REFUSE(err, "%s[%zu].index is no integer from 0 to %zu",
+                      list_of(embed), embed->rows, embed->expected - 1);
     embed->index = (size_t)number;
     embed->has_index = true;
     return MP_OK;
@@ -164,12 +175,12 @@ static mp_Status check_dim(mp_Embed *embed, mp_Error *err)
     size_t dim = row_len(embed);
 
     if (dim == 0)
-        return REFUSE(err, "data[%zu].embedding is empty", embed->rows);
+        return REFUSE(err, "%s[%zu].embedding is empty", list_of(embed),
+                      embed->rows);
     if (embed->dim == 0) embed->dim = dim;
     if (dim == embed->dim) return MP_OK;
-    return REFUSE(err,
-                  "data[%zu].embedding has %zu numbers, data[0].embedding %zu",
-                  embed->rows, dim, embed->dim);
+    return REFUSE(err, "%s[%zu].embedding has %zu numbers, the first one %zu",
+                  list_of(embed), embed->rows, dim, embed->dim);
 }
 
 static mp_Status end_item(mp_Embed *embed, mp_Error *err)
@@ -177,14 +188,17 @@ static mp_Status end_item(mp_Embed *embed, mp_Error *err)
     mp_Status status;
 
     if (!embed->has_row)
-        return REFUSE(err, "data[%zu] has no 'embedding'", embed->rows);
-    if (!embed->has_index)
-        return REFUSE(err, "data[%zu] has no 'index'", embed->rows);
+        return REFUSE(err, "%s[%zu] has no 'embedding'", list_of(embed),
+                      embed->rows);
+    if (embed->ordered) embed->index = embed->rows;
+    if (!embed->has_index && !embed->ordered)
+        return REFUSE(err, "%s[%zu] has no 'index'", list_of(embed),
+                      embed->rows);
     status = check_dim(embed, err);
     if (status != MP_OK) return status;
     if (embed->slots[embed->index].taken)
-        return REFUSE(err, "data[%zu] has the index %zu of an earlier one",
-                      embed->rows, embed->index);
+        return REFUSE(err, "%s[%zu] has the index %zu of an earlier one",
+                      list_of(embed), embed->rows, embed->index);
     embed->slots[embed->index].taken = true;
     embed->slots[embed->rows++].index = embed->index;
     return MP_OK;
@@ -197,13 +211,19 @@ static mp_Status misplaced(const mp_Embed *embed, mp_Error *err)
 {
     switch ((Place)embed->place) {
     case OUTSIDE: return REFUSE(err, "expected an object");
-    case ROOT: return REFUSE(err, "'data' is no array");
-    case DATA: return REFUSE(err, "data[%zu] is no object", embed->rows);
+    case ROOT: return REFUSE(err, "'%s' is no array", list_of(embed));
+    case DATA:
+        return REFUSE(err, "%s[%zu] is no object", list_of(embed), embed->rows);
     case ITEM:
-        return REFUSE(err, "data[%zu].embedding is neither text nor an array",
-                      embed->rows);
+        return REFUSE(err, "%s[%zu].embedding is neither text nor an array",
+                      list_of(embed), embed->rows);
     default: return refuse_value(embed, row_len(embed), err);
     }
+}
+
+static bool is_list(uint8_t key)
+{
+    return key == DATA_KEY || key == LIST_KEY;
 }
 
 /* Which place a container opens, or OUTSIDE where it is of no interest. */
@@ -212,9 +232,11 @@ static Place entered(const mp_Embed *embed, bool object)
     switch ((Place)embed->place) {
     case OUTSIDE: return object ? ROOT : OUTSIDE;
     case ROOT:
-        if (embed->key == DATA_KEY && !object) return DATA;
+        if (is_list(embed->key) && !object) return DATA;
         return embed->key == USAGE_KEY && object ? USAGE : OUTSIDE;
-    case DATA: return object ? ITEM : OUTSIDE;
+    case DATA:
+        if (object) return ITEM;
+        return embed->ordered ? VECTOR : OUTSIDE;
     case ITEM: return embed->key == EMBEDDING_KEY && !object ? VECTOR : OUTSIDE;
     default: return OUTSIDE;
     }
@@ -224,8 +246,16 @@ static Place entered(const mp_Embed *embed, bool object)
 static bool matters(const mp_Embed *embed)
 {
     return embed->place == OUTSIDE || embed->place == DATA ||
-           embed->place == VECTOR || embed->key == DATA_KEY ||
+           embed->place == VECTOR || is_list(embed->key) ||
            embed->key == EMBEDDING_KEY;
+}
+
+/* One that stands in the list itself is an item too. */
+static mp_Status begin_vector(mp_Embed *embed, mp_Error *err)
+{
+    mp_Status status = embed->bare ? begin_item(embed, err) : MP_OK;
+
+    return status == MP_OK ? begin_row(embed, err) : status;
 }
 
 static mp_Status begin(mp_Embed *embed, bool object, mp_Error *err)
@@ -239,11 +269,12 @@ static mp_Status begin(mp_Embed *embed, bool object, mp_Error *err)
         embed->skipping = 1;
         return MP_OK;
     }
+    embed->bare = place == VECTOR && embed->place == DATA;
     embed->place = (uint8_t)place;
     embed->key = OTHER_KEY;
     if (place == DATA) return begin_data(embed, err);
     if (place == ITEM) return begin_item(embed, err);
-    if (place == VECTOR) return begin_row(embed, err);
+    if (place == VECTOR) return begin_vector(embed, err);
     return MP_OK;
 }
 
@@ -251,6 +282,7 @@ static mp_Status end(mp_Embed *embed, mp_Error *err)
 {
     Place place = embed->place;
 
+    if (place == VECTOR && embed->bare) place = ITEM;
     embed->place = (uint8_t)parents[place];
     embed->key = OTHER_KEY;
     return place == ITEM ? end_item(embed, err) : MP_OK;
@@ -305,6 +337,7 @@ static mp_Status take_event(void *userdata, const mp_JsonEvent *event,
     switch (event->kind) {
     case MP_JSON_KEY:
         embed->key = (uint8_t)key_of(embed->place, event->text, event->len);
+        if (embed->key == LIST_KEY) embed->ordered = true;
         return MP_OK;
     case MP_JSON_BEGIN_ARRAY: return begin(embed, false, err);
     case MP_JSON_BEGIN_OBJECT: return begin(embed, true, err);
@@ -349,7 +382,8 @@ static mp_Status check_rows(const mp_Embed *embed, mp_Error *err)
 {
     size_t index = 0;
 
-    if (!embed->slots) return REFUSE(err, "the answer has no 'data'");
+    if (!embed->slots)
+        return REFUSE(err, "the answer has no '%s'", list_of(embed));
     if (embed->rows == embed->expected) return MP_OK;
     while (embed->slots[index].taken)
         index++;

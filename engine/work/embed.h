@@ -1,12 +1,15 @@
 /*
- * embed.h: the vectors in an answer to `POST /embeddings`.
+ * embed.h: the vectors in an answer to a request for embeddings.
  *
  *     {"data": [{"index": 0, "embedding": "base64" | [1, 2.5, ...]}, ...],
- *      "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+ *      "usage": {"prompt_tokens": 8, "total_tokens": 8}}   OpenAI
+ *     {"embeddings": [[1, 2.5, ...], ...]}                 Ollama
+ *     {"embeddings": [{"values": [1, 2.5, ...]}, ...]}     Gemini
  *
  * The body goes through the JSON decoder without any tree being built; base64
  * (little-endian float32, what we ask for) and arrays (what some servers send
- * all the same) may even stand side by side. Rows are sorted by `index`.
+ * all the same) may even stand side by side. Rows are sorted by `index`; those
+ * of `embeddings` have none and stand in their order.
  *
  * All of this is an error of kind `decode`, which names the place: rows of
  * different or no dimension, an index twice, missing or out of range, more or
@@ -45,6 +48,8 @@ typedef struct mp_Embed {
     uint8_t key;      /* the last one read in it */
     int skipping;     /* containers open in what is read over */
     size_t row_start; /* where the open row begins in `values` */
+    bool ordered;     /* the list is `embeddings`: no row has an index */
+    bool bare;        /* the open item is the array itself */
     bool has_row;     /* the open item has its embedding */
     bool has_index;   /* and this its index */
     size_t index;

@@ -157,6 +157,11 @@ static const Case good[] = {
      "\"prompt_tokens_details\":{\"total_tokens\":5}},"
      "\"data\":[{\"index\":0,\"embedding\":[1]}]}",
      "1; -1 -1"},
+    /* lists without indices: of arrays, and of objects */
+    {2, "{\"model\":\"m\",\"embeddings\":[[1,2],[3,4]],\"x\":[[5]]}",
+     "1,2;3,4; -1 -1"},
+    {2, "{\"embeddings\":[{\"values\":[1,2]},{\"x\":{},\"values\":[3,4]}]}",
+     "1,2;3,4; -1 -1"},
 };
 
 #define AT(offset, column) " at line 1 column " #column " (offset " #offset ")"
@@ -211,7 +216,7 @@ static const Case bad[] = {
      "! the answer has more embeddings than texts (1)" AT(39, 40)},
     /* values */
     {2, "{\"data\":[" ROW0 ",{\"index\":1,\"embedding\":[1]}]}",
-     "! data[1].embedding has 1 numbers, data[0].embedding 2" AT(65, 66)},
+     "! data[1].embedding has 1 numbers, the first one 2" AT(65, 66)},
     {1, ITEM("\"embedding\":[1,null]"),
      "! data[0].embedding[1] is no finite float32" AT(25, 26)},
     {1, ITEM("\"embedding\":[\"1\"]"),
@@ -235,6 +240,19 @@ static const Case bad[] = {
      "! data[0].embedding has 6 bytes, no float32s" AT(22, 23)},
     {1, ITEM("\"embedding\":\"AAC PwAA\""),
      "! data[0].embedding: byte 0x20 is no base64 here (offset 3)" AT(22, 23)},
+    /* lists without indices */
+    {1, "{\"embeddings\":null}", "! 'embeddings' is no array" AT(14, 15)},
+    {1, "{\"embeddings\":[1]}", "! embeddings[0] is no object" AT(15, 16)},
+    {1, "{\"embeddings\":[[]]}",
+     "! embeddings[0].embedding is empty" AT(16, 17)},
+    {1, "{\"embeddings\":[{}]}",
+     "! embeddings[0] has no 'embedding'" AT(16, 17)},
+    {2, "{\"embeddings\":[[1,2],[3]]}",
+     "! embeddings[1].embedding has 1 numbers, the first one 2" AT(23, 24)},
+    {1, "{\"embeddings\":[[1],[2]]}",
+     "! the answer has more embeddings than texts (1)" AT(19, 20)},
+    {2, "{\"embeddings\":[[1]]}",
+     "! the answer has no embedding with index 1 (1 of 2)"},
     /* cut */
     {1, "{\"data\":[{\"index\":0,\"embedding\":\"AAC",
      "! expected text or '\"' but found the end of the text" AT(36, 37)},
