@@ -135,7 +135,7 @@ static void start_anew(mp_Engine *engine)
     for (; job; job = next) {
         next = job->bucket_next;
         table_add(engine, job);
-        job->end.bytes.len = 0;
+        job->end.bytes.len = job->end.head.len = 0;
         mp_err_set(&job->err, MP_KIND_CLOSED,
                    "the process forked while the call was in flight");
         atomic_store(&job->state, 0); /* no message is on its way here */

@@ -3,7 +3,6 @@
 
 #include "alloc.h"
 #include "clock.h"
-#include "os.h"
 
 #include <stddef.h>
 
@@ -21,13 +20,11 @@ static bool run(mp_PoolTask *task)
     return false;
 }
 
-/* In a forked child the parent's worker may have stood in the middle of
- * anything: what a job from before holds is left alone there. */
 static void free_job(mp_Job *job)
 {
     mp_CpuJob *self = (mp_CpuJob *)job;
 
-    if (self->generation == mp_os_generation()) {
+    if (!mp_job_is_inherited(job)) {
         self->cls->term(self);
         mp_buf_term(&job->end.bytes);
         mp_buf_term(&job->end.head);
@@ -45,5 +42,4 @@ void mp_cpu_init(mp_CpuJob *self, const mp_CpuClass *cls)
     self->job.task = &self->task;
     self->task.run = run;
     self->cls = cls;
-    self->generation = mp_os_generation();
 }

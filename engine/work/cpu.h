@@ -40,7 +40,6 @@ struct mp_CpuJob {
     mp_Job job;
     mp_PoolTask task;
     const mp_CpuClass *cls;
-    unsigned generation;
 };
 
 /* Fills the common part of a fresh job, zeroed memory of mp_alloc, which is

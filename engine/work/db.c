@@ -36,7 +36,6 @@ typedef struct DbJob {
     mp_Job job;
     mp_DbTask task;
     bool atomic;
-    unsigned generation;
     mp_Db *db;
     mp_Buf statements;
 } DbJob;
@@ -244,13 +243,11 @@ static void withdraw(mp_Job *job)
         mp_job_cancelled(job);
 }
 
-/* In a forked child the parent's thread may have stood in the middle of the
- * job: what it wrote there is left alone. */
 static void free_job(mp_Job *job)
 {
     DbJob *self = (DbJob *)job;
 
-    if (self->generation == mp_os_generation()) {
+    if (!mp_job_is_inherited(job)) {
         mp_buf_term(&job->end.bytes);
         mp_buf_term(&self->statements);
     }
@@ -275,7 +272,6 @@ mp_Job *mp_db_job(mp_Db *db, mp_Buf *statements, bool atomic, mp_Error *err)
     mp_job_init(&job->job, &db_class);
     mp_buf_init(&job->job.end.bytes, db->max_bytes);
     job->task.run = run;
-    job->generation = mp_os_generation();
     job->atomic = atomic;
     job->db = db;
     atomic_fetch_add(&db->references, 1);

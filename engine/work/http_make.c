@@ -259,9 +259,13 @@ void mp_http_free_job(mp_Job *job)
     mp_HttpJob *self = (mp_HttpJob *)job;
     mp_HttpPlan *plan = self->plan;
 
-    mp_sse_term(&self->sse);
-    mp_buf_clear(&job->end.bytes);
-    mp_buf_clear(&job->end.head);
-    if (!keep_spare(plan, self)) discard(self);
+    if (mp_job_is_inherited(job)) {
+        mp_alloc_free(self);
+    } else {
+        mp_sse_term(&self->sse);
+        mp_buf_clear(&job->end.bytes);
+        mp_buf_clear(&job->end.head);
+        if (!keep_spare(plan, self)) discard(self);
+    }
     mp_http_plan_free(plan);
 }

@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "os.h"
 
 #include <string.h>
 
@@ -21,8 +22,14 @@ void mp_job_init(mp_Job *job, const mp_JobClass *cls)
     job->resume_message.act = cls->resume;
     mp_buf_init(&job->end.bytes, 0);
     mp_buf_init(&job->end.head, 0);
+    job->generation = mp_os_generation();
     atomic_init(&job->window, MP_JOB_WINDOW);
     atomic_init(&job->state, RUNNING);
+}
+
+bool mp_job_is_inherited(const mp_Job *job)
+{
+    return job->generation != mp_os_generation();
 }
 
 static bool change(mp_Job *job, int from, int to)

@@ -96,15 +96,21 @@ struct mp_Job {
     atomic_size_t unread; /* bytes of chunks on their way or not yet read */
     atomic_size_t window; /* ... and how many of them may be */
     atomic_bool full;     /* the worker pauses */
+    bool deferred;        /* it ended while a message was on its way */
     atomic_int state;
     mp_EventKind outcome; /* what it ended as, until it is answered */
-    bool deferred;        /* ... while a message was on its way */
+    unsigned generation;  /* of os.h: which process made it */
     int64_t waited_us;    /* in queues, before it began */
     mp_Error err;
 };
 
 /* Fills the common part of a fresh job. */
 void mp_job_init(mp_Job *job, const mp_JobClass *cls);
+
+/* Whether a process made the job that has forked this one since. Its worker,
+ * which is not here, may have stood in the middle of whatever the job holds:
+ * that must be left alone. */
+bool mp_job_is_inherited(const mp_Job *job);
 
 /* On the engine's thread: true if the cancel message must now be sent; false
  * if the job has ended or is being cancelled. */

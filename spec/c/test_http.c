@@ -8,6 +8,7 @@
 #include "sse.h"
 #include "test.h"
 
+#include "fork_case.h"
 #include "http_case.h"
 
 #include <signal.h>
@@ -181,6 +182,50 @@ static void test_many_ended_with_the_engine(void)
     CHECK(mp_alloc_live() < before);
 }
 
+typedef struct Fork {
+    mp_Engine *engine;
+    mp_Job *job;
+} Fork;
+
+static bool leaves_it_alone(void *fork_)
+{
+    Fork *self = fork_;
+    mp_Event *event = mp_engine_next(self->engine);
+    bool right = event && event->job == self->job && event->head.len == 0;
+
+    mp_job_free_event(event);
+    mp_engine_free(self->engine);
+    return right;
+}
+
+/* As if the fork met the I/O thread while it moves the job's buffers. */
+static void test_a_child_leaves_the_parents_buffers_alone(void)
+{
+    char url[64];
+    mp_HttpSpec spec = {.url = url, .proxy = ""};
+    mp_HttpPlan *plan;
+    mp_Buf bytes, head;
+    Fork self = {.engine = new_engine()};
+    uint64_t id;
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/never", port);
+    plan = mp_http_plan_new(&spec);
+    self.job = mp_http_new(plan, NULL, 0, MP_HTTP_WHOLE, 0);
+    mp_http_plan_free(plan);
+    id = submit_job(self.engine, self.job);
+    usleep(20000); /* it has surely begun */
+    bytes = self.job->end.bytes;
+    head = self.job->end.head;
+    self.job->end.bytes.data = self.job->end.head.data = (char *)16;
+    self.job->end.head.len = 9;
+    CHECK(fork_finds(leaves_it_alone, &self));
+    self.job->end.bytes = bytes;
+    self.job->end.head = head;
+    mp_engine_cancel(self.engine, id);
+    CHECK(await_kind(self.engine, &id) == MP_EVENT_CANCELLED);
+    mp_engine_free(self.engine);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -191,6 +236,7 @@ int main(void)
     test_cancel_closes_the_connection();
     test_gate();
     test_many_ended_with_the_engine();
+    if (FORKS) test_a_child_leaves_the_parents_buffers_alone();
     check_failure((Call){.path = "/never", .total_us = 20000},
                   MP_KIND_TIMEOUT_TOTAL);
     check_failure((Call){.path = "/never",
