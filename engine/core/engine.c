@@ -226,11 +226,13 @@ static void resume(mp_Engine *engine, mp_Job *job)
 
 void mp_engine_was_read(mp_Engine *engine, mp_Job *job, size_t len)
 {
+    notice_fork(engine);
     if (mp_job_was_read(job, len)) resume(engine, job);
 }
 
 void mp_engine_set_window(mp_Engine *engine, mp_Job *job, size_t window)
 {
+    notice_fork(engine);
     if (mp_job_set_window(job, window)) resume(engine, job);
 }
 

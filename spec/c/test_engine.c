@@ -251,6 +251,36 @@ static void test_a_forked_child_starts_anew(void)
     mp_engine_free(engine);
 }
 
+typedef struct Reader {
+    mp_Engine *engine;
+    mp_Job *job;
+} Reader;
+
+static bool resumes_nothing(void *reader_)
+{
+    Reader *self = reader_;
+    bool ended;
+
+    mp_engine_was_read(self->engine, self->job, 0);
+    ended = self->job->deferred;
+    mp_job_free_event(mp_engine_next(self->engine));
+    mp_engine_free(self->engine);
+    return ended;
+}
+
+/* The job pauses, so the child's first door is that of what was read. */
+static void test_a_forked_child_resumes_no_job_of_the_parent(void)
+{
+    Reader self = {new_engine(), mp_timer_new(mp_clock_us() + LATER_US)};
+    uint64_t id = submit_job(self.engine, self.job);
+
+    atomic_store(&self.job->full, true);
+    CHECK(fork_finds(resumes_nothing, &self));
+    mp_engine_cancel(self.engine, id);
+    CHECK(await_kind(self.engine, &id) == MP_EVENT_CANCELLED);
+    mp_engine_free(self.engine);
+}
+
 static mp_Status submit_and_wait(void *userdata)
 {
     mp_Engine *engine = NULL;
@@ -341,6 +371,7 @@ int main(void)
     test_interrupt_wakes_a_wait();
     test_the_descriptor_is_readable_while_events_wait();
     if (FORKS) test_a_forked_child_starts_anew();
+    if (FORKS) test_a_forked_child_resumes_no_job_of_the_parent();
     test_every_allocation_failing_in_turn();
     test_no_descriptor_is_left();
     return TEST_END();
