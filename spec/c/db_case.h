@@ -63,14 +63,6 @@ static inline void case_end(void)
     rmdir(case_folder);
 }
 
-static inline mp_Engine *case_engine(void)
-{
-    mp_Engine *engine = NULL;
-
-    CHECK(mp_engine_new(&engine, NULL) == MP_OK);
-    return engine;
-}
-
 /* A hold of [path] with the table t. */
 static inline mp_Db *case_open(const char *path, int64_t busy_us)
 {

@@ -21,7 +21,7 @@
 
 static void test_what_was_submitted_first_is_done_first(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     uint64_t first = 0, id;
     int64_t sum = 0;
@@ -47,7 +47,7 @@ static void test_what_was_submitted_first_is_done_first(void)
 
 static void test_the_file_is_its_owners_alone(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     struct stat stat_;
 
@@ -60,7 +60,7 @@ static void test_the_file_is_its_owners_alone(void)
 
 static void test_engines_share_the_file(void)
 {
-    mp_Engine *a = case_engine(), *b = case_engine();
+    mp_Engine *a = new_engine(), *b = new_engine();
     mp_Db *one = case_open(case_path, SECOND_US), *other;
     char path[sizeof case_path + 8];
     mp_Error err;
@@ -95,7 +95,7 @@ static mp_Job *transaction(mp_Db *db, const char *last, mp_Error *err)
 
 static void test_a_transaction_is_done_whole_or_not_at_all(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     mp_Event *event;
     uint64_t id;
@@ -123,7 +123,7 @@ static void test_a_transaction_is_done_whole_or_not_at_all(void)
 
 static void test_what_runs_and_what_waits_is_cancelled(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     uint64_t runs, waits;
     mp_Event *event;
@@ -150,7 +150,7 @@ static void test_what_runs_and_what_waits_is_cancelled(void)
 /* Either end is right; two are not, and what was answered as done is there. */
 static void test_cancel_races_with_the_end(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     int done = 0;
     int64_t count;
@@ -182,7 +182,7 @@ static void test_closing_in_flight_joins(void)
     mp_Error err;
 
     for (int i = 0; i < 10; i++) {
-        mp_Engine *engine = case_engine();
+        mp_Engine *engine = new_engine();
         mp_Db *db = case_open(case_path, SECOND_US);
 
         case_send(engine, db, "INSERT INTO t (a) VALUES (?)", i, &err);
@@ -228,7 +228,7 @@ static bool opens_anew(void *fork_)
 /* The parent's thread stands in the middle of a statement when it forks. */
 static void test_a_forked_child_opens_the_file_anew(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, 10 * SECOND_US);
     Fork self = {engine, db};
     mp_Error err;
@@ -275,12 +275,12 @@ static void *write_some(void *writer_)
 
 static void test_many_engines_on_many_threads(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db;
     Writer writers[4];
 
     for (int i = 0; i < 4; i++) {
-        writers[i].engine = case_engine();
+        writers[i].engine = new_engine();
         writers[i].db = case_open(case_path, 30 * SECOND_US);
         writers[i].done = 0;
         pthread_create(&writers[i].thread, NULL, write_some, &writers[i]);

@@ -57,7 +57,7 @@ static void end(Other other)
 /* As another process: keeps the file locked until it is killed. */
 static int lock_file(const char *path)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(path, SECOND_US);
     mp_Buf out;
     mp_Error err;
@@ -95,7 +95,7 @@ static int64_t insert_until_locked(mp_Engine *engine, mp_Db *db, mp_Error *err)
 
 static void test_another_process_has_it_locked(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, 50000);
     Other other = start("lock");
     mp_Error err;
@@ -132,7 +132,7 @@ static void test_another_process_has_it_locked(void)
 /* As another process: stores numbers and tells each that is on disk. */
 static int write_numbers(const char *path)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(path, 10 * SECOND_US);
     int64_t number = 0;
     mp_Error err;
@@ -163,7 +163,7 @@ static void test_killed_in_the_middle_of_writes(void)
 
     srand(7);
     for (int i = 0; i < (is_long() ? 200 : 20); i++) {
-        mp_Engine *engine = case_engine();
+        mp_Engine *engine = new_engine();
         Other other = start("write");
         mp_Db *db;
 
@@ -188,7 +188,7 @@ static void test_killed_in_the_middle_of_writes(void)
 
 static void test_the_disk_is_full(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     mp_Error err;
     int64_t count;
@@ -230,7 +230,7 @@ static void limit_files(long size)
 
 static void test_a_write_that_fails(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     mp_Error err;
 
@@ -259,7 +259,7 @@ static void put(const char *path, long at, const char *bytes, size_t len)
 
 static void check_refused(const char *text, const char *why)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     mp_Error err;
 
@@ -281,7 +281,7 @@ static void test_what_is_no_database(void)
 
 static void fill(int64_t rows)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     mp_Error err;
 
@@ -307,7 +307,7 @@ static void test_a_damaged_file(void)
 
 static void test_a_file_of_others_and_one_of_tomorrow(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_DbOptions options = {.busy_us = SECOND_US, .application_id = 78};
     mp_Db *db;
     mp_Error err;
@@ -331,7 +331,7 @@ static void test_a_file_of_others_and_one_of_tomorrow(void)
 
 static void test_a_file_that_was_moved_away(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     mp_Error err;
 
@@ -351,7 +351,7 @@ static void test_a_file_that_was_moved_away(void)
 
 static void test_what_may_not_be_written(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(case_path, SECOND_US);
     mp_Error err;
 
@@ -370,7 +370,7 @@ static void test_what_may_not_be_written(void)
 
 static void test_more_rows_than_are_wanted(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_DbOptions options = {.max_bytes = 1000};
     mp_Error err;
     mp_Db *db;
@@ -387,7 +387,7 @@ static void test_more_rows_than_are_wanted(void)
 
 static void test_no_thread_to_be_had(void)
 {
-    mp_Engine *engine = case_engine();
+    mp_Engine *engine = new_engine();
     mp_Db *db = case_open(":memory:", 0);
     mp_Error err;
 
