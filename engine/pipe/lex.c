@@ -153,7 +153,8 @@ static bool skip_comment(mp_Lex *lex)
     return true;
 }
 
-static bool skip_blank(mp_Lex *lex)
+/* Steps over white space, line ends included. */
+static void skip_space(mp_Lex *lex)
 {
     for (;;) {
         int c = byte_at(lex, lex->at);
@@ -162,10 +163,19 @@ static bool skip_blank(mp_Lex *lex)
             skip_newline(lex);
         else if (c == ' ' || c == '\t' || c == '\v' || c == '\f')
             lex->at++;
-        else if (c == '-' && byte_at(lex, lex->at + 1) == '-') {
-            if (!skip_comment(lex)) return false;
-        } else
+        else
+            return;
+    }
+}
+
+/* White space and comments; false if one of these has no end. */
+static bool skip_blank(mp_Lex *lex)
+{
+    for (;;) {
+        skip_space(lex);
+        if (byte_at(lex, lex->at) != '-' || byte_at(lex, lex->at + 1) != '-')
             return true;
+        if (!skip_comment(lex)) return false;
     }
 }
 
@@ -182,21 +192,6 @@ static void take_number(mp_Lex *lex)
             !((c == '+' || c == '-') && (last | 0x20) == exponent))
             return;
         last = c;
-    }
-}
-
-/* Steps over the white space behind `\z`, line ends included. */
-static void skip_space(mp_Lex *lex)
-{
-    for (;;) {
-        int c = byte_at(lex, lex->at);
-
-        if (is_newline(c))
-            skip_newline(lex);
-        else if (c == ' ' || c == '\t' || c == '\v' || c == '\f')
-            lex->at++;
-        else
-            return;
     }
 }
 
