@@ -3,16 +3,11 @@ local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 local helper = require "spec.helper"
+local steps = require "spec.support.steps"
+
+local source_of = steps.source_of
 
 local failure = helper.failure
-
-local function source_of(list)
-  local i = 0
-  return function()
-    i = i + 1
-    return list[i]
-  end
-end
 
 describe("chunk.merge", function()
   it("appends strings", function()

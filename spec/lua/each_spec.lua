@@ -1,11 +1,8 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function read(stream)
-  local seen = {}
-  for value in stream do seen[#seen + 1] = value end
-  return seen
-end
+local read = steps.chunks_of
 
 -- Gives its input letter by letter, each after a turn of the others.
 local letters = mp.RunnableGenerator(function(chunks, emit)

@@ -1,15 +1,8 @@
 -- chain:stream_events: names and payloads of version 2, with error events.
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function named(name, fn)
-  return mp.RunnableLambda(fn, { name = name })
-end
-
-local function collect(stream)
-  local list = {}
-  for event in stream do list[#list + 1] = event end
-  return list
-end
+local named, collect = steps.named, steps.chunks_of
 
 local function brief(list)
   local out = {}

@@ -1,10 +1,9 @@
 -- chain:get_graph(): what is drawn is what is composed.
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function named(name)
-  return mp.RunnableLambda(function(x) return x end, { name = name })
-end
+local named = steps.named
 
 -- "source -label-> target" by names, in order.
 local function edges_of(graph)

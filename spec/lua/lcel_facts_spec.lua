@@ -2,10 +2,9 @@
 -- here, or better on purpose. Each primitive's own spec goes deeper; this one is the map.
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function named(name, fn)
-  return mp.RunnableLambda(fn or function(x) return x end, { name = name })
-end
+local named, chunks_of, source_of = steps.named, steps.chunks_of, steps.source_of
 
 local function add(n)
   return function(x) return x + n end
@@ -15,20 +14,6 @@ local function message_of(fn, ...)
   local ok, err = pcall(fn, ...)
   assert.is_false(ok)
   return type(err) == "table" and err.message or err
-end
-
-local function chunks_of(stream)
-  local list = {}
-  for chunk in stream do list[#list + 1] = chunk end
-  return list
-end
-
-local function source_of(list)
-  local i = 0
-  return function()
-    i = i + 1
-    return list[i]
-  end
 end
 
 describe("coercion", function()

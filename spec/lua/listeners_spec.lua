@@ -1,6 +1,9 @@
 local helper = require "spec.helper"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
+
+local read = steps.chunks_of
 
 local letters = mp.RunnableGenerator(function(chunks, emit)
   for c in chunks do for letter in c:gmatch "." do emit(letter) end end
@@ -16,12 +19,6 @@ local function ears()
     end
   end
   return seen, runs, note "start", note "end", note "error"
-end
-
-local function read(stream)
-  local seen = {}
-  for value in stream do seen[#seen + 1] = value end
-  return seen
 end
 
 describe("listeners", function()

@@ -2,6 +2,9 @@ local helper = require "spec.helper"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
+local steps = require "spec.support.steps"
+
+local letters = steps.letters
 
 local now = native.c.now
 local step, map = mp.RunnableLambda, mp.RunnableParallel
@@ -12,12 +15,6 @@ local function wait_in_gsub(seconds)
     mp.sleep(seconds)
     return "b"
   end))
-end
-
-local function letters(text)
-  return mp.RunnableGenerator(function(_, emit)
-    for letter in text:gmatch(".") do emit(letter) end
-  end)
 end
 
 describe("loop", function()

@@ -1,11 +1,8 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function read(stream)
-  local seen = {}
-  for value in stream do seen[#seen + 1] = value end
-  return seen
-end
+local read = steps.chunks_of
 
 local function letters(text, note)
   return mp.RunnableGenerator(function(_, emit)

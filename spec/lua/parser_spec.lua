@@ -2,17 +2,12 @@ local chunk = require "moonpipe.chunk"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 local helper = require "spec.helper"
+local steps = require "spec.support.steps"
+
+local source_of = steps.source_of
 
 local said = helper.said
 local failure = helper.failure
-
-local function source_of(list)
-  local i = 0
-  return function()
-    i = i + 1
-    return list[i]
-  end
-end
 
 -- The chunks that a parser makes of these.
 local function stream(parser, pieces)

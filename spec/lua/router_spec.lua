@@ -1,18 +1,8 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function read(stream)
-  local seen = {}
-  for value in stream do seen[#seen + 1] = value end
-  return seen
-end
-
-local function emitting(...)
-  local list = { ... }
-  return mp.RunnableGenerator(function(_, emit)
-    for _, value in ipairs(list) do emit(value) end
-  end)
-end
+local read, emitting = steps.chunks_of, steps.emitting
 
 describe("router", function()
   local router = mp.RouterRunnable {

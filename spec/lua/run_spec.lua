@@ -1,10 +1,9 @@
 --- Every primitive runs its inner steps through one door: each has a run below that
 --- of the step around it, with the tag that says what it is there.
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function named(name, fn)
-  return mp.RunnableLambda(fn or function(x) return x end, { name = name })
-end
+local named = steps.named
 
 local a, b = named "a", named "b"
 local yes, no = named("yes", function() return true end), named("no", function() return false end)

@@ -1,10 +1,9 @@
 -- input_schema and output_schema: what is known of a chain's two ends.
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function named(name)
-  return mp.RunnableLambda(function(x) return x end, { name = name })
-end
+local named = steps.named
 
 local function text(schema)
   return json.encode(schema)

@@ -1,17 +1,8 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
 
-local function read(stream)
-  local seen = {}
-  for value in stream do seen[#seen + 1] = value end
-  return seen
-end
-
-local function letters(text)
-  return mp.RunnableGenerator(function(_, emit)
-    for letter in text:gmatch(".") do emit(letter) end
-  end)
-end
+local read, letters = steps.chunks_of, steps.letters
 
 describe("lambda", function()
   it("calls a function with the input alone", function()

@@ -1,5 +1,8 @@
 -- Runs and callbacks: the tree of runs is that of the composition.
 local mp = require "moonpipe"
+local steps = require "spec.support.steps"
+
+local named = steps.named
 
 -- Notes of a recorder: "start name tag" and so on, in order.
 local function recorder()
@@ -20,10 +23,6 @@ local function tree_of(chain, input, config)
   end } }
   chain:invoke(input, config)
   return runs
-end
-
-local function named(name, fn)
-  return mp.RunnableLambda(fn, { name = name })
 end
 
 local function id(x) return x end

@@ -3,10 +3,9 @@ local json = require "moonpipe.json"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local server = require "spec.support.server"
+local steps = require "spec.support.steps"
 
-local function named(name, fn)
-  return mp.RunnableLambda(fn, { name = name })
-end
+local named = steps.named
 
 local function id(x) return x end
 
