@@ -16,9 +16,8 @@
 struct mp_Pool {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    mp_PoolTask *first;
-    mp_PoolTask *last;
-    unsigned waiting; /* tasks in the line */
+    mp_List line;     /* of tasks */
+    unsigned waiting; /* as many */
     unsigned idle;    /* threads that sleep, woken ones included */
     unsigned started;
     unsigned width; /* the most there may be */
@@ -32,27 +31,14 @@ static mp_Shared shared = MP_SHARED;
 
 static void append_locked(mp_Pool *pool, mp_PoolTask *task)
 {
-    task->next = NULL;
-    task->previous = pool->last;
+    mp_list_append(&pool->line, &task->link);
     task->waits = true;
-    if (pool->last)
-        pool->last->next = task;
-    else
-        pool->first = task;
-    pool->last = task;
     pool->waiting++;
 }
 
 static void remove_locked(mp_Pool *pool, mp_PoolTask *task)
 {
-    if (task->previous)
-        task->previous->next = task->next;
-    else
-        pool->first = task->next;
-    if (task->next)
-        task->next->previous = task->previous;
-    else
-        pool->last = task->previous;
+    mp_list_remove(&pool->line, &task->link);
     task->waits = false;
     pool->waiting--;
 }
@@ -64,12 +50,12 @@ static mp_PoolTask *next_locked(mp_Pool *pool)
 {
     mp_PoolTask *task;
 
-    while (!pool->first && !pool->stopping) {
+    while (!pool->line.first && !pool->stopping) {
         pool->idle++;
         pthread_cond_wait(&pool->wake, &pool->lock);
         pool->idle--;
     }
-    task = pool->first;
+    task = (mp_PoolTask *)pool->line.first;
     if (task) remove_locked(pool, task);
     return task;
 }

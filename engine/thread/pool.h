@@ -18,14 +18,14 @@
 #define MP_POOL_H
 
 #include "err.h"
+#include "list.h"
 
 #include <stdbool.h>
 
 typedef struct mp_Pool mp_Pool;
 
 typedef struct mp_PoolTask {
-    struct mp_PoolTask *next; /* the pool's, as `previous` and `waits` */
-    struct mp_PoolTask *previous;
+    mp_Link link; /* the pool's, as `waits` */
     bool waits;
     /* Does a slice of the work; true: once more. On false the task may be
      * gone on return. */

@@ -22,26 +22,13 @@ static mp_DbFile *leaving;
 
 static void append_locked(mp_DbFile *file, mp_DbTask *task)
 {
-    task->next = NULL;
-    task->previous = file->last;
+    mp_list_append(&file->line, &task->link);
     task->waits = true;
-    if (file->last)
-        file->last->next = task;
-    else
-        file->first = task;
-    file->last = task;
 }
 
 static void remove_locked(mp_DbFile *file, mp_DbTask *task)
 {
-    if (task->previous)
-        task->previous->next = task->next;
-    else
-        file->first = task->next;
-    if (task->next)
-        task->next->previous = task->previous;
-    else
-        file->last = task->previous;
+    mp_list_remove(&file->line, &task->link);
     task->waits = false;
 }
 
@@ -89,9 +76,9 @@ static mp_DbTask *take_next(mp_DbFile *file)
     mp_DbTask *task;
 
     pthread_mutex_lock(&file->lock);
-    while (!file->first && !file->stopping)
+    while (!file->line.first && !file->stopping)
         pthread_cond_wait(&file->wake, &file->lock);
-    task = file->first;
+    task = (mp_DbTask *)file->line.first;
     if (task) remove_locked(file, task);
     pthread_mutex_unlock(&file->lock);
     return task;

@@ -15,6 +15,7 @@
 
 #include "db_sql.h"
 #include "err.h"
+#include "list.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,8 +24,7 @@
 typedef struct mp_DbFile mp_DbFile;
 
 typedef struct mp_DbTask {
-    struct mp_DbTask *next; /* the file's, as `previous` and `waits` */
-    struct mp_DbTask *previous;
+    mp_Link link; /* the file's, as `waits` */
     bool waits;
     /* On the file's thread. The task may be gone on return. */
     void (*run)(struct mp_DbTask *task, mp_DbFile *file);
@@ -38,8 +38,7 @@ struct mp_DbFile {
     unsigned references;
     pthread_mutex_t lock;
     pthread_cond_t wake; /* of the thread, wherever it sleeps */
-    mp_DbTask *first;
-    mp_DbTask *last;
+    mp_List line;        /* of tasks */
     bool started;
     bool stopping;
     atomic_bool ended; /* joining does not wait */

@@ -13,8 +13,7 @@ struct mp_Gate {
     unsigned used;
     int64_t not_before_us;
     mp_IoTimer timer;
-    mp_GateEntry *first;
-    mp_GateEntry *last;
+    mp_List queue;
     bool letting_in;
     char name[];
 };
@@ -73,36 +72,13 @@ static bool is_open(const mp_Gate *gate)
     return gate->not_before_us == 0 || gate->not_before_us <= mp_clock_us();
 }
 
-static void append(mp_Gate *gate, mp_GateEntry *entry)
-{
-    entry->next = NULL;
-    entry->previous = gate->last;
-    if (gate->last)
-        gate->last->next = entry;
-    else
-        gate->first = entry;
-    gate->last = entry;
-}
-
-static void unlink_entry(mp_Gate *gate, mp_GateEntry *entry)
-{
-    if (entry->previous)
-        entry->previous->next = entry->next;
-    else
-        gate->first = entry->next;
-    if (entry->next)
-        entry->next->previous = entry->previous;
-    else
-        gate->last = entry->previous;
-}
-
 /* Who waits for a slot is let in by who leaves. A time that has gone by is set
  * too: its timer may not have fired yet, and is cleared here. Without memory
  * for the timer the wait is cut short: the caller's retry asks again. */
 static void arm(mp_Gate *gate)
 {
     mp_io_timer_clear(&gate->timer);
-    if (!gate->first || !has_room(gate)) return;
+    if (!gate->queue.first || !has_room(gate)) return;
     if (mp_io_timer_set(&gate->timer, gate->not_before_us) != MP_OK)
         gate->not_before_us = 0;
 }
@@ -113,10 +89,10 @@ static void let_in(mp_Gate *gate)
 {
     if (gate->letting_in) return;
     gate->letting_in = true;
-    while (gate->first && is_open(gate)) {
-        mp_GateEntry *entry = gate->first;
+    while (gate->queue.first && is_open(gate)) {
+        mp_GateEntry *entry = (mp_GateEntry *)gate->queue.first;
 
-        unlink_entry(gate, entry);
+        mp_list_remove(&gate->queue, &entry->link);
         entry->inside = true;
         gate->used++;
         entry->go(entry);
@@ -128,12 +104,12 @@ static void let_in(mp_Gate *gate)
 bool mp_gate_enter(mp_Gate *gate, mp_GateEntry *entry)
 {
     entry->gate = gate;
-    entry->inside = !gate->first && is_open(gate);
+    entry->inside = !gate->queue.first && is_open(gate);
     if (entry->inside) {
         gate->used++;
         return true;
     }
-    append(gate, entry);
+    mp_list_append(&gate->queue, &entry->link);
     arm(gate);
     return false;
 }
@@ -145,12 +121,12 @@ void mp_gate_leave(mp_GateEntry *entry)
     if (!gate) return;
     entry->gate = NULL;
     if (!entry->inside) {
-        unlink_entry(gate, entry);
+        mp_list_remove(&gate->queue, &entry->link);
         return;
     }
     entry->inside = false;
     gate->used--;
-    if (gate->first) let_in(gate);
+    if (gate->queue.first) let_in(gate);
 }
 
 void mp_gate_set(mp_Gate *gate, unsigned slots, int64_t not_before_us)

@@ -13,6 +13,7 @@
 
 #include "err.h"
 #include "io.h"
+#include "list.h"
 
 #include <stdbool.h>
 
@@ -20,8 +21,7 @@ typedef struct mp_Gate mp_Gate;
 
 /* Who waits; part of the waiter, which stays alive until it has left. */
 typedef struct mp_GateEntry {
-    struct mp_GateEntry *next;
-    struct mp_GateEntry *previous;
+    mp_Link link;
     mp_Gate *gate; /* while it waits or holds a slot */
     bool inside;   /* holds a slot */
     void (*go)(struct mp_GateEntry *entry);

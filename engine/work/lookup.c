@@ -20,9 +20,8 @@ struct mp_Lookup {
     uint64_t origin;
     int64_t known_until;
     mp_LookupEntry *asker; /* NULL: nobody asks */
-    mp_LookupEntry *first; /* who waits */
-    mp_LookupEntry *last;
-    mp_IoTimer timer; /* lets go on who may then */
+    mp_List queue;         /* who waits */
+    mp_IoTimer timer;      /* lets go on who may then */
     bool releasing;
     int64_t given_up[GIVEN_UP]; /* when; a ring */
     unsigned oldest;
@@ -50,25 +49,12 @@ static bool is_known(const mp_Lookup *lookup)
 static void append(mp_Lookup *lookup, mp_LookupEntry *entry)
 {
     entry->lookup = lookup;
-    entry->next = NULL;
-    entry->previous = lookup->last;
-    if (lookup->last)
-        lookup->last->next = entry;
-    else
-        lookup->first = entry;
-    lookup->last = entry;
+    mp_list_append(&lookup->queue, &entry->link);
 }
 
 static void unlink_entry(mp_Lookup *lookup, mp_LookupEntry *entry)
 {
-    if (entry->previous)
-        entry->previous->next = entry->next;
-    else
-        lookup->first = entry->next;
-    if (entry->next)
-        entry->next->previous = entry->previous;
-    else
-        lookup->last = entry->previous;
+    mp_list_remove(&lookup->queue, &entry->link);
     entry->lookup = NULL;
 }
 
@@ -95,7 +81,8 @@ static void note_given_up(mp_Lookup *lookup)
  * it they need not. */
 static bool wait_for_room(mp_Lookup *lookup)
 {
-    if (!lookup->first || lookup->asker || lookup->timer.place) return true;
+    if (!lookup->queue.first || lookup->asker || lookup->timer.place)
+        return true;
     if (mp_io_timer_set(&lookup->timer, open_at(lookup)) == MP_OK) return true;
     memset(lookup->given_up, 0, sizeof lookup->given_up);
     return false;
@@ -105,8 +92,8 @@ static bool wait_for_room(mp_Lookup *lookup)
  * the loop asks anew each time. */
 static void let_go(mp_Lookup *lookup)
 {
-    while (lookup->first && (may_ask(lookup) || is_known(lookup))) {
-        mp_LookupEntry *entry = lookup->first;
+    while (lookup->queue.first && (may_ask(lookup) || is_known(lookup))) {
+        mp_LookupEntry *entry = (mp_LookupEntry *)lookup->queue.first;
 
         unlink_entry(lookup, entry);
         if (!is_known(lookup)) {
@@ -158,7 +145,7 @@ bool mp_lookup_enter(uint64_t origin, mp_LookupEntry *entry)
     mp_Lookup *lookup = get(origin);
 
     if (!lookup || is_known(lookup)) return true;
-    if (!lookup->first && may_ask(lookup)) {
+    if (!lookup->queue.first && may_ask(lookup)) {
         entry->lookup = lookup;
         lookup->asker = entry;
         return true;
@@ -193,14 +180,14 @@ void mp_lookup_known(mp_LookupEntry *entry)
 void mp_lookup_fail(mp_LookupEntry *entry, const mp_Error *err)
 {
     mp_Lookup *lookup = asked_by(entry);
-    mp_LookupEntry *last = lookup ? lookup->last : NULL;
+    const mp_Link *last = lookup ? lookup->queue.last : NULL;
 
-    while (last && lookup->first) {
-        mp_LookupEntry *waiting = lookup->first;
+    while (last && lookup->queue.first) {
+        mp_LookupEntry *waiting = (mp_LookupEntry *)lookup->queue.first;
 
         unlink_entry(lookup, waiting);
         waiting->fail(waiting, err);
-        if (waiting == last) return; /* those behind it came later */
+        if (&waiting->link == last) return; /* those behind it came later */
     }
 }
 

@@ -18,6 +18,7 @@
 #define MP_LOOKUP_H
 
 #include "err.h"
+#include "list.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,8 +27,7 @@ typedef struct mp_Lookup mp_Lookup;
 
 /* Who asks or waits; part of a call, which stays alive until it has left. */
 typedef struct mp_LookupEntry {
-    struct mp_LookupEntry *next;
-    struct mp_LookupEntry *previous;
+    mp_Link link;
     mp_Lookup *lookup; /* while it asks or waits */
     void (*go)(struct mp_LookupEntry *entry);
     void (*fail)(struct mp_LookupEntry *entry, const mp_Error *err);
