@@ -28,6 +28,7 @@ int mp_bind_fail(lua_State *L, const mp_Error *err)
 int mp_bind_open(lua_State *L)
 {
     lua_newtable(L);
+    mp_bind_file(L);
     mp_bind_sys(L);
     mp_bind_secrets(L);
     mp_bind_text(L);

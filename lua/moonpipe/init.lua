@@ -67,6 +67,7 @@ local MODULES = {
   prompt_examples = "LengthBasedExampleSelector",
   prompt_fence = "fence prompts",
   prompt_few_shot = "FewShotPromptTemplate FewShotChatMessagePromptTemplate",
+  prompt_file = "load_prompt",
   prompt_placeholder = "MessagesPlaceholder",
   prompt_text = "PromptTemplate",
   router = "RouterRunnable",

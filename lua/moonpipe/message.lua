@@ -10,6 +10,19 @@ for name, value in pairs(words) do
   message[name] = value
 end
 
+-- Methods that are seldom asked for.
+local METHODS = {
+  content_blocks = function(self) return require("moonpipe.message_blocks").of(self) end,
+  pretty_repr = function(self) return require("moonpipe.message_print").pretty_repr(self) end,
+  pretty_print = function(self) return require("moonpipe.message_print").pretty_print(self) end,
+}
+for _, value in pairs(words) do
+  local proto = type(value) == "table" and value.proto
+  for name, method in pairs(proto and METHODS or {}) do
+    proto[name] = method
+  end
+end
+
 local class_of = words.class_of
 local HUMAN = words.HumanMessage.instance_mt
 

@@ -153,23 +153,9 @@ local function joined(a, b)
   return result
 end
 
--- `message:content_blocks()`, `:pretty_repr()` and `:pretty_print()`: seldom asked for.
-local function content_blocks(message)
-  return require("moonpipe.message_blocks").of(message)
-end
-
-local function pretty_repr(message)
-  return require("moonpipe.message_print").pretty_repr(message)
-end
-
-local function pretty_print(message)
-  return require("moonpipe.message_print").pretty_print(message)
-end
-
 -- type: the field of that name; label: how a transcript calls the speaker.
 local function define(name, kind, label, extra, required)
-  local proto = { type = kind, text = words.text, content_blocks = content_blocks,
-    pretty_repr = pretty_repr, pretty_print = pretty_print }
+  local proto = { type = kind, text = words.text }
   local class = {
     name = name, type = kind, label = label, proto = proto,
     allowed = joined(COMMON, extra), required = joined({ "content" }, required),

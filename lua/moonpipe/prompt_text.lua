@@ -43,6 +43,15 @@ function PromptTemplate.from_template(text, opts)
     opts.input_variables)
 end
 
+--- A prompt whose text stands in a file.
+---@param path string
+---@param opts moonpipe.PromptOptions?  and `root`, a folder that the path may not lead out of
+---@return moonpipe.PromptTemplate
+function PromptTemplate.from_file(path, opts)
+  return PromptTemplate.from_template(require("moonpipe.prompt_file").text_of(path, opts,
+    "PromptTemplate.from_file"))
+end
+
 --- `PromptTemplate "text"` or `PromptTemplate{ template = "text", options }`.
 function PromptTemplate.new(given, opts)
   if type(given) == "table" then

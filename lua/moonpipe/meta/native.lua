@@ -267,6 +267,14 @@ function c.watch_note(text) end
 ---@return number seconds  monotonic
 function c.now() end
 
+---@param path string
+---@param root string?  the folder that it is relative to, and may not lead out of
+---@param max integer  bytes
+---@return string? text
+---@return string? message
+---@return string? kind
+function c.read_file(path, root, max) end
+
 ---@return number seconds  since 1970
 function c.wall() end
 
