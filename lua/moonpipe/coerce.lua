@@ -25,8 +25,9 @@ local STRING = "a string is not a step; use mp.const(%q) for a constant or mp.it
   "for a key"
 local ANSWER = "%s is not a step; did you call the step? 'model \"x\"' invokes it"
 
--- Messages and Documents are what steps give, not steps.
-local function is_answer(value)
+---Messages and Documents are what steps give, not steps.
+---@return boolean
+function coerce.is_answer(value)
   local mt = getmetatable(value)
   local name = type(mt) == "table" and mt.__name
   local kind = type(name) == "string" and name:match("^moonpipe%.(%l+)%.")
@@ -36,7 +37,7 @@ end
 local function advice(value)
   if type(value) == "string" then return STRING:format(value, value) end
   if value == nil then return "nil is not a step; is the name written right?" end
-  if is_answer(value) then return ANSWER:format(errors.shape(value)) end
+  if coerce.is_answer(value) then return ANSWER:format(errors.shape(value)) end
   return ("%s is not a step; use mp.const(value) for a constant"):format(errors.shape(value))
 end
 

@@ -44,14 +44,6 @@ local function is_step(value)
   return rawget(mt, "__call") ~= nil
 end
 
-local function is_answer(value)
-  if type(value) == "string" then return true end
-  local mt = type(value) == "table" and getmetatable(value)
-  local name = type(mt) == "table" and rawget(mt, "__name")
-  if type(name) ~= "string" then return false end
-  return name:find("^moonpipe%.message") ~= nil or name:find("^moonpipe%.document") ~= nil
-end
-
 -- ---- refusing ---------------------------------------------------------------------
 
 local function refuse_operand(value, text, where)
@@ -59,7 +51,8 @@ local function refuse_operand(value, text, where)
     local name = runnable.class_name(value)
     errors.usage(("%s is a class; write %s()"):format(name, name), where)
   end
-  local advice = is_answer(value) and "; did you call the step? 'model \"x\"' invokes it" or ""
+  local is_answer = type(value) == "string" or coerce.is_answer(value)
+  local advice = is_answer and "; did you call the step? 'model \"x\"' invokes it" or ""
   errors.usage(("cannot pipe '%s' (%s) into a chain%s"):format(text, errors.shape(value), advice),
     where)
 end

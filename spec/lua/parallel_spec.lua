@@ -70,6 +70,13 @@ describe("parallel", function()
       mp.const(1))
   end)
 
+  it("refuses what a step gave, where the step was meant", function()
+    for shape, value in pairs { ["a Document"] = mp.Document "x", ["an AIMessage"] = mp.AIMessage "x" } do
+      helper.raises("in map key 'a': " .. shape .. " is not a step; did you call the step?",
+        mp.RunnableParallel, { a = value })
+    end
+  end)
+
   it("refuses a map that holds itself", function()
     local map = {}
     map.a = { b = map }
