@@ -6,13 +6,7 @@ local helper = require "spec.helper"
 local mp = require "moonpipe"
 
 local server = require("spec.support.server").use()
-local it = calls.it
-
-local function model(script, opts)
-  opts = opts or {}
-  opts.base_url = server:with(script)
-  return mp.ChatOpenAI(opts)
-end
+local it, model = calls.it, calls.models(server)
 
 -- A model whose answer is a failure, once the server is told to let go.
 local function failing()

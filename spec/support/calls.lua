@@ -104,4 +104,13 @@ function calls.wait(server, check, seconds)
   error("the server never saw it: " .. cjson.encode(server:stats()), 2)
 end
 
+--- A function that makes a model whose calls [server] answers as a script says.
+function calls.models(server)
+  return function(script, opts)
+    opts = opts or {}
+    opts.base_url = script and server:with(script) or server.base_url
+    return mp.ChatOpenAI(opts)
+  end
+end
+
 return calls
