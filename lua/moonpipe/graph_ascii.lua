@@ -9,12 +9,18 @@ local ascii = {}
 
 local GAP = 3 -- columns between blocks that stand side by side
 
+-- Columns of a text: one for each character.
+local function columns(text)
+  local _, continued = text:gsub("[\128-\191]", "")
+  return #text - continued
+end
+
 local function pad(text, width)
-  return text .. (" "):rep(width - #text)
+  return text .. (" "):rep(width - columns(text))
 end
 
 local function centred(text, width)
-  local left = math.floor((width - #text) / 2)
+  local left = math.floor((width - columns(text)) / 2)
   return pad((" "):rep(left) .. text, width)
 end
 
@@ -27,8 +33,14 @@ local function stem(width, at, mark)
   return (" "):rep(at - 1) .. mark .. (" "):rep(width - at)
 end
 
+-- On one line: a constant may hold several.
+local function one_line(text)
+  return (text:gsub("%s+", " "))
+end
+
 local function box(text)
-  local rule = "+" .. ("-"):rep(#text + 2) .. "+"
+  text = one_line(text)
+  local rule = "+" .. ("-"):rep(columns(text) + 2) .. "+"
   return { lines = { rule, "| " .. text .. " |", rule }, width = #rule, at = middle(#rule) }
 end
 
@@ -56,7 +68,8 @@ end
 
 -- Its label above, and both ends drawn out to [height] lines.
 local function drawn_out(block, label, height, mark)
-  local width = math.max(block.width, #label)
+  label = one_line(label)
+  local width = math.max(block.width, columns(label))
   local at = block.at + math.floor((width - block.width) / 2)
   local lines = { centred(label, width), stem(width, at, mark) }
   for _, line in ipairs(placed(block, at, width)) do lines[#lines + 1] = line end
@@ -126,11 +139,11 @@ function SHAPES.choice(parts, step)
 end
 
 function SHAPES.frame(parts, step)
-  local inner, title = draw(parts.items[1].step), " " .. (parts.title or step:get_name()) .. " "
-  local width = math.max(inner.width, #title + 2)
+  local inner, title = draw(parts.items[1].step), one_line(parts.title or step:get_name())
+  title = " " .. title .. " "
+  local width = math.max(inner.width, columns(title) + 2)
   local at = inner.at + math.floor((width - inner.width) / 2)
-  local lines = { "." .. title .. ("."):rep(width + 3 - #title) }
-  lines[1] = lines[1]:sub(1, width + 4)
+  local lines = { "." .. title .. ("."):rep(width + 3 - columns(title)) }
   for _, line in ipairs(placed(inner, at, width)) do lines[#lines + 1] = ": " .. line .. " :" end
   lines[#lines + 1] = ("."):rep(width + 4)
   return { lines = lines, width = width + 4, at = at + 2 }

@@ -109,6 +109,27 @@ describe("get_graph", function()
 ]], graph:draw_ascii())
   end)
 
+  it("counts characters, not bytes, and keeps a name on one line", function()
+    local map = mp.RunnableParallel { ["größe"] = named "Maß", b = named "two\nlines" }
+    assert.equal([[
+         +-------+
+         | input |
+         +-------+
+             |
+      +------+-----+
+      b          größe
+      |            |
++-----------+   +-----+
+| two lines |   | Maß |
++-----------+   +-----+
+      +------+-----+
+             |
+         +--------+
+         | output |
+         +--------+
+]], map:get_graph():draw_ascii())
+  end)
+
   it("draws choices as boxes with dotted lines", function()
     local drawn = mp.RouterRunnable { x = named("a"), y = named("b") }:get_graph():draw_ascii()
     assert.equal(text [[
