@@ -68,9 +68,12 @@ local input_of, output_of
 
 local INPUT, OUTPUT = {}, {}
 
-function INPUT.sequence(items)
+-- Of the first, or the only one.
+local function first_input(items)
   return input_of(items[1].step)
 end
+
+INPUT.sequence, INPUT.frame, INPUT.same = first_input, first_input, first_input
 
 ---What those need together who get the same input.
 ---@param list table[]
@@ -90,14 +93,14 @@ end
 INPUT.map = shared_input
 
 -- A step that is made at its first use is not known yet.
-function INPUT.choice(items)
+local function one_of(items, schema_of)
   local list = {}
-  for i, item in ipairs(items) do list[i] = item.step and input_of(item.step) or {} end
+  for i, item in ipairs(items) do list[i] = item.step and schema_of(item.step) or {} end
   return any_of(list)
 end
 
-function INPUT.frame(items)
-  return input_of(items[1].step)
+function INPUT.choice(items)
+  return one_of(items, input_of)
 end
 
 function OUTPUT.sequence(items)
@@ -122,16 +125,14 @@ function OUTPUT.map(items)
 end
 
 function OUTPUT.choice(items)
-  local list = {}
-  for i, item in ipairs(items) do list[i] = item.step and output_of(item.step) or {} end
-  return any_of(list)
+  return one_of(items, output_of)
 end
 
 function OUTPUT.frame(items)
   return output_of(items[1].step)
 end
 
-INPUT.same, OUTPUT.same = INPUT.frame, OUTPUT.frame
+OUTPUT.same = OUTPUT.frame
 
 local function reader(method, by_shape)
   return function(step)
