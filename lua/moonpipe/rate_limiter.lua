@@ -97,8 +97,8 @@ local function ready_in(self, tokens)
     seconds_until(self.tokens, tokens))
 end
 
-local function charge(self, tokens)
-  take(self.requests, 1)
+local function charge(self, requests, tokens)
+  take(self.requests, requests)
   take(self.tokens, tokens)
 end
 
@@ -121,7 +121,7 @@ function pump(self)
     if not waiter.gone then
       local seconds = ready_in(self, waiter.tokens)
       if seconds > 0 then return arm(self, seconds) end
-      charge(self, waiter.tokens)
+      charge(self, 1, waiter.tokens)
       waiter.granted = true
       self.waiting = self.waiting - 1
       scheduler.unpark(waiter.task)
@@ -140,8 +140,7 @@ end
 -- Who was let go on and is cancelled then has used nothing.
 local function give_back(self, waiter)
   if waiter.granted then
-    charge(self, -waiter.tokens)
-    take(self.requests, -2)
+    charge(self, -1, -waiter.tokens)
   else
     waiter.gone = true
     self.waiting = self.waiting - 1
@@ -156,7 +155,7 @@ end
 ---@return number
 function RateLimiter:take(tokens)
   if self.waiting == 0 and ready_in(self, tokens) <= 0 then
-    charge(self, tokens)
+    charge(self, 1, tokens)
     return 0
   end
   local waiter, begun = { task = scheduler.current(), tokens = tokens }, now()

@@ -12,25 +12,24 @@ methods.run_kind = "retriever"
 
 local retriever = {}
 
+local OPTIONS = { "search_kwargs", "search_type" }
+
 --- What a store's `as_retriever` gives.
 ---@param store moonpipe.FAISS
 ---@param opts { search_type: "similarity"?, search_kwargs: { k: integer? }? }?
 ---@return moonpipe.VectorStoreRetriever
 function retriever.new(store, opts)
-  opts = errors.options(opts, { "search_kwargs", "search_type" }, "as_retriever")
+  opts = errors.options(opts, OPTIONS, "as_retriever")
   if opts.search_type ~= nil and opts.search_type ~= "similarity" then
     errors.usage(("search_type of as_retriever is %s; it must be 'similarity'"):format(
       errors.shape(opts.search_type)))
   end
   local kwargs = errors.options(opts.search_kwargs, { "k" }, "search_kwargs")
-  store.check_k(kwargs.k)
   return runnable.instance(VectorStoreRetriever, {
     vectorstore = store,
-    search_kwargs = { k = kwargs.k or 4 },
+    search_kwargs = { k = store.check_k(kwargs.k) },
   })
 end
-
-local OPTIONS = { "search_kwargs", "search_type" }
 
 function methods:_options()
   return OPTIONS

@@ -29,7 +29,7 @@ local function unix(year, month, day, hour, minute, second)
   return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
 end
 
--- Two digits of RFC 850 name the year that is nearest.
+-- Of the two digits of RFC 850 those from 70 on are of the last century, as in POSIX.
 local function full_year(two)
   two = tonumber(two)
   return two + (two < 70 and 2000 or 1900)

@@ -58,7 +58,7 @@ local function check_embedding(embedding, what)
   return embedding
 end
 
---- Raises if [k] is given and no number of documents.
+--- How many documents [k] asks for. Raises if it is given and no such number.
 ---@param k integer?
 ---@return integer
 function methods.check_k(k)

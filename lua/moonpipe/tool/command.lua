@@ -44,7 +44,7 @@ end
 local function run(state)
   local path = state.arguments[state.at + 1]
   if not path then return wrong("run takes a file") end
-  return state.host.run_file(rest(state.arguments, state.at + 2), path, nil, state.program)
+  return state.host.run_file(rest(state.arguments, state.at + 2), path, state.program)
 end
 
 local function evaluate(state)
@@ -55,7 +55,7 @@ local function evaluate(state)
 end
 
 local function file(state)
-  return state.host.run_file(rest(state.arguments, state.at + 1), state.arguments[state.at], nil,
+  return state.host.run_file(rest(state.arguments, state.at + 1), state.arguments[state.at],
     state.program)
 end
 

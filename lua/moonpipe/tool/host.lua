@@ -141,7 +141,7 @@ function host.read(path)
 end
 
 ---Runs the file at [path] ("-": standard input) with [arguments].
-function host.run_file(arguments, path, _, program)
+function host.run_file(arguments, path, program)
   local text, message = host.read(path)
   if not text then return USAGE, "moonpipe: " .. message end
   local name = path == "-" and "=stdin" or "@" .. path
