@@ -44,7 +44,10 @@ local AI_MESSAGE = message.AIMessage.instance_mt
 ---@field check (fun(opts: table))?      more checks of the options
 ---@field variant (fun(opts: table): moonpipe.ChatApi?)?  another API that options ask for
 
-local chat_api = {}
+--- What all models have that have none of their own: `cache`.
+local shared = {}
+
+local chat_api = { shared = shared }
 
 -- ---- options -----------------------------------------------------------------------------
 
@@ -191,6 +194,14 @@ end
 local ApiChatModel, base = runnable.class("ApiChatModel", { base = model.BaseChatModel })
 chat_api.ApiChatModel = ApiChatModel
 
+local function check_cache(class, value)
+  if value and not require("moonpipe.cache").is(value) then
+    errors.usage(("cache of %s must be a cache or false, got %s"):format(class,
+      errors.shape(value)))
+  end
+  return value
+end
+
 local function construct(Class, api, opts)
   opts = errors.options(opts, Class.methods.option_names, api.spec.class)
   api = api.variant and api.variant(opts) or api
@@ -202,7 +213,7 @@ local function construct(Class, api, opts)
   local params = params_of(api, opts)
   local self = runnable.instance(Class, {
     api = api, model = params.model, endpoint = server, params = params, streaming = opts.streaming,
-    unbound = {},
+    cache = check_cache(api.spec.class, opts.cache), unbound = {},
   })
   for name in pairs(api.options or {}) do self[name] = opts[name] end
   return self
@@ -225,7 +236,7 @@ end
 ---@return table methods
 function chat_api.define(api)
   local Class, methods = runnable.class(api.spec.class, { base = ApiChatModel })
-  methods.option_names = sorted(OPTIONS, api.options or {}, api.params, { "stop" },
+  methods.option_names = sorted(OPTIONS, api.options or {}, api.params, { "cache", "stop" },
     endpoint.OPTIONS)
   api.kwargs = sorted(CALL_PARAMS, api.call_params or {}, api.params)
   function Class.new(opts) return construct(Class, api, opts) end
@@ -269,10 +280,27 @@ local function read_answer(response, self)
   return message.answer(fields)
 end
 
-function base:_generate(messages, ctx)
-  if self.streaming then return model.BaseChatModel.methods._generate(self, messages, ctx) end
+-- The cache of a call, and its key: the request that a whole answer is asked with.
+local function cache_of(self, messages, ctx)
+  local cache = self.cache
+  if cache == nil then cache = shared.cache end
+  if not cache then return nil end
+  local call = prepare(self, ctx, false)
+  return cache, call.plan.url .. "\n" .. self.api.body(messages, call.tail)
+end
+
+local function ask(self, messages, ctx)
   local call = prepare(self, ctx, false)
   return self.endpoint:send(call.plan, self.api.body(messages, call.tail), ctx, read_answer, self)
+end
+
+function base:_generate(messages, ctx)
+  if self.streaming then return model.BaseChatModel.methods._generate(self, messages, ctx) end
+  local cache, key = cache_of(self, messages, ctx)
+  if not cache then return ask(self, messages, ctx) end
+  return require("moonpipe.cached").whole(cache, key, function()
+    return ask(self, messages, ctx)
+  end)
 end
 
 local function take(source)
@@ -299,11 +327,20 @@ local function open(self, messages, ctx)
   return once(message.to_chunk(whole))
 end
 
+local function open_cached(self, messages, ctx)
+  local cache, key = cache_of(self, messages, ctx)
+  if not cache then return open(self, messages, ctx) end
+  return require("moonpipe.cached").stream(cache, key, function()
+    local source = open(self, messages, ctx)
+    return function() return source:next() end
+  end, ctx)
+end
+
 function base:_chunks(messages, ctx)
   local source
   return function()
     if not source then
-      source = open(self, messages, ctx)
+      source = open_cached(self, messages, ctx)
       messages, ctx = nil, nil -- a stream may be long, and its prompt large
     end
     return source:next()

@@ -81,10 +81,13 @@ function Endpoint:plan(path, model, method, framing)
   local name = path .. " " .. model
   local plan = self.plans[name]
   if plan then return plan end
-  plan = { gate = gate_name(self, model), model = model, framing = framing }
+  local query = path:find("?", 1, true) and self.query:gsub("^?", "&") or self.query
+  plan = {
+    gate = gate_name(self, model), model = model, framing = framing,
+    url = self.origin.url .. path .. query,
+  }
   plan.native = http.plan {
-    url = self.origin.url .. path .. (path:find("?", 1, true) and self.query:gsub("^?", "&")
-      or self.query),
+    url = plan.url,
     method = method,
     headers = self.headers,
     gate = plan.gate,

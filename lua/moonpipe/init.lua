@@ -13,6 +13,7 @@ local MODULES = {
   assign = "RunnableAssign",
   binding = "RunnableBinding",
   branch = "RunnableBranch",
+  cache = "InMemoryCache SQLiteCache set_llm_cache",
   compose = "pipe",
   configurable = "ConfigurableField",
   context = "current",
