@@ -204,7 +204,9 @@ local SIBLINGS_MAX = 1000 -- of more items, those that ended well are not told
 function Items:failure(branch)
   local err, siblings = errors.wrap(branch.err), {}
   for i, other in pairs(self.items) do
-    if other ~= branch then siblings[i] = interleave.fate(other.err) end
+    if other ~= branch then
+      siblings[i] = other.task and interleave.fate(other.err) or "not started"
+    end
   end
   for i = 1, self.n <= SIBLINGS_MAX and self.n or 0 do
     if i ~= branch.index and siblings[i] == nil then

@@ -13,6 +13,7 @@ local OURS = "=moonpipe:"
 ---@field path string?       `map.context > step 2 of 3 ChatOpenAI`
 ---@field where string?      file:line at which the failing step was composed
 ---@field step string?       name of the failing step
+---@field input string?      what that was given: "a table with keys {a, b}"
 ---@field provider string?
 ---@field model string?
 ---@field status integer?    HTTP status
@@ -90,6 +91,14 @@ end
 function errors.handler(value)
   if getmetatable(value) == mt then return value end
   return errors.wrap(value, debug.traceback(errors.text(value), 2))
+end
+
+---Adds what the failing step was given; the innermost stays.
+---@param input any
+---@return moonpipe.Error self
+function Error:given(input)
+  self.input = self.input or errors.shape(input)
+  return self
 end
 
 local PATH_MAX = 2000 -- bytes; of a longer path the middle is left out

@@ -81,8 +81,8 @@ local function call(self, input, ctx)
     ok, value, failure = xpcall(self.fn, handler, input)
   end
   task.ctx = saved
-  if not ok then error(value, 0) end
-  if value == nil and failure ~= nil then error(errors.wrap(failure), 0) end
+  if not ok then error(value:given(input), 0) end
+  if value == nil and failure ~= nil then error(errors.wrap(failure):given(input), 0) end
   return value, failure
 end
 lambda.call = call

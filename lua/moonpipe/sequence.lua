@@ -86,7 +86,7 @@ function methods:_invoke(input, ctx)
   for i = 1, self.count do
     local step = steps[i]
     local ok, value = pcall(invoke, step, input, ctx, "seq:step:", i)
-    if not ok then error(locate(self, i, value), 0) end
+    if not ok then error(locate(self, i, value):given(input), 0) end
     input = value
   end
   return input

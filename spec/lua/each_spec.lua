@@ -259,6 +259,11 @@ describe("stream of each", function()
     assert.same({ "cancelled", nil, "not started" }, err.siblings)
   end)
 
+  it("says of items that did not begin that they did not", function()
+    local err = helper.failure(read, doubling:stream { "bad", 2 })
+    assert.same({ "each[1]", "not started" }, { err.path, err.siblings[2] })
+  end)
+
   it("ends with the failure of its source, which is no item's #concurrency", function()
     local stopped = 0
     local source = mp.RunnableGenerator(function(_, emit)
