@@ -243,6 +243,12 @@ local function needed(self, i)
   return schemas.keys(required, optional)
 end
 
+function methods:_parts()
+  local parts = assign.RunnableAssign.methods._parts(self)
+  for _, item in ipairs(parts.items) do item.after = self.after[item.label] end
+  return parts
+end
+
 function methods:_input_schema()
   local list = {}
   for i = 1, self.mapper.count do list[i] = needed(self, i) end

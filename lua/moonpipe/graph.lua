@@ -6,8 +6,8 @@
 --   { shape = "choice", items }    one of them; `label` says when
 --   { shape = "frame", items = { one } }  one, in a frame that bears the step's label
 --   { shape = "same", items = { one } }   nothing but that one
--- where an item is { step =, label = }; without a step the input goes by. Others
--- are drawn as a box with their name.
+-- where an item is { step =, label =, after = }; without a step the input goes by;
+-- `after` says which other labels it waits for. Others are drawn as a box with their name.
 local json = require "moonpipe.json"
 
 ---@class moonpipe.Graph
@@ -91,11 +91,18 @@ local function one_end(self, ends, step)
   return { { id = id } }
 end
 
+---The label of an item in a drawing.
+---@return string?
+function graph.shown(item)
+  if not item.after then return item.label end
+  return ("%s (after %s)"):format(item.label, table.concat(item.after, ", "))
+end
+
 function SHAPES.map(self, parts, ends, step)
   ends = one_end(self, ends, step)
   local arriving = {}
   for _, item in ipairs(parts.items) do
-    local from = labelled(ends, item.label)
+    local from = labelled(ends, graph.shown(item))
     local out = item.step and add(self, item.step, from) or from
     for _, one in ipairs(out) do arriving[#arriving + 1] = one end
   end

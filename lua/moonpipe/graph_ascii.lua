@@ -116,7 +116,7 @@ local function sides(items, across, down)
     height = math.max(height, #blocks[i].lines)
   end
   for i, item in ipairs(items) do
-    blocks[i] = drawn_out(blocks[i], item.label or "", height, down)
+    blocks[i] = drawn_out(blocks[i], graph.shown(item) or "", height, down)
   end
   return beside(blocks, across)
 end

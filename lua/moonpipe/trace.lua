@@ -8,11 +8,15 @@ local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
+local runnable = require "moonpipe.runnable"
 local tree = require "moonpipe.tree"
 local uuid = require "moonpipe.uuid"
 
 local now = native.c.now
 local pcall, call, names = pcall, callbacks.call, callbacks.names
+local whole_transform = runnable.base._transform
+
+local function nothing() end
 
 ---@class moonpipe.Run
 ---@field id string               a UUID
@@ -267,13 +271,34 @@ local function feeding(run, source, feed)
   end
 end
 
+-- A prompt, a model or a retriever needs its whole input: its run begins with that.
+local function collecting(run, step, source, feed)
+  local inner
+  return function()
+    if inner then return inner() end
+    local ok, input, count = pcall(chunk.collect, source)
+    if not ok then
+      feed.failed = true
+      error(input, 0)
+    end
+    begin(run, input)
+    inner = count > 0 and step:_stream(input, under(run.ctx, run)) or nothing
+    return inner()
+  end
+end
+
 ---run.transform of a traced call.
 ---@return fun(): any
 ---@return fun(err: moonpipe.Error?)?
 function trace.transform(step, source, ctx, kind, key)
   if step.transparent then return step:_transform(source, standing(ctx, kind, key)) end
   local run, feed = new_run(step, ctx, kind, key), {}
-  local pull = step:_transform(feeding(run, source, feed), under(ctx, run))
+  local pull
+  if step.run_kind ~= "chain" and step._transform == whole_transform then
+    pull = collecting(run, step, source, feed)
+  else
+    pull = step:_transform(feeding(run, source, feed), under(ctx, run))
+  end
   return watched(run, pull, feed), leaver(run)
 end
 

@@ -29,8 +29,8 @@ describe("stream_events", function()
       "on_chain_start RunnableSequence",
       "on_prompt_start ChatPromptTemplate",
       "on_prompt_stream ChatPromptTemplate",
-      "on_chat_model_start FakeListChatModel",
       "on_prompt_end ChatPromptTemplate",
+      "on_chat_model_start FakeListChatModel",
       "on_chat_model_stream FakeListChatModel",
       "on_parser_start StrOutputParser",
       "on_parser_stream StrOutputParser",
@@ -54,6 +54,7 @@ describe("stream_events", function()
     assert.same({ root.run_id }, model.parent_ids)
     assert.same({ "seq:step:2", "t" }, model.tags)
     assert.equal("a", model.data.chunk.content)
+    assert.equal("1", list[5].data.input[1].content) -- a model begins with all that it is asked
     assert.same({ output = "ab" }, list[#list].data)
     assert.equal("ab", list[#list - 1].data.output)
     assert.equal("ab", list[#list - 1].data.input.content)

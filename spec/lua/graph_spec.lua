@@ -202,6 +202,13 @@ graph TD
 ]], chain:get_graph():draw_ascii())
   end)
 
+  it("says which keys wait for which", function()
+    local step = mp.RunnableAssign({ a = named "x", b = named "y" }, { after = { b = "a" } })
+    assert.matches('n1 %-%->|"b %(after a%)"| n%d', step:get_graph():draw_mermaid())
+    assert.matches("a%s+b %(after a%)\n", step:get_graph():draw_ascii())
+    assert.same({ "a", "b" }, { step:output_schema().required[1], step:output_schema().required[2] })
+  end)
+
   it("writes JSON", function()
     local read = json.decode(named("a"):get_graph():to_json())
     assert.same({ id = "n2", kind = "chain", name = "a" },
