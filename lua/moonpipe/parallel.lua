@@ -295,11 +295,11 @@ function methods:_parts()
 end
 
 function methods:get_name()
-  return self.name or ("RunnableParallel<%s>"):format(table.concat(self:_output_keys(), ","))
+  return ("RunnableParallel<%s>"):format(table.concat(self:_output_keys(), ","))
 end
 
 function methods:_label()
-  return self.name or ("{%s}"):format(table.concat(self:_output_keys(), ", "))
+  return ("{%s}"):format(table.concat(self:_output_keys(), ", "))
 end
 
 return parallel

@@ -15,7 +15,7 @@ local RunnableSequence, methods = runnable.class("RunnableSequence")
 local sequence = { RunnableSequence = RunnableSequence }
 
 local function append(steps, wheres, step, where)
-  if getmetatable(step) ~= RunnableSequence.mt or step.name then
+  if getmetatable(step) ~= RunnableSequence.mt then
     steps[#steps + 1] = step
     wheres[#steps] = where or false
     return
@@ -37,12 +37,11 @@ local function check_keys(steps, wheres)
   end
 end
 
-local function make(steps, wheres, name)
+local function make(steps, wheres)
   check_keys(steps, wheres)
   return runnable.instance(RunnableSequence, {
     steps = steps,
     wheres = wheres,
-    name = name,
     count = #steps,
     sync = members.are_sync(steps),
   })
@@ -158,7 +157,6 @@ function methods:_parts()
 end
 
 function methods:_label()
-  if self.name then return self.name end
   local labels = {}
   for i, step in ipairs(self.steps) do labels[i] = step:_label() end
   return table.concat(labels, " | ")

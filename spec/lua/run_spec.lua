@@ -69,6 +69,35 @@ describe("run", function()
     end)
   end
 
+  it("tells the second attempt of a hedge from the first", function()
+    for _, runs in ipairs { invoked, streamed } do
+      local count = 0
+      local slow = named("slow", function(x)
+        count = count + 1
+        if count == 1 then mp.sleep(10) end
+        return x
+      end)
+      local seen, failed = runs(slow:with_hedge { after = 0.005 }, 1)
+      assert.same({ "0 slow -", "1 slow -", "1 slow hedge:2" }, seen)
+      assert.same({ "slow" }, failed)
+    end
+  end)
+
+  it("is that of a step in a stream which leaves what comes unread", function()
+    local deaf = mp.RunnableGenerator(function(_, emit) emit(1) end, { name = "deaf" })
+    assert.same({ "0 RunnableSequence -", "1 a seq:step:1", "1 deaf seq:step:2" },
+      (streamed(mp.pipe(a, deaf), 1)))
+  end)
+
+  it("is none of a step behind one that fails before its first chunk", function()
+    local bad = named("bad", function() error("no", 0) end)
+    local seen, failed = runs_of(function(config)
+      pcall(function() mp.pipe(bad, mp.RunnablePassthrough()):stream(1, config):collect() end)
+    end)
+    assert.same({ "0 RunnableSequence -", "1 bad seq:step:1" }, seen)
+    assert.same({ "bad", "RunnableSequence" }, failed)
+  end)
+
   it("ends with an error for each step in which it was", function()
     local bad = named("bad", function() error("no", 0) end)
     local _, failed = runs_of(function(config)
