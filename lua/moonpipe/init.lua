@@ -86,6 +86,7 @@ local MODULES = {
   ["tracers.runlog"] = "RunLog",
   ["tracers.timeline"] = "TimelineTracer",
   timeout = "RunnableTimeout",
+  usage = "UsageTotals",
   tools = "tool",
   ["tool.steps"] = "host host_step",
 }
