@@ -44,7 +44,6 @@ local MODULES = {
   map_chunks = "map_chunks",
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
-  message_terminal = "printable",
   message_tools = "filter_messages merge_message_runs count_tokens_approximately",
   model_messages = "convert_to_openai_messages",
   model_choice = "init_chat_model init_embeddings",
@@ -81,6 +80,7 @@ local MODULES = {
   sequence = "RunnableSequence",
   splitter = "RecursiveCharacterTextSplitter",
   store = "FAISS",
+  terminal = "printable",
   ["tracers.chrome"] = "ChromeTracer",
   ["tracers.otlp"] = "OTLPTracer",
   ["tracers.runlog"] = "RunLog",

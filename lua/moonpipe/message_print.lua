@@ -1,6 +1,6 @@
 --- Messages as people read them: a line with who speaks, then the text and the calls of tools.
 local inspect = require "moonpipe.inspect"
-local terminal = require "moonpipe.message_terminal"
+local terminal = require "moonpipe.terminal"
 local words = require "moonpipe.message_class"
 
 local printing = {}

@@ -38,7 +38,7 @@ local function own_lines(traceback)
 end
 
 local function text_of(err)
-  local text = require("moonpipe.message_terminal").printable(errors.text(err))
+  local text = require("moonpipe.terminal").printable(errors.text(err))
   if err.kind ~= "lua" then return text end
   return text:gsub("^lua: ", "", 1) .. (err.traceback and own_lines(err.traceback) or "")
 end

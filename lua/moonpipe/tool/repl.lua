@@ -11,7 +11,7 @@ local inspect = require "moonpipe.inspect"
 local loader = require "moonpipe.loader"
 local message = require "moonpipe.message"
 local scheduler = require "moonpipe.scheduler"
-local terminal = require "moonpipe.message_terminal"
+local terminal = require "moonpipe.terminal"
 
 local repl = {}
 

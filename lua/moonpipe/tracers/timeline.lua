@@ -9,6 +9,7 @@
 local errors = require "moonpipe.error"
 local inspect = require "moonpipe.inspect"
 local record = require "moonpipe.tracers.record"
+local terminal = require "moonpipe.terminal"
 
 local timeline = {}
 
@@ -99,7 +100,7 @@ function timeline.TimelineTracer(target, opts)
     if run.parent then return end
     local lines = lines_of(run, below[run] or {}, opts.contents)
     below[run] = nil
-    file:write(table.concat(lines, "\n"), "\n")
+    file:write(terminal.printable(table.concat(lines, "\n")), "\n")
     file:flush()
   end
   local function note_start(run)

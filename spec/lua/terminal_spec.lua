@@ -1,0 +1,58 @@
+local mp = require "moonpipe"
+local terminal = require "moonpipe.terminal"
+local helper = require "spec.helper"
+
+describe("printable text", function()
+  it("is text as it is", function()
+    for _, text in ipairs({ "", "a\tb\n", "größe €5 😀", "©®" }) do
+      assert.equal(text, mp.printable(text))
+    end
+  end)
+
+  it("has no sequences", function()
+    local cases = {
+      "\27[31m", "\27[2J", "\27[1;1H", "\27[?25l", "\27]0;title\7", "\27]52;c;AAAA\27\\",
+      "\27]8;;http://x\27\\", "\27P1$r\27\\", "\27_x\27\\", "\27^x\27\\", "\27X x\27\\", "\27c",
+      "\27(B", "\27#8", "\27M", "\194\155" .. "31m", "\194\157" .. "0;t\7",
+      "\194\157" .. "0;t\194\156", "\194\144" .. "q\194\156",
+    }
+    for _, case in ipairs(cases) do
+      assert.equal("ab", terminal.printable("a" .. case .. "b"), (("%q"):format(case)))
+    end
+  end)
+
+  it("has no control characters", function()
+    assert.equal("abc", terminal.printable("a\0\1\7\8b\r\11\12\127c"))
+    assert.equal("ab", terminal.printable("a\194\133b"))
+    assert.equal("a\nb", terminal.printable("a\r\nb"))
+  end)
+
+  it("keeps the harmless rest of a sequence that was cut", function()
+    assert.equal("a]0;ti", terminal.printable("a\27]0;ti"))
+    assert.equal("[31", terminal.printable("\27[31"))
+    assert.equal("tle", terminal.printable("tle\7"))
+  end)
+
+  it("has none, wherever a sequence is cut in two", function()
+    local text = "x\27]52;c;AA\27\\y\27[31mz\194\155" .. "1mw\27"
+    for at = 0, #text do
+      local both = terminal.printable(text:sub(1, at)) .. terminal.printable(text:sub(at + 1))
+      assert.is_nil(both:find("[%z\1-\8\11-\31\127]"), at)
+    end
+  end)
+end)
+
+describe("what people are told", function()
+  it("has none in notices and in the tree of a call", function()
+    local _, stderr = helper.script([[
+      local mp = require "moonpipe"
+      local function fail() error(mp.Error { kind = "http", message = "a\27]0;t\7b" }) end
+      local chain = mp.RunnableLambda(fail):with_fallbacks { mp.const "x" }
+      chain:invoke(1, { callbacks = { mp.TimelineTracer() } })
+      require("moonpipe.log").warn("c\27[2Jd")
+    ]])
+    assert.truthy(stderr:find("http: ab", 1, true), stderr)
+    assert.truthy(stderr:find("moonpipe: cd\n", 1, true), stderr)
+    assert.is_nil(stderr:find("\27", 1, true))
+  end)
+end)
