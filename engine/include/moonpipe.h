@@ -96,8 +96,8 @@ typedef struct moonpipe_Config {
 
 /* How a call is run and what is told of it. Every call that was started ends
  * with exactly one on_done or one on_error, also when the engine closes. In a
- * callback you may start, cancel, complete and drop; not run, load, update or
- * wait; and not leave it by longjmp or a C++ exception. */
+ * callback you may start, cancel, complete, fail, register, drop and close; not
+ * run, load, update or wait; and not leave it by longjmp or a C++ exception. */
 typedef struct moonpipe_Options {
     /* sizeof(moonpipe_Options); set by moonpipe_options_init. */
     size_t size;
@@ -260,7 +260,7 @@ MOONPIPE_API int moonpipe_complete(moonpipe_Engine *engine, uint64_t answer,
                                    const char *result, size_t length);
 
 /* Ends it with an error of [kind] (below; 0 is MOONPIPE_KIND_TOOL) and the
- * string [message]. */
+ * string [message], which it copies. Returns as moonpipe_complete. */
 MOONPIPE_API int moonpipe_fail(moonpipe_Engine *engine, uint64_t answer,
                                int kind, const char *message);
 
