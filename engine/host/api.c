@@ -279,6 +279,7 @@ bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call)
 {
     Frame frame = {.engine = engine, .call = call};
     lua_State *L;
+    bool good;
     int status;
 
     if (!mp_host_is_own(engine)) return false;
@@ -289,8 +290,10 @@ bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call)
     atomic_store(&engine->running_lua, true);
     status = lua_cpcall(L, f_protected, &frame);
     if (status != 0) take_error(engine, L, status);
+    good = status == 0 && !frame.failed;
+    if (good && call->wakes && engine->engine) mp_engine_wake(engine->engine);
     leave(engine);
-    return status == 0 && !frame.failed;
+    return good;
 }
 
 lua_State *mp_host_enter_callback(moonpipe_Engine *engine, lua_State *L)
@@ -410,11 +413,6 @@ int moonpipe_command(moonpipe_Engine *engine, int argc, char *const argv[])
 
 /* --- the loop ---------------------------------------------------------------
  */
-
-void mp_host_wake(moonpipe_Engine *engine)
-{
-    if (engine->engine) mp_engine_wake(engine->engine);
-}
 
 static int push_seconds(lua_State *L, const void *arguments)
 {

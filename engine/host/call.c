@@ -172,14 +172,14 @@ uint64_t moonpipe_start(moonpipe_Engine *engine, uint64_t chain,
                    .chain = (lua_Number)chain,
                    .input = input,
                    .length = length};
-    const mp_HostCall call = {
-        .name = "start", .push = push_start, .arguments = &start};
+    const mp_HostCall call = {.name = "start",
+                              .push = push_start,
+                              .arguments = &start,
+                              .wakes = true};
 
     moonpipe_options_init(&start.options);
     mp_host_copy(&start.options, sizeof start.options, options);
-    if (!mp_host_call(engine, &call)) return 0;
-    mp_host_wake(engine);
-    return (uint64_t)start.id;
+    return mp_host_call(engine, &call) ? (uint64_t)start.id : 0;
 }
 
 static void take_flag(lua_State *L, void *results)
@@ -194,11 +194,10 @@ int moonpipe_cancel(moonpipe_Engine *engine, uint64_t id)
                               .push = push_id,
                               .arguments = &id,
                               .take = take_flag,
-                              .results = &cancelled};
+                              .results = &cancelled,
+                              .wakes = true};
 
-    if (!mp_host_call(engine, &call)) return 0;
-    mp_host_wake(engine);
-    return cancelled;
+    return mp_host_call(engine, &call) ? cancelled : 0;
 }
 
 typedef struct Wait {
@@ -350,11 +349,10 @@ static int answer_by(moonpipe_Engine *engine, const char *name,
                               .push = push_answer,
                               .arguments = answer,
                               .take = take_flag,
-                              .results = &taken};
+                              .results = &taken,
+                              .wakes = true};
 
-    if (!mp_host_call(engine, &call)) return 0;
-    mp_host_wake(engine);
-    return taken;
+    return mp_host_call(engine, &call) ? taken : 0;
 }
 
 int moonpipe_complete(moonpipe_Engine *engine, uint64_t id, const char *result,

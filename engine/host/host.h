@@ -53,6 +53,7 @@ typedef struct mp_HostCall {
     void (*take)(lua_State *L, void *results);
     void *results;
     bool outermost; /* may not be made within a callback */
+    bool wakes;     /* leaves work that only moonpipe_fd can tell of */
 } mp_HostCall;
 
 /* Makes the call. False: it failed, and moonpipe_error says why. The engine may
@@ -64,9 +65,6 @@ bool mp_host_is_own(const moonpipe_Engine *engine);
 
 /* Lets Lua log by engine->on_log. False as mp_host_call. */
 bool mp_host_set_log(moonpipe_Engine *engine);
-
-/* Says that moonpipe_fd should be readable. */
-void mp_host_wake(moonpipe_Engine *engine);
 
 /* The engine of the VM of [L]; NULL when it was closed. */
 moonpipe_Engine *mp_host_engine(lua_State *L);

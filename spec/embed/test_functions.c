@@ -193,6 +193,68 @@ static void test_many_at_once(Host *host)
     CHECK(told.done == MANY);
 }
 
+/* --- a log that closes --- */
+
+typedef struct Closer {
+    moonpipe_Engine *engine;
+    bool armed;
+    int closed;
+} Closer;
+
+static void close_at_log(void *closer_, int level, const char *text,
+                         size_t length)
+{
+    Closer *closer = closer_;
+
+    (void)level, (void)text, (void)length;
+    if (!closer->armed) return;
+    closer->closed++;
+    moonpipe_close(closer->engine);
+}
+
+/* Each cycle of its collector, and there are many, finds something that logs.
+ */
+static const char logging_chain[] =
+    "local log = require 'moonpipe.log'\n"
+    "local function leave_one()\n"
+    "  getmetatable(newproxy(true)).__gc = function()\n"
+    "    leave_one()\n"
+    "    log.sink(2, 'gone')\n"
+    "  end\n"
+    "end\n"
+    "leave_one()\n"
+    "collectgarbage('setpause', 1)\n"
+    "collectgarbage('setstepmul', 10000)\n"
+    "collectgarbage()\n"
+    "return function(x) return x end";
+
+static void test_a_log_closes_the_engine_while_a_call_starts(void)
+{
+    static char input[1 << 18];
+    Closer closer = {.armed = false};
+    moonpipe_Config config;
+    uint64_t chain;
+
+    moonpipe_config_init(&config);
+    config.on_log = close_at_log;
+    config.log_userdata = &closer;
+    closer.engine = moonpipe_open(&config);
+    chain = moonpipe_load_text(closer.engine, "test", logging_chain,
+                               strlen(logging_chain));
+    CHECK(chain != 0);
+    memset(input, ',', sizeof input);
+    for (size_t i = 1; i < sizeof input; i += 2)
+        input[i] = '1';
+    input[0] = '[';
+    input[sizeof input - 1] = ']';
+    input[sizeof input - 2] = ' ';
+    input[sizeof input - 3] = '1';
+    closer.armed = true;
+    moonpipe_start(closer.engine, chain, input, sizeof input, NULL);
+    CHECK(closer.closed > 0);
+    if (!closer.closed) moonpipe_close(closer.engine);
+}
+
 int main(void)
 {
     Host host = {.engine = moonpipe_open(NULL)};
@@ -207,5 +269,6 @@ int main(void)
     test_in_a_script(&host);
     test_many_at_once(&host);
     moonpipe_close(host.engine);
+    test_a_log_closes_the_engine_while_a_call_starts();
     return TEST_END();
 }
