@@ -1,5 +1,6 @@
 /*
- * file.h: reads a file whole, also one that must lie below a folder.
+ * file.h: reads a file whole, also one that must lie below a folder, and writes
+ * one that is there whole or not at all.
  *
  * DESIGN: with a root the path is walked part by part and no part may be a
  * symbolic link, so that a name of somebody else's choosing cannot lead out of
@@ -21,5 +22,11 @@
  * more than [cap] bytes. */
 mp_Status mp_file_read(const char *root, const char *path, char *room,
                        size_t cap, size_t *len, mp_Error *err);
+
+/* Puts a file with [len] bytes, which only its owner may read, in the place of
+ * [path]: whoever opens that sees the old file or the new one, also after a
+ * crash. `io`, `fds` or `memory`; then the old one is there as before. */
+mp_Status mp_file_replace(const char *path, const char *bytes, size_t len,
+                          mp_Error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * bind_file.c: small files, read whole.
+ * bind_file.c: small files, read and written whole.
  */
 #include "bind.h"
 
@@ -36,8 +36,24 @@ static int f_read_file(lua_State *L)
     return 1;
 }
 
+/* write_file(path, bytes) -> true | nil, message, kind: whole or not at all,
+ * for its owner alone */
+static int f_write_file(lua_State *L)
+{
+    const char *path = check_path(L, 1);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    mp_Error err;
+
+    if (mp_file_replace(path, bytes, len, &err) != MP_OK)
+        return mp_bind_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"read_file", f_read_file},
+    {"write_file", f_write_file},
     {NULL, NULL},
 };
 

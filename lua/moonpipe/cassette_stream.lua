@@ -14,7 +14,10 @@ local stream = {}
 
 local GRACE = 1 -- second that a call which was cancelled then waits to be cancelled now
 
-local function inbox_of(framing)
+---An inbox that is fed what a stream of [framing] brings.
+---@param framing "sse"|"ndjson"|nil  default "sse"
+---@return moonpipe.Inbox
+function stream.inbox(framing)
   return native.check(native.c.inbox(framing or "sse"))
 end
 
@@ -51,9 +54,8 @@ end
 local Played = setmetatable({}, { __index = Reader })
 local played_mt = { __name = "moonpipe.PlayedReader", __index = Played }
 
----Waits as long as a call did that was cancelled: until somebody cancels this one.
----@async
-function stream.await_cancel()
+-- Waits as a call did that was cancelled: until somebody cancels this one.
+local function await_cancel()
   scheduler.sleep(GRACE)
   errors.raise("io", "this call was cancelled when it was recorded, and nothing cancels it now")
 end
@@ -87,11 +89,16 @@ end
 ---@async
 function Played:wait()
   if self.times then scheduler.sleep(self.times[self.at + 2] or 0) end
-  if not self.ended and not feed_next(self) then stream.await_cancel() end
+  if not self.ended and not feed_next(self) then await_cancel() end
 end
 
 function Played:drain()
   while not self.ended and feed_next(self) do end
+end
+
+-- Whatever still came when it was recorded, nobody waits for it.
+function Played:finish()
+  self:close()
 end
 
 function Played:close()
@@ -116,15 +123,22 @@ local function raise_failure(exchange)
   if failure and not (exchange.response and exchange.response.stream) then
     errors.raise(failure.kind, failure.message)
   elseif not exchange.response then
-    stream.await_cancel()
+    await_cancel()
   end
+end
+
+-- As long as the head took.
+local function await_head(times)
+  if times and times[1] then scheduler.sleep(times[1]) end
 end
 
 ---The answer of a recorded exchange as http.send gives it; raises its failure.
 ---@async
 ---@param exchange table
+---@param times number[]?
 ---@return moonpipe.HttpResponse
-function stream.answer(exchange)
+function stream.answer(exchange, times)
+  await_head(times)
   raise_failure(exchange)
   local response, body = exchange.response, {}
   for i, piece in ipairs(response.stream or { response.body or "" }) do
@@ -141,12 +155,13 @@ end
 ---@param times number[]?
 ---@return moonpipe.HttpReader
 function stream.play(exchange, framing, times)
+  await_head(times)
   raise_failure(exchange)
   local response = exchange.response
   local head = head_of(response)
   local self = setmetatable({
     exchange = exchange, status = response.status, head = head,
-    header = http.header_reader(head), inbox = inbox_of(framing), begun = true, at = 0,
+    header = http.header_reader(head), inbox = stream.inbox(framing), begun = true, at = 0,
     times = times, kind = jobs.DONE,
   }, played_mt)
   if not response.stream then
@@ -161,8 +176,8 @@ end
 
 ---@class moonpipe.RecordedReader: moonpipe.HttpReader
 ---@field uncut moonpipe.Inbox  what came, as it came
----@field note fun(piece: string)
----@field note_end fun(kind: integer, cargo: any, error_kind: string?)
+---@field note (fun(piece: string))?
+---@field note_end (fun(kind: integer, cargo: any, error_kind: string?))?  nil when it was called
 ---@field refused boolean?      no stream: it holds more than a stream may
 local Recorded = setmetatable({}, { __index = Reader })
 local recorded_mt = { __name = "moonpipe.RecordedReader", __index = Recorded }
@@ -172,12 +187,19 @@ local function move(self)
   local any = false
   for piece in self.uncut.read, self.uncut do
     any = true
-    self.note(piece)
+    if self.note then self.note(piece) end
     if not self.refused and not take_piece(self, piece) then
       self.refused = { self.cargo, self.error_kind }
     end
   end
   return any
+end
+
+-- Tells how it ended, once; pieces are noted no more.
+local function note_end(self, kind, cargo, error_kind)
+  local tell = self.note_end
+  self.note_end, self.note = nil, nil
+  if tell then tell(kind, cargo, error_kind) end
 end
 
 -- The transfer has ended: nothing comes any more.
@@ -189,7 +211,7 @@ local function wind_up(self)
   elseif kind == jobs.DONE then
     take_piece(self)
   end
-  self.note_end(kind, cargo, error_kind)
+  note_end(self, kind, cargo, error_kind)
 end
 
 function Recorded:on_event(...)
@@ -197,10 +219,19 @@ function Recorded:on_event(...)
   if self.ended then wind_up(self) end
 end
 
+-- What a reader does not wait for is not recorded: its end is known now.
+function Recorded:close()
+  if self.ended then return end
+  Reader.close(self)
+  move(self)
+  note_end(self, jobs.CANCELLED)
+end
+
 ---@async
 function Recorded:wait()
   if move(self) then return end
   if self.refused then
+    note_end(self, jobs.FAILED, unpack(self.refused))
     self:close()
     errors.raise(self.refused[2], self.refused[1])
   end
@@ -211,14 +242,16 @@ end
 ---Makes of an open reader whose pieces are uncut one that gives records, and notes
 ---what comes.
 ---@param reader moonpipe.HttpReader
----@param framing "sse"|"ndjson"|nil
+---@param inbox moonpipe.Inbox
 ---@param note fun(piece: string)
----@param note_end fun(kind: integer, cargo: any, error_kind: string?)
-function stream.record(reader, framing, note, note_end)
-  reader.uncut, reader.inbox = reader.inbox, inbox_of(framing)
-  reader.note, reader.note_end = note, note_end
+---@param tell fun(kind: integer, cargo: any, error_kind: string?)  how it ended; once
+---@return fun() stop  notes no more: as if it were closed now
+function stream.record(reader, inbox, note, tell)
+  reader.uncut, reader.inbox = reader.inbox, inbox
+  reader.note, reader.note_end = note, tell
   setmetatable(reader, recorded_mt)
   if reader.ended then wind_up(reader) end
+  return function() note_end(reader, jobs.CANCELLED) end
 end
 
 return stream

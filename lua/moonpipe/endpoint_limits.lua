@@ -23,8 +23,14 @@ end
 
 -- ---- holding ---------------------------------------------------------------------
 
+-- Servers that are played from a cassette need no consideration.
+local function is_played()
+  local tape = http.tape()
+  return tape and tape.hurries
+end
+
 local function hold(call, seconds)
-  if seconds > MAX_HOLD then return end
+  if seconds > MAX_HOLD or is_played() then return end
   http.gate(call.plan.gate, { not_before = seconds })
   if call.rate_limiter then call.rate_limiter:pause(seconds) end
 end
@@ -96,6 +102,8 @@ end
 ---@async
 function limits.admit(call)
   local limiter = call.rate_limiter
+  call.tokens = nil
+  if is_played() then return end
   call.tokens = limiter.tokens and estimate(call.body or "") or 0
   call.begun = call.begun + limiter:take(call.tokens)
 end
@@ -105,7 +113,7 @@ end
 ---@param usage { total_tokens: number? }?
 function limits.settle(call, usage)
   local total = type(usage) == "table" and usage.total_tokens
-  if type(total) == "number" then call.rate_limiter:settle(call.tokens, total) end
+  if type(total) == "number" and call.tokens then call.rate_limiter:settle(call.tokens, total) end
 end
 
 return limits

@@ -44,7 +44,8 @@ local http = {}
 -- ---- tapes -----------------------------------------------------------------------
 
 ---@class moonpipe.Tape  answers calls in the network's place, or listens to them
----@field replays boolean  needs neither keys nor pauses
+---@field keyless boolean?  nothing goes to the network, so no call needs a key
+---@field hurries boolean?  nor a pause for the sake of a server
 ---@field send fun(self, plan, body, total_at, clock): moonpipe.HttpResponse
 ---@field open fun(self, plan, body, total_at, clock, framing): moonpipe.HttpReader
 
@@ -64,9 +65,8 @@ end
 ---@return moonpipe.Tape?
 function http.tape()
   if from_environment then
-    local path = from_environment
-    from_environment = nil
-    require("moonpipe.cassette").cassette(path, { mode = os.getenv "MOONPIPE_CASSETTE_MODE" })
+    require("moonpipe.cassette").cassette(from_environment)
+    from_environment = nil -- not before: without it no call may be made
   end
   return tape
 end

@@ -14,6 +14,7 @@ local MODULES = {
   binding = "RunnableBinding",
   branch = "RunnableBranch",
   cache = "InMemoryCache SQLiteCache set_llm_cache",
+  cassette = "cassette",
   compose = "pipe",
   configurable = "ConfigurableField",
   context = "current",

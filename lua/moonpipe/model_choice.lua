@@ -78,7 +78,7 @@ end
 -- The first model that a server lists; nothing where no server is.
 local function ask(server)
   local plan = http.plan { url = server.url .. "/models", method = "GET", headers = {},
-    connect = PATIENCE }
+    connect = PATIENCE, untaped = true }
   local ok, answer = pcall(http.send, plan, nil, native.c.now() + PATIENCE)
   if not ok or answer.status ~= 200 then return { false } end
   local decoded, list = pcall(json.decode, answer.body)

@@ -97,6 +97,16 @@ describe("row 35: memory that fails", function()
       end]]))
   end)
 
+  it("in streams that go on a cassette, and are played from it", function()
+    assert.equal("true\t0\n", tortured(("local path = %q\n"):format(helper.temp()) .. [[
+      local model = mp.ChatOpenAI { base_url = url, api_key = "sk-of-row-35", max_retries = 0 }
+      local function asked() return model:stream("a b c"):collect().content end
+      local function call()
+        assert(mp.cassette(path, { mode = "record" }, asked) == "a b c")
+        assert(mp.cassette(path, { mode = "replay" }, asked) == "a b c")
+      end]]))
+  end)
+
   it("in embeddings", function()
     assert.equal("true\t0\n", tortured([[
       local model = mp.OpenAIEmbeddings { base_url = url, api_key = "sk-of-row-35", max_retries = 0 }

@@ -4,7 +4,9 @@ local helper = require "spec.helper"
 
 local function declared()
   local names = {}
-  for _, path in ipairs { "lua/moonpipe/meta/native.lua" } do
+  for _, path in ipairs {
+    "lua/moonpipe/meta/native.lua", "lua/moonpipe/meta/native_calls.lua",
+  } do
     local text = helper.read(path)
     for name in text:gmatch("\nfunction c%.([%w_]+)%(") do names[#names + 1] = name end
     for name in text:gmatch("%-%-%-@field ([%w_]+)") do names[#names + 1] = name end

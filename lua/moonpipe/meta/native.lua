@@ -10,31 +10,6 @@
 ---@field json_array_mt table      metatable of arrays
 local c = {}
 
----@class moonpipe.Inbox  chunks of a stream that wait for their reader
-local Inbox = {}
-
----@return string? data  nil: nothing is there now
----@return string? name
-function Inbox:read() end
-
----@param before string
----@param behind string
----@param list string[]  the texts that stand between the two, in records that are there
----@return integer count
-function Inbox:texts(before, behind, list) end
-
----@return string? head  status and headers, before the first read
-function Inbox:head() end
-
----@param bytes integer  how far the transfer may be ahead
-function Inbox:window(bytes) end
-
----@param bytes string?  nil: no more come. Only of an inbox that c.inbox made
----@return true?
----@return string? message
----@return string? kind
-function Inbox:feed(bytes) end
-
 -- ---- jobs ------------------------------------------------------------------------
 
 ---@param seconds number  from now
@@ -69,38 +44,6 @@ function c.interrupted() end
 
 ---@return boolean  true while the VM closes
 function c.closed() end
-
--- ---- calls -----------------------------------------------------------------------
-
----@param spec moonpipe.HttpSpec
----@return moonpipe.HttpPlan?
----@return string? message
----@return string? kind
-function c.http_plan(spec) end
-
----@param plan moonpipe.HttpPlan
----@param body string?
----@param framing "sse"|"ndjson"|nil
----@param total_at number?  of c.now(), when it must have ended
----@param uncut boolean?  records are the pieces of the stream, as the network brought them
----@return integer? id
----@return moonpipe.Inbox|string|nil inbox  of a stream; or the message
----@return string? kind
-function c.http(plan, body, framing, total_at, uncut) end
-
----@param framing "sse"|"ndjson"
----@return moonpipe.Inbox?  that is fed
----@return string? message
----@return string? kind
-function c.inbox(framing) end
-
----@param name string
----@param slots integer?    0: no limit
----@param seconds number?   nothing starts before
----@return integer? id
----@return string? message
----@return string? kind
-function c.gate(name, slots, seconds) end
 
 -- ---- keys ------------------------------------------------------------------------
 
@@ -274,6 +217,13 @@ function c.now() end
 ---@return string? message
 ---@return string? kind
 function c.read_file(path, root, max) end
+
+---@param path string
+---@param bytes string  that are in the file, whole, or the old ones are; mode 0600
+---@return true?
+---@return string? message
+---@return string? kind
+function c.write_file(path, bytes) end
 
 ---@return number seconds  since 1970
 function c.wall() end

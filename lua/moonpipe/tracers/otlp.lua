@@ -177,7 +177,9 @@ function otlp.OTLPTracer(opts)
     calls = 0,
     contents = opts.contents,
   }
-  self.plan = http.plan { url = self.url, headers = headers_of(opts.headers), connect = 5 }
+  self.plan = http.plan {
+    url = self.url, headers = headers_of(opts.headers), connect = 5, untaped = true,
+  }
   local function note(run) note_end(self, run) end
   return {
     on_end = note,
