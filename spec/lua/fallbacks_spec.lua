@@ -242,6 +242,9 @@ describe("fallbacks: the circuit", function()
     local a, b = service("a", true), service "b"
     call(a.step:with_fallbacks({ b.step }, { circuit = false }), 20)
     assert.equal(20, a.calls)
+    local limited = service("a", true, "rate_limit", { retry_after = 60 })
+    call(limited.step:with_fallbacks({ b.step }, { circuit = false }), 5)
+    assert.equal(5, limited.calls)
   end)
 
   it("raises the error of what was tried", function()
