@@ -13,6 +13,23 @@ local elements = {}
 local element_mt = { __name = "moonpipe.MessagePromptTemplate" }
 elements.placeholder_mt = { __name = "moonpipe.MessagesPlaceholder" }
 
+-- As from_messages takes them.
+function element_mt.__tostring(self)
+  if self.message then
+    return require "moonpipe.inspect"(self.message)
+  end
+  local text = self.template and ("%q"):format(self.template.source):gsub("\\\n", "\\n")
+  return ('{"%s", %s}'):format(self.class.type, text or "{…}")
+end
+
+function elements.placeholder_mt.__tostring(self)
+  return ('MessagesPlaceholder("%s"%s)'):format(self.name,
+    self.optional and ", { optional = true }" or "")
+end
+
+element_mt.__inspect = element_mt.__tostring
+elements.placeholder_mt.__inspect = elements.placeholder_mt.__tostring
+
 local CLASS_OF_ROLE = {
   human = message.HumanMessage, user = message.HumanMessage,
   ai = message.AIMessage, assistant = message.AIMessage,

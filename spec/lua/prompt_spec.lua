@@ -104,6 +104,17 @@ describe("ChatPromptTemplate", function()
     assert.same({ "a", "e" }, prompt.input_variables)
   end)
 
+  it("takes templates of messages in another language", function()
+    local System = mp.SystemMessagePromptTemplate
+    local mustache = { template_format = "mustache" }
+    assert.equal("System: {x} 1\nHuman: {{x}}", texts(Chat({
+      System.from_template("{x} {{x}}", mustache), "{{{{x}}}}" }):invoke { x = 1 }))
+    assert.equal("unknown option 'partial_variables' of SystemMessagePromptTemplate; allowed:"
+      .. " mustache_partials, template_format", said(System, "x", { partial_variables = {} }))
+    assert.equal("SystemMessagePromptTemplate: bad template at line 1, column 1: '{' is never closed;"
+      .. " write {{ and }} for literal braces", said(System, "{"))
+  end)
+
   it("fills content blocks", function()
     local prompt = Chat.from_messages { { "human", {
       "look at {what}",
@@ -219,6 +230,16 @@ describe("the elements of a ChatPromptTemplate", function()
     assert.equal(3, #prompt)
     assert.equal("System: 1", texts(Chat({ prompt[1] }):invoke "1"))
     assert.is_nil(prompt[4])
+  end)
+
+  it("print as from_messages takes them", function()
+    local all = Chat { { "system", 'a "b"\n{c}' }, mp.AIMessage "d", { "placeholder", "{e}" },
+      mp.MessagesPlaceholder "f", { "human", { "g" } } }
+    assert.equal([[{"system", "a \"b\"\n{c}"}]], tostring(all[1]))
+    assert.equal('AIMessage{ content = "d" }', mp.inspect(all[2]))
+    assert.equal('MessagesPlaceholder("e", { optional = true })', mp.inspect(all[3]))
+    assert.equal('MessagesPlaceholder("f")', tostring(all[4]))
+    assert.equal('{"human", {…}}', tostring(all[5]))
   end)
 
   it("are a slice, with the partial values that it needs", function()

@@ -313,3 +313,35 @@ describe("a prompt in mustache", function()
       helper.said(prompt, "x", { mustache_partials = "x" }))
   end)
 end)
+
+describe("any text at all", function()
+  local PIECES = { "{{", "}}", "{{{", "}}}", "{{#a}}", "{{/a}}", "{{^a}}", "{{>p}}", "{{=", "=}}",
+    "<%", "%>", "{{!", "{{&", "a", "b.c", ".", " ", "\n", "\r\n", "{", "}", "é", "\255", "\0" }
+  local VALUES = { a = { "x", { b = 1 }, true }, b = { c = "y" }, p = false }
+
+  local function random_text(random)
+    local parts = {}
+    for i = 1, random(12) do
+      parts[i] = PIECES[random(#PIECES)]
+    end
+    return table.concat(parts)
+  end
+
+  it("is a template or a problem with a place", function()
+    math.randomseed(5)
+    local made = 0
+    for _ = 1, 5000 do
+      local text = random_text(math.random)
+      local compiled, why = mustache.compile(text, { p = "[{{a.b}}]" })
+      if compiled then
+        made = made + 1
+        local ok, result = pcall(compiled.format, compiled, VALUES, nil, lenient)
+        assert.truthy(ok and type(result) == "string"
+          or type(result) == "table" and result.kind == "input", text)
+      else
+        assert.truthy(why:find("^bad template at line %d+, column %d+: "), text)
+      end
+    end
+    assert.truthy(made > 200, made)
+  end)
+end)
