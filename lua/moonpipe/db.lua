@@ -103,10 +103,7 @@ end
 ---@param list (string|table)[]
 ---@return { changes: integer, last_id: integer, rows: table[] }[]
 function Database:transaction(list)
-  if type(list) ~= "table" or type(list[1]) ~= "table" and type(list[1]) ~= "string"
-    and next(list) ~= nil then
-    errors.usage("transaction takes a list of statements, got " .. errors.shape(list))
-  end
+  errors.list(list, "transaction")
   local statements = {}
   for i, given in ipairs(list) do
     statements[i] = statement(type(given) == "table" and given or { given })

@@ -200,9 +200,9 @@ function errors.options(opts, allowed, what)
   return opts
 end
 
--- errors.shape(value), hint(name, names), nearest(name, names), predicate(value,
--- what): they load with the first use, mostly a complaint.
-local WORDS = { shape = true, hint = true, nearest = true, predicate = true }
+-- errors.shape(value), hint(name, names), list(value, what), nearest(name, names),
+-- predicate(value, what): they load with the first use, mostly a complaint.
+local WORDS = { shape = true, hint = true, list = true, nearest = true, predicate = true }
 
 return setmetatable(errors, {
   __index = function(_, name)

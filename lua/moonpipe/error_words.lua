@@ -93,6 +93,34 @@ function words.predicate(value, what)
     words.shape(value)))
 end
 
+-- The first place without an item; nil where there is none, or it is no list.
+local function hole_in(list)
+  local count, last = 0, 0
+  for key in pairs(list) do
+    if type(key) == "number" then count, last = count + 1, math.max(last, key) end
+  end
+  if count == last then return nil end
+  for i = 1, count + 1 do
+    if list[i] == nil then return i end
+  end
+end
+
+---Checks a list: a variable that is nil leaves a hole, behind which nobody would look.
+---@param value any
+---@param what string  whose list
+---@return any[] value
+function words.list(value, what)
+  local is_table = type(value) == "table"
+    and (getmetatable(value) == nil or require("moonpipe.json").is_array(value))
+  local hole = is_table and hole_in(value)
+  if not is_table or next(value) ~= nil and value[1] == nil and not hole then
+    errors.usage(("%s takes a list, got %s"):format(what, words.shape(value)))
+  elseif hole then
+    errors.usage(("item %d of %s is nil"):format(hole, what))
+  end
+  return value
+end
+
 ---mp.Error{ kind =, message = }: for steps that fail in a way of their own.
 ---@param fields { kind: string, message: string }  further fields as of moonpipe.Error; taken
 ---@return moonpipe.Error

@@ -15,8 +15,8 @@ local function is_key(key)
   return type(key) == "string" or type(key) == "number"
 end
 
-local function check_keys(keys, what)
-  for i = 1, math.max(#keys, 1) do
+local function check_keys(keys, count, what)
+  for i = 1, math.max(count, 1) do
     if not is_key(keys[i]) then
       errors.usage(("%s takes keys, got %s"):format(what, errors.shape(keys[i])))
     end
@@ -43,8 +43,11 @@ picking.sync = true
 ---that are there.
 ---@param keys string|string[]
 function RunnablePick.new(keys)
-  check_keys(type(keys) == "table" and keys or { keys }, "RunnablePick")
-  if type(keys) ~= "table" then return runnable.instance(RunnablePick, { key = keys }) end
+  if type(keys) ~= "table" then
+    check_keys({ keys }, 1, "RunnablePick")
+    return runnable.instance(RunnablePick, { key = keys })
+  end
+  check_keys(errors.list(keys, "RunnablePick"), #keys, "RunnablePick")
   return runnable.instance(RunnablePick, { keys = { unpack(keys) } })
 end
 
@@ -108,7 +111,7 @@ getting.sync = true
 ---@param ... string
 function pick.itemgetter(...)
   local keys = { ... }
-  check_keys(keys, "itemgetter")
+  check_keys(keys, select("#", ...), "itemgetter")
   return runnable.instance(ItemGetter, { keys = keys, key = #keys == 1 and keys[1] or nil })
 end
 

@@ -103,12 +103,6 @@ local function each_chunk(self, text, take)
   end
 end
 
-local function check_list(list, what)
-  if type(list) ~= "table" or getmetatable(list) ~= nil then
-    errors.usage(("%s takes a list, got %s"):format(what, errors.shape(list)))
-  end
-end
-
 --- The pieces of a text, in order.
 ---@param text string
 ---@return string[]
@@ -136,14 +130,22 @@ end
 ---@param metadatas table[]?
 ---@return moonpipe.Document[]
 function methods:create_documents(texts, metadatas)
-  check_list(texts, "create_documents")
+  errors.list(texts, "create_documents")
+  metadatas = metadatas or {}
+  for i = 1, #texts do
+    local given = type(metadatas) == "table" and metadatas[i]
+    if given ~= nil and type(given) ~= "table" then
+      errors.usage("metadatas of create_documents is a list of tables, one for each text, got "
+        .. errors.shape(given or metadatas))
+    end
+  end
   local out = {}
   for i, text in ipairs(texts) do
     if type(text) ~= "string" then
       errors.usage(("text %d of create_documents is %s; it must be a string"):format(i,
         errors.shape(text)))
     end
-    documents_of(self, text, metadatas and metadatas[i], out)
+    documents_of(self, text, metadatas[i], out)
   end
   return out
 end
@@ -152,7 +154,7 @@ end
 ---@param documents moonpipe.Document[]
 ---@return moonpipe.Document[]
 function methods:split_documents(documents)
-  check_list(documents, "split_documents")
+  errors.list(documents, "split_documents")
   local out = {}
   for i, doc in ipairs(documents) do
     if not document.is(doc) then
@@ -172,7 +174,7 @@ local function check_size(value, name, least)
 end
 
 local function check_separators(list)
-  check_list(list, "separators of RecursiveCharacterTextSplitter")
+  errors.list(list, "separators of RecursiveCharacterTextSplitter")
   for i, separator in ipairs(list) do
     if type(separator) ~= "string" then
       errors.usage(("separator %d of RecursiveCharacterTextSplitter is %s; it must be a string")

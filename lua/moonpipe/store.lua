@@ -33,13 +33,6 @@ local OPTIONS = { "distance_strategy", "embedding", "ids", "metadatas" }
 
 -- ---- arguments ---------------------------------------------------------------------------------
 
-local function check_list(list, what)
-  if type(list) ~= "table" or getmetatable(list) ~= nil or next(list) ~= nil and #list == 0 then
-    errors.usage(("%s takes a list, got %s"):format(what, errors.shape(list)))
-  end
-  return list
-end
-
 -- One for each text, if given.
 local function check_beside(list, count, name)
   if list ~= nil and (type(list) ~= "table" or #list ~= count) then
@@ -72,7 +65,7 @@ local function documents_of(texts, opts, what)
   local metadatas = check_beside(opts.metadatas, #texts, "metadatas")
   local ids = check_beside(opts.ids, #texts, "ids")
   local list = {}
-  for i, text in ipairs(check_list(texts, what)) do
+  for i, text in ipairs(texts) do
     if type(text) ~= "string" then
       errors.usage(("text %d of %s is %s; it must be a string"):format(i, what,
         errors.shape(text)))
@@ -151,7 +144,7 @@ end
 ---@return string[] ids
 function methods:add_texts(texts, opts)
   opts = errors.options(opts, { "ids", "metadatas" }, "add_texts")
-  check_list(texts, "add_texts")
+  errors.list(texts, "add_texts")
   return scheduler.call(embed_and_add, self, documents_of(texts, opts, "add_texts"))
 end
 
@@ -160,7 +153,7 @@ end
 ---@param documents moonpipe.Document[]
 ---@return string[] ids
 function methods:add_documents(documents)
-  for i, doc in ipairs(check_list(documents, "add_documents")) do
+  for i, doc in ipairs(errors.list(documents, "add_documents")) do
     if not document.is(doc) then
       errors.usage(("item %d of add_documents is %s; it must be a Document"):format(i,
         errors.shape(doc)))
@@ -263,7 +256,7 @@ local FAISS = {}
 ---@return moonpipe.FAISS
 function FAISS.from_texts(texts, opts)
   opts = errors.options(opts, OPTIONS, "FAISS.from_texts")
-  check_list(texts, "FAISS.from_texts")
+  errors.list(texts, "FAISS.from_texts")
   local self = new(opts, "FAISS.from_texts")
   scheduler.call(embed_and_add, self, documents_of(texts, opts, "FAISS.from_texts"))
   return self
@@ -289,7 +282,7 @@ end
 ---@return moonpipe.FAISS
 function FAISS.from_embeddings(texts, vectors, opts)
   opts = errors.options(opts, OPTIONS, "FAISS.from_embeddings")
-  check_list(texts, "FAISS.from_embeddings")
+  errors.list(texts, "FAISS.from_embeddings")
   local self = new(opts, "FAISS.from_embeddings")
   local list = documents_of(texts, opts, "FAISS.from_embeddings")
   scheduler.call(add, self, list, floats.Floats(vectors))

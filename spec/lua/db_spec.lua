@@ -129,7 +129,9 @@ describe("db", function()
     assert.equal("a statement may not hold a zero byte", helper.said(handle.run, handle, "a\0b"))
     assert.equal("value 2 of a statement is a function; it must be a string, a number, a boolean, "
       .. "nil or db.blob(bytes)", helper.said(handle.run, handle, "SELECT ?, ?", 1, print))
-    assert.equal("transaction takes a list of statements, got a string",
+    assert.equal("item 2 of transaction is nil", helper.said(handle.transaction, handle,
+      { "CREATE TABLE holes (a)", nil, "DROP TABLE holes" }))
+    assert.equal("transaction takes a list, got a string",
       helper.said(handle.transaction, handle, "SELECT 1"))
     assert.equal("blob takes a string, got the number 1", helper.said(db.blob, 1))
     assert.equal("db.open takes a path, got nil", helper.said(db.open))

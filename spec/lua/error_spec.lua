@@ -29,6 +29,18 @@ describe("error", function()
     helper.raises("unknown error kind 'odd'", errors.new, { kind = "odd", message = "x" })
   end)
 
+  it("takes for a list what has no holes", function()
+    local json = require "moonpipe.json"
+    for _, list in ipairs { {}, { 1, 2 }, { false }, { 1, n = 1 }, json.array { 1 }, json.array() } do
+      assert.equal(list, errors.list(list, "X"))
+    end
+    helper.raises("item 2 of X is nil", errors.list, { 1, nil, 3 }, "X")
+    helper.raises("item 1 of X is nil", errors.list, { nil, 2 }, "X")
+    helper.raises("X takes a list, got a table with keys {a}", errors.list, { a = 1 }, "X")
+    helper.raises("X takes a list, got a string", errors.list, "a", "X")
+    helper.raises("X takes a list, got an empty table", errors.list, setmetatable({}, {}), "X")
+  end)
+
   it("says what an error of the user's lacks", function()
     local mp = require "moonpipe"
     assert.equal("tool: no", tostring(mp.Error { kind = "tool", message = "no" }))

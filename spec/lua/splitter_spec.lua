@@ -91,6 +91,10 @@ describe("RecursiveCharacterTextSplitter", function()
   it("refuses what is no text", function()
     local splitter = Splitter()
     assert.equal("split_text takes a string, got nil", usage(splitter.split_text, splitter))
+    assert.equal("item 2 of create_documents is nil",
+      usage(splitter.create_documents, splitter, { "a", nil, "b" }))
+    assert.equal("metadatas of create_documents is a list of tables, one for each text, got a string",
+      usage(splitter.create_documents, splitter, { "a" }, { "b" }))
     assert.equal("item 1 of split_documents is a string; it must be a Document",
       usage(splitter.split_documents, splitter, { "x" }))
     assert.equal("separator 1 of RecursiveCharacterTextSplitter is the number 1; it must be a"

@@ -126,6 +126,12 @@ describe("FAISS", function()
     assert.equal("input", failure(store.similarity_search_by_vector, store, { 1 }).kind)
   end)
 
+  it("takes a list that came as JSON", function()
+    local texts = mp.JsonOutputParser():invoke '["a", "b"]'
+    local store = mp.FAISS.from_texts(texts, { embedding = mp.HashEmbeddings() })
+    assert.equal("b", store:similarity_search("b", { k = 1 })[1].page_content)
+  end)
+
   it("refuses more vectors than texts", function()
     local err = failure(mp.FAISS.from_embeddings, { "a" }, { { 1 }, { 2 } },
       { embedding = embedding })
@@ -137,6 +143,8 @@ describe("FAISS", function()
       .. " mp.HashEmbeddings()", usage(mp.FAISS.from_texts, TEXTS, {}))
     assert.equal("FAISS.from_texts takes a list, got a string",
       usage(mp.FAISS.from_texts, "x", { embedding = embedding }))
+    assert.equal("item 2 of FAISS.from_texts is nil",
+      usage(mp.FAISS.from_texts, { "a", nil, "c" }, { embedding = embedding }))
     assert.equal("k is the number 0; it must be a positive integer",
       usage(plane().similarity_search, plane(), "x", { k = 0 }))
     assert.equal("ids must be a list of 3, one for each text, got a list of 1",
