@@ -252,6 +252,16 @@ static int f_totable(lua_State *L)
     return 1;
 }
 
+/* v:bytes() -> its numbers as float32 in this machine's order */
+static int f_bytes(lua_State *L)
+{
+    const mp_Floats *values = &check_floats(L, 1)->values;
+
+    lua_pushlstring(L, values->data ? (const char *)values->data : "",
+                    values->rows * values->dim * sizeof(float));
+    return 1;
+}
+
 static int f_tostring(lua_State *L)
 {
     const Floats *self = check_floats(L, 1);
@@ -426,6 +436,20 @@ static int f_floats(lua_State *L)
                                                   : make_vector(L);
 }
 
+/* floats_of_bytes(bytes) -> a vector | nil, message, kind: of v:bytes() */
+static int f_floats_of_bytes(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+    Floats *self;
+
+    if (len == 0 || len % sizeof(float) != 0)
+        return refuse(L, "%d bytes are no float32s", (int)len);
+    self = push_room(L, 1, len / sizeof(float), false);
+    memcpy(self->values.data, bytes, len);
+    return 1;
+}
+
 /* is_floats(value) -> boolean */
 static int f_is_floats(lua_State *L)
 {
@@ -438,10 +462,8 @@ static int f_is_floats(lua_State *L)
  */
 
 static const luaL_Reg methods[] = {
-    {"row", f_row},
-    {"shape", f_shape},
-    {"totable", f_totable},
-    {NULL, NULL},
+    {"bytes", f_bytes},     {"row", f_row}, {"shape", f_shape},
+    {"totable", f_totable}, {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {
@@ -455,6 +477,7 @@ static const luaL_Reg metamethods[] = {
 
 static const luaL_Reg functions[] = {
     {"floats", f_floats},
+    {"floats_of_bytes", f_floats_of_bytes},
     {"is_floats", f_is_floats},
     {NULL, NULL},
 };

@@ -11,6 +11,7 @@ local c = native.c
 ---@operator len: integer  rows of a matrix, numbers of a vector
 ---@field [integer] number|moonpipe.Floats  of a vector a number, of a matrix a row; from 1; an
 ---                                         index that is not there raises
+---@field bytes fun(self: moonpipe.Floats): string  float32 in this machine's order
 ---@field row fun(self: moonpipe.Floats, i: integer): moonpipe.Floats  as a vector
 ---@field shape fun(self: moonpipe.Floats): integer, integer  rows, numbers in each
 ---@field totable fun(self: moonpipe.Floats): number[]|number[][]

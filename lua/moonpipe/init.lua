@@ -24,6 +24,7 @@ local MODULES = {
   each = "RunnableEach",
   embedding_examples = "SemanticSimilarityExampleSelector MaxMarginalRelevanceExampleSelector",
   embedding_hash = "HashEmbeddings",
+  embedding_cached = "CacheBackedEmbeddings",
   embedding_google = "GoogleGenerativeAIEmbeddings",
   embedding_ollama = "OllamaEmbeddings",
   embedding_openai = "OpenAIEmbeddings",

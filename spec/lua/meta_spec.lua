@@ -4,9 +4,8 @@ local helper = require "spec.helper"
 
 local function declared()
   local names = {}
-  for _, path in ipairs {
-    "lua/moonpipe/meta/native.lua", "lua/moonpipe/meta/native_calls.lua",
-  } do
+  for _, part in ipairs { "native", "native_calls", "native_stores" } do
+    local path = ("lua/moonpipe/meta/%s.lua"):format(part)
     local text = helper.read(path)
     for name in text:gmatch("\nfunction c%.([%w_]+)%(") do names[#names + 1] = name end
     for name in text:gmatch("%-%-%-@field ([%w_]+)") do names[#names + 1] = name end

@@ -1,0 +1,114 @@
+---@meta
+
+-- The functions that C gives for vectors and databases; see native.lua here.
+
+---@class moonpipe.c
+local c = {}
+
+-- ---- vectors ---------------------------------------------------------------------
+
+---@param list table  of numbers, of lists or of vectors
+---@return moonpipe.Floats?
+---@return string? message
+---@return string? kind
+function c.floats(list) end
+
+---@param bytes string  what `v:bytes()` gave on this machine
+---@return moonpipe.Floats?  a vector
+---@return string? message
+---@return string? kind
+function c.floats_of_bytes(bytes) end
+
+---@return boolean
+function c.is_floats(value) end
+
+---@param body string     an answer with embeddings
+---@param texts integer   how many it must hold
+---@return moonpipe.Floats?
+---@return string? usage  as JSON; or the message
+---@return string? kind
+function c.embed_decode(body, texts) end
+
+---@param body string
+---@param texts integer
+---@return integer? id  of a job that gives the same
+---@return string? message
+---@return string? kind
+function c.embed(body, texts) end
+
+---@param text string
+---@return moonpipe.Floats?  one row
+---@return string? message
+---@return string? kind
+function c.hash_vector(text) end
+
+---@param texts string[]  one at least
+---@return integer? id  of a job that gives a row for each
+---@return string? message
+---@return string? kind
+function c.hash(texts) end
+
+---@class moonpipe.VectorIndex: userdata
+
+---@param metric "l2"|"ip"  squared distance or inner product
+---@param dim integer
+---@return moonpipe.VectorIndex?
+---@return string? message
+---@return string? kind
+function c.index_new(metric, dim) end
+
+---@param index moonpipe.VectorIndex
+---@param rows moonpipe.Floats
+---@return integer? id  of a job that gives the number of the first row, from 0, as text
+---@return string? message
+---@return string? kind
+function c.index_add(index, rows) end
+
+---@param index moonpipe.VectorIndex
+---@param query moonpipe.Floats  a vector
+---@param k integer
+---@return integer? id  of a job that gives a row of scores, best first, and as its head the
+---                     numbers of these vectors with blanks between; nothing where there are none
+---@return string? message
+---@return string? kind
+function c.index_search(index, query, k) end
+
+---@param index moonpipe.VectorIndex
+---@return integer
+function c.index_count(index) end
+
+-- ---- databases --------------------------------------------------------------------
+
+---@class moonpipe.Db: userdata  a hold of a file
+
+---@param path string
+---@param normal boolean        synchronous = NORMAL
+---@param busy_seconds number   how long to wait for other processes
+---@param max_bytes integer     of one answer
+---@param application_id integer  of the file; 0: whatever it has
+---@param steps string[]        step i makes format i out of i - 1
+---@return moonpipe.Db?
+---@return string? message
+---@return string? kind
+function c.db_open(path, normal, busy_seconds, max_bytes, application_id, steps) end
+
+---@param db moonpipe.Db
+function c.db_close(db) end
+
+---@param db moonpipe.Db
+---@return string
+function c.db_path(db) end
+
+---@param db moonpipe.Db
+---@param statements table[]  {text, values…, n = places}; a blob is {bytes}
+---@param atomic boolean
+---@return integer? id  of a job that gives the answers as bytes
+---@return string? message
+---@return string? kind
+function c.db_do(db, statements, atomic) end
+
+---@param bytes string
+---@return { changes: integer|string, last_id: integer|string, rows: table[] }[]
+function c.db_answers(bytes) end
+
+return c
