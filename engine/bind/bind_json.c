@@ -21,6 +21,7 @@
 
 #define DECODER_MT "mp.json_decoder"
 #define ARRAY_NAME "mp.array"
+#define TEXT_UNIT  16 /* bytes that are copied as fast as a member */
 
 typedef struct Builder {
     mp_Json json;
@@ -30,6 +31,7 @@ typedef struct Builder {
     bool loaded;  /* the items lie on the stack */
     bool unique;  /* equal keys in one object are an error */
     bool broken;  /* a Lua error left a call; nothing is certain any more */
+    size_t work;  /* what the last partial value cost: see push_partial */
     uint32_t counts[MP_JSON_DEPTH]; /* members of the open arrays */
 } Builder;
 
@@ -129,13 +131,14 @@ static mp_Status build(void *userdata, const mp_JsonEvent *event, mp_Error *err)
 
 /* [-0, +1] Pushes a copy of the open container of [level] at [index]. Its
  * members are shared. */
-static void push_copy(const Builder *b, int level, int index)
+static void push_copy(Builder *b, int level, int index)
 {
     lua_State *L = b->L;
     int i, count;
 
     if (b->json.open[level] == '[') {
         count = (int)b->counts[level];
+        b->work += (size_t)count;
         lua_createtable(L, count + 1, 0);
         for (i = 1; i <= count; i++) {
             lua_rawgeti(L, index, i);
@@ -146,7 +149,7 @@ static void push_copy(const Builder *b, int level, int index)
         return;
     }
     lua_newtable(L);
-    for (lua_pushnil(L); lua_next(L, index);) {
+    for (lua_pushnil(L); lua_next(L, index); b->work++) {
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, -4);
@@ -155,7 +158,7 @@ static void push_copy(const Builder *b, int level, int index)
 
 /* [-1, +1] Wraps the value at the top, which container [level] at [index]
  * waits for, in a copy of the container. */
-static void wrap_child(const Builder *b, int level, int index)
+static void wrap_child(Builder *b, int level, int index)
 {
     push_copy(b, level, index);
     if (b->json.open[level] == '[') {
@@ -182,7 +185,8 @@ static void find_containers(const Builder *b, int *indexes)
 
 /* [-0, +1] Pushes the value as it would be if the text ended here and all that
  * is open were closed: an open string is kept; half a number, a half literal
- * or a key without value is not. nil if nothing is known yet. */
+ * or a key without value is not. nil if nothing is known yet. Counts the work:
+ * members and 16 bytes of text that were copied, one each. */
 static void push_partial(Builder *b)
 {
     int indexes[MP_JSON_DEPTH], level = b->json.depth;
@@ -191,7 +195,9 @@ static void push_partial(Builder *b)
 
     luaL_checkstack(b->L, 8, "JSON");
     find_containers(b, indexes);
+    b->work = 0;
     if (mp_json_open_text(&b->json, &text, &len)) {
+        b->work = len / TEXT_UNIT;
         lua_pushlstring(b->L, text, len);
     } else if (level > 0) {
         level--;
@@ -374,6 +380,15 @@ static int f_decoder_done(lua_State *L)
     return 1;
 }
 
+/* decoder:work() -> what the last value cost */
+static int f_decoder_work(lua_State *L)
+{
+    const Builder *b = luaL_checkudata(L, 1, DECODER_MT);
+
+    lua_pushnumber(L, (lua_Number)b->work);
+    return 1;
+}
+
 static int f_decoder_gc(lua_State *L)
 {
     Builder *b = luaL_checkudata(L, 1, DECODER_MT);
@@ -405,11 +420,9 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg methods[] = {
-    {"feed", f_decoder_feed},
-    {"value", f_decoder_value},
-    {"finish", f_decoder_finish},
-    {"done", f_decoder_done},
-    {NULL, NULL},
+    {"feed", f_decoder_feed},     {"value", f_decoder_value},
+    {"finish", f_decoder_finish}, {"done", f_decoder_done},
+    {"work", f_decoder_work},     {NULL, NULL},
 };
 
 /* [-0, +0] Adds [list] to the table at the top, each function with the array

@@ -58,8 +58,17 @@ function answer.decode(text)
   return value
 end
 
+-- A value so far costs what is open in it. Each piece earns what it is worth, and a value is made
+-- when the last one is earned: all together are linear in the length of the answer. Of answers
+-- with less than this open at a time each piece shows.
+local EARNED_BY_PIECE, EARNED_BY_BYTE = 32, 4
+
 ---@class moonpipe.AnswerReader  reads an answer while it arrives
 ---@field decoder table?  while there is something to hope for
+---@field earned integer  since the last value, in the decoder's units of work
+---@field cost integer    of the last value
+---@field work integer    of all values
+---@field shown table?    the last value
 local Reader = {}
 local reader_mt = { __name = "moonpipe.AnswerReader", __index = Reader }
 
@@ -67,7 +76,9 @@ local reader_mt = { __name = "moonpipe.AnswerReader", __index = Reader }
 --- is known when the answer has ended.
 ---@return moonpipe.AnswerReader
 function answer.reader()
-  return setmetatable({ decoder = json.decoder(), held = "", state = "blank" }, reader_mt)
+  return setmetatable({
+    decoder = json.decoder(), held = "", state = "blank", earned = 0, cost = 0, work = 0,
+  }, reader_mt)
 end
 
 -- What is before the JSON: blanks ("blank"), words until a fence ("words"), the fence's first line
@@ -93,8 +104,46 @@ local function skip(self, text)
   return from and text:sub(from) or nil
 end
 
---- Takes more text; gives the value so far, nil while nothing is known. Values given before do not
---- change.
+local unchanged
+
+local function members_unchanged(earlier, later)
+  for key, value in pairs(later) do
+    if earlier[key] == nil or not unchanged(earlier[key], value) then
+      return false
+    end
+  end
+  return true
+end
+
+-- Whether a value grew: what was closed in the earlier one is shared by the later one, and of a
+-- list only the last member can be open.
+function unchanged(earlier, later)
+  if earlier == later or type(earlier) ~= "table" or type(later) ~= "table" then
+    return earlier == later
+  elseif json.is_array(later) then
+    local count = #later
+    return count == #earlier and unchanged(earlier[count], later[count])
+  end
+  return members_unchanged(earlier, later)
+end
+
+-- The value so far, where it is time for one and it says more than the last.
+local function value_of(self, decoder, text)
+  self.earned = self.earned + EARNED_BY_PIECE + EARNED_BY_BYTE * #text
+  if self.earned < self.cost then
+    return nil
+  end
+  local value, work = decoder:value(), decoder:work()
+  self.earned, self.cost, self.work = 0, work, self.work + work
+  if value == nil or self.shown ~= nil and unchanged(self.shown, value) then
+    return nil
+  end
+  self.shown = value
+  return value
+end
+
+--- Takes more text; gives the value so far, nil where it says no more than the last, or not more
+--- than is worth telling. Values given before do not change.
 ---@param text string
 ---@return table?
 function Reader:feed(text)
@@ -113,7 +162,7 @@ function Reader:feed(text)
     self.decoder = nil
     return nil
   end
-  return decoder:value()
+  return value_of(self, decoder, text)
 end
 
 local same
@@ -132,8 +181,6 @@ local function same_members(a, b)
   return true
 end
 
--- What was closed when the earlier value was given is shared by the later one, so this looks only
--- at what was open.
 function same(a, b)
   if a == b then
     return true

@@ -87,6 +87,13 @@ function Decoder:value()
   return check(self.native:value())
 end
 
+---Returns what the last value() cost: a unit for each member, and for each 16 bytes of text, that
+---was copied.
+---@return integer
+function Decoder:work()
+  return self.native:work()
+end
+
 ---Returns the whole value; raises if the text is not complete.
 ---@return any
 function Decoder:finish()

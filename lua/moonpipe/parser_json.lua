@@ -8,8 +8,13 @@ local text_of = parser.text_of
 ---@class moonpipe.JsonOutputParser: moonpipe.Runnable
 local JsonOutputParser, json_parser = parser.define("JsonOutputParser", "Return a JSON object.")
 
+-- What the whole text gives, or the error that it is.
+function json_parser:_judge(text)
+  return answer.decode(text)
+end
+
 function json_parser:_invoke(input)
-  return answer.decode(text_of(self, input))
+  return self:_judge(text_of(self, input))
 end
 
 -- Each chunk holds all that was known when it came; whoever collects them keeps the last.
@@ -19,11 +24,11 @@ end
 
 -- The end is judged as invoke judges it, over the whole text; it is one more chunk only where it
 -- brings something new.
-local function last_chunk(parts, shown)
+local function last_chunk(self, parts, shown)
   if #parts == 0 then
     return nil
   end
-  local value = answer.decode(table.concat(parts))
+  local value = self:_judge(table.concat(parts))
   if not answer.same(value, shown) then
     return whole(value)
   end
@@ -39,13 +44,13 @@ function json_parser:_transform(source)
       local text = text_of(self, piece)
       parts[#parts + 1] = text
       local value = reader:feed(text)
-      if value ~= nil and not answer.same(value, shown) then
+      if value ~= nil then
         shown = value
         return whole(value)
       end
     end
     ended = true
-    return last_chunk(parts, shown)
+    return last_chunk(self, parts, shown)
   end
 end
 

@@ -239,6 +239,53 @@ rows.stream = {
   end,
 }
 
+-- A JSON answer of so many bytes, of items with texts; a token has four bytes.
+local function json_answer(bytes)
+  local items = {}
+  local item = '{"id":%d,"text":"some words that an item has, about as many as here"}'
+  for i = 1, bytes / 70 do items[i] = item:format(i) end
+  return '{"items":[' .. table.concat(items, ",") .. "]}"
+end
+
+local function pieces_of(text)
+  local list = {}
+  for i = 1, #text, 4 do list[#list + 1] = text:sub(i, i + 3) end
+  return list
+end
+
+local function drain_json(pieces)
+  local parser = mp.JsonOutputParser()
+  return function(n)
+    local last
+    for _ = 1, n do
+      local i = 0
+      local values = parser:transform(function()
+        i = i + 1
+        return pieces[i]
+      end)
+      for value in values do last = value end
+    end
+    return last
+  end
+end
+
+-- A KiB of an answer that is parsed while it comes: as much of a long one as of a short one.
+local function json_row(bytes)
+  return {
+    unit = "us", goal = 400, per = bytes / 1024, floor_is = "the whole text parsed once",
+    ours = function() return drain_json(pieces_of(json_answer(bytes))) end,
+    floor = function()
+      local text = json_answer(bytes)
+      return function(n)
+        for _ = 1, n do require("moonpipe.json").decode(text) end
+      end
+    end,
+  }
+end
+
+rows.json_half = json_row(2 ^ 19)
+rows.json_one = json_row(2 ^ 20)
+
 -- ---- measuring ---------------------------------------------------------------
 
 local function time(fn, n)

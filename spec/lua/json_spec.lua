@@ -190,6 +190,18 @@ describe("json.decoder", function()
     assert.not_equal(early, decoder:value())
   end)
 
+  it("tells what a value cost: open members, and text by 16 bytes", function()
+    local decoder = json.decoder()
+    assert.is_nil(decoder:value())
+    assert.equal(0, decoder:work())
+    decoder:feed('[1, 2, {"a": 1, "b": "' .. ("x"):rep(160))
+    decoder:value()
+    assert.equal(2 + 1 + 10, decoder:work())
+    decoder:feed '"}'
+    decoder:value()
+    assert.equal(3, decoder:work())
+  end)
+
   it("knows the end of a number at the top only from finish", function()
     local decoder = json.decoder()
     decoder:feed "12"
