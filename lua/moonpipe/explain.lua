@@ -19,6 +19,7 @@ local explain = {}
 local WHY = {
   BasePromptTemplate = "a prompt needs all its values",
   RunnableBranch = "its conditions look at the whole input",
+  OutputFixingParser = "a model mends the whole answer",
   RouterRunnable = "some of its steps do so",
   RunnableHedge = "a second attempt needs all of it",
   RunnableLambda = "a function is given a whole value; mp.map_chunks(fn) gives it each chunk, and a"

@@ -11,7 +11,10 @@ local class_of = words.class_of
 
 -- Common to all -----------------------------------------------------------------------------------
 
+---@class moonpipe.BaseOutputParser: moonpipe.Runnable
+---@field format_instructions string
 local Base, base = runnable.class("BaseOutputParser")
+parser.BaseOutputParser = Base
 base.run_kind = "parser"
 base.sync = true
 

@@ -2,29 +2,14 @@ local chunk = require "moonpipe.chunk"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 local helper = require "spec.helper"
-local steps = require "spec.support.steps"
-
-local source_of = steps.source_of
+local pieces = require "spec.support.pieces"
 
 local said = helper.said
 local failure = helper.failure
 
--- The chunks that a parser makes of these.
-local function stream(parser, pieces)
-  local seen = {}
-  for value in parser:_transform(source_of(pieces)) do
-    seen[#seen + 1] = value
-  end
-  return seen
-end
+local steps = require "spec.support.steps"
 
-local function cut(text, size)
-  local pieces = {}
-  for i = 1, #text, size do
-    pieces[#pieces + 1] = text:sub(i, i + size - 1)
-  end
-  return pieces
-end
+local source_of, stream, cut = steps.source_of, pieces.stream, pieces.cut
 
 describe("StrOutputParser", function()
   local parser = mp.StrOutputParser()
@@ -213,8 +198,8 @@ describe("CommaSeparatedListOutputParser", function()
   it("gives the same in the end, however the text was cut", function()
     for _, case in ipairs(CASES) do
       for size = 1, math.max(1, #case[1]) do
-        local pieces = cut(case[1], size)
-        local whole = chunk.collect(source_of(stream(parser, pieces[1] and pieces or { "" })))
+        local list = cut(case[1], size)
+        local whole = chunk.collect(source_of(stream(parser, list[1] and list or { "" })))
         assert.same(case[2], whole, ("%s by %d"):format(case[1], size))
       end
     end
