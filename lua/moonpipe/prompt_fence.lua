@@ -34,9 +34,10 @@ local SYSTEM = "Answer the question from the documents that were found for it, i
 
 fencing.prompts = {
   --- `{ context = retriever, question = … } | mp.prompts.rag | model`: answers from documents
-  --- alone, which stand in a fence.
+  --- alone, which stand in a fence. May be given a `history`.
   rag = prompt.ChatPromptTemplate.from_messages({
     { "system", SYSTEM },
+    { "placeholder", "{history}" },
     { "human", "{boundary}\n{context}\n{boundary}\n\nQuestion: {question}" },
   }, { partial_variables = { boundary = boundary } }),
 }

@@ -152,12 +152,17 @@ local function check_text_prompt(value)
   end
 end
 
--- The template before or behind the examples.
-local function piece(text, compile, key)
+local function check_text(text, key)
   if text ~= nil and type(text) ~= "string" then
     errors.usage(("%s of FewShotPromptTemplate is %s; it must be a string"):format(key,
       errors.shape(text)))
   end
+  return text
+end
+
+-- The template before or behind the examples.
+local function piece(text, compile, key)
+  check_text(text, key)
   local compiled, problem = compile(text or "")
   if not compiled then
     errors.usage(("%s of FewShotPromptTemplate: %s"):format(key, problem))
@@ -189,7 +194,8 @@ function FewShotPromptTemplate.new(opts)
   end
   return instance(FewShotPromptTemplate, {
     source = opts.suffix or opts.prefix or "", example_prompt = opts.example_prompt,
-    prefix = prefix, suffix = suffix, example_separator = opts.example_separator or "\n\n",
+    prefix = prefix, suffix = suffix,
+    example_separator = check_text(opts.example_separator, "example_separator") or "\n\n",
   }, required, opts)
 end
 

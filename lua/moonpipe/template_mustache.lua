@@ -15,6 +15,7 @@ local mustache = {}
 
 local ARRAY = getmetatable(json.array({}))
 local DEEPEST = 100 -- partials in partials, which may be of themselves
+local MOST = 10000  -- partials of one text: thirty that each hold the next twice are a billion
 
 local ESCAPES = { ["&"] = "&amp;", ['"'] = "&quot;", ["<"] = "&lt;", [">"] = "&gt;" }
 
@@ -130,10 +131,12 @@ function RENDER.partial(node, scope, state)
   if not trees[key] then
     trees[key] = parser.parse(indented(state.partials[node.name], node.indent))
   end
-  if state.depth >= DEEPEST then
+  state.depth, state.count = state.depth + 1, state.count + 1
+  if state.depth > DEEPEST then
     errors.raise("limit", ("the partial '%s' goes deeper than %d"):format(node.name, DEEPEST))
+  elseif state.count > MOST then
+    errors.raise("limit", ("the partial '%s' is one of more than %d"):format(node.name, MOST))
   end
-  state.depth = state.depth + 1
   render(trees[key], scope, state)
   state.depth = state.depth - 1
 end
@@ -237,7 +240,7 @@ function methods:format(values, only, owner)
   end
   local state = {
     values = values, owner = owner, trees = self.trees, partials = self.partials,
-    depth = 0, sections = 0, -- partials and sections around what is rendered
+    depth = 0, sections = 0, count = 0, -- partials and sections around; partials so far
   }
   render(self.nodes, { value = values }, state)
   return table.concat(state)

@@ -19,6 +19,12 @@ describe("the prompt for retrieved text", function()
       true))
   end)
 
+  it("takes the conversation so far", function()
+    local messages = mp.prompts.rag:invoke { context = "x", question = "y", history = { "hi" } }
+    assert.equal(3, #messages)
+    assert.equal("hi", messages[2].content)
+  end)
+
   it("has other lines each time", function()
     local seen, count = {}, 0
     for _ = 1, 100 do

@@ -107,6 +107,8 @@ describe("FewShotPromptTemplate", function()
       said(antonyms, { example_prompt = "{word}" }))
     assert.equal("suffix of FewShotPromptTemplate is the number 5; it must be a string",
       said(antonyms, { suffix = 5 }))
+    assert.equal("example_separator of FewShotPromptTemplate is the number 5; it must be a string",
+      said(antonyms, { example_separator = 5 }))
     assert.equal("prefix of FewShotPromptTemplate: bad template at line 2, column 1: '{}' names no"
       .. " variable; write {{ and }} for literal braces", said(antonyms, { prefix = "a\n{}" }))
     assert.equal("input_variables of FewShotPromptTemplate \"{input}:\" are {word}, but a call must"

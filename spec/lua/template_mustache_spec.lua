@@ -206,6 +206,17 @@ describe("a partial of mustache", function()
     assert.equal("the partial 'p' goes deeper than 100", err.message)
   end)
 
+  it("stops where partials double too often", function()
+    local partials = { p40 = "x" }
+    for i = 1, 39 do partials["p" .. i] = ("{{>p%d}}"):rep(2):format(i + 1, i + 1) end
+    local prompt = mp.PromptTemplate.from_template("{{>p1}}", {
+      template_format = "mustache", mustache_partials = partials,
+    })
+    local _, err = prompt:try_invoke {}
+    assert.equal("limit", err.kind)
+    assert.truthy(err.message:find("is one of more than 10000", 1, true))
+  end)
+
   it("must be there, and a template", function()
     assert.equal("the partial 'p' is nil; give its text: mustache_partials = { p = … }",
       problem("{{#x}}{{>p}}{{/x}}"))
