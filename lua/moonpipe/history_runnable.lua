@@ -243,7 +243,8 @@ end
 local function watch(one)
   one.node = tree.scope(scheduler.owner())
   one.node.wake = function() one.hold:free() end
-  one.hold.reader = scheduler.current()
+  local task = scheduler.current()
+  one.hold.reader = task.asker or task
 end
 
 local function release(one)

@@ -139,8 +139,9 @@ end
 
 -- The life of the task that pulls: it belongs to the consumer, so it goes on when the
 -- reader that began it is cancelled or has ended.
-local function pull(self, node)
-  scheduler.current().scope = self.owner
+local function pull(self, node, asker)
+  local task = scheduler.current()
+  task.scope, task.asker = self.owner, asker.asker or asker
   local ok, value = pcall(self.source)
   self.busy = false
   if not ok then
@@ -164,7 +165,7 @@ local function advance(self, node)
     self.busy = true
     local scope = task.scope
     task.scope = self.owner or scope
-    scheduler.spawn(task.ctx, nil, pull, self, node)
+    scheduler.spawn(task.ctx, nil, pull, self, node, task)
     task.scope = scope
   end
   if not self.busy then return end

@@ -113,6 +113,19 @@ describe("RunnableWithMessageHistory: streams", function()
     end)
   end)
 
+  it("that are open behind a map are named too #concurrency", function()
+    local _, get = sessions()
+    local chain = mp.RunnableWithMessageHistory(mp.FakeListChatModel { responses = { "ab" } }, get)
+    local again = mp.RunnableGenerator(function(chunks, emit)
+      chunks()
+      emit(chain:invoke("r", config "s"))
+    end)
+    local err = helper.failure(function() mp.pipe(chain, { b = again }):stream("q", config "s"):collect() end)
+    assert.equal("limit", err.kind)
+    local out = mp.pipe(chain, { a = mp.RunnablePassthrough(), b = again }):stream("q", config "s"):collect()
+    assert.same({ "ab", "ab" }, { tostring(out.a), tostring(out.b) })
+  end)
+
   it("say at their end that they were not stored", function()
     local broken = { messages = function() return {} end,
       add_messages = function() error("disk gone", 0) end }
