@@ -154,7 +154,7 @@ local function pull(self, node, asker)
   end
   local sleepers = self.sleepers
   self.sleepers = {}
-  for _, task in ipairs(sleepers) do scheduler.unpark(task) end
+  for _, sleeper in ipairs(sleepers) do scheduler.unpark(sleeper) end
 end
 
 -- The source is pulled for all readers that wait for it, once.
