@@ -35,6 +35,14 @@ local function retried(seen, opts)
 end
 
 describe("retrying: invoke", function()
+  it("tells the callbacks of the call of each repeat", function()
+    local told = {}
+    retried(flaky(2)):invoke("a", { callbacks = { { on_custom_event = function(_, name, data)
+      told[#told + 1] = { name, data.attempt, data.error.kind }
+    end } } })
+    assert.same({ { "retry", 2, "reset" }, { "retry", 3, "reset" } }, told)
+  end)
+
   it("gives the first success", function()
     local seen = flaky(2)
     assert.same({ "a!", 3 }, { retried(seen):invoke("a"), seen.calls })
