@@ -52,18 +52,24 @@ local function merged(opts, more)
   return out
 end
 
-local function extractive(opts)
-  if next(merged(opts, {})) then
-    say("the extractive model takes no options; they are left out")
+local NAMED = "named in the script"
+
+-- Where it stands in for another model, the options are that one's.
+local function extractive(opts, from)
+  opts = merged(opts, {})
+  if from ~= NAMED and next(opts) then
+    say("the extractive model does not take the options of another; they are left out")
+    opts = nil
   end
-  return names.class "extractive"()
+  return names.class "extractive"(opts)
 end
 
 -- The model of a provider, by a name where there is one.
 local function make(provider, model, opts, from)
   if provider == "extractive" then
+    local made = extractive(opts, from)
     say("model ExtractiveChatModel (%s)", from)
-    return extractive(opts)
+    return made
   end
   local made = names.class(provider)(merged(opts, { model = model }))
   say("model %s %s (%s)", made.class_name, made.model, from)
@@ -109,7 +115,7 @@ function choice.init_chat_model(name, opts)
   if opts and (opts.configurable_fields or opts.config_prefix) then
     return require("moonpipe.model_configurable").new(name, opts)
   end
-  if name then return by_name(name, opts, "named in the script") end
+  if name then return by_name(name, opts, NAMED) end
   if env "MOONPIPE_MODEL" then return by_name(env "MOONPIPE_MODEL", opts, "MOONPIPE_MODEL") end
   local provider, variable = names.at_hand()
   if provider then return make(provider, nil, opts, variable) end
@@ -138,8 +144,11 @@ local EMBEDDINGS = {
 ---@return table embeddings
 function choice.init_embeddings(name, opts)
   check_name(name, "init_embeddings")
+  local is_named = name ~= nil -- else the options may be of other embeddings
   name = name or env "MOONPIPE_EMBEDDINGS" or env "OPENAI_API_KEY" and "openai" or "hash"
-  if name == "hash" then return require("moonpipe.embedding_hash").HashEmbeddings() end
+  if name == "hash" then
+    return require("moonpipe.embedding_hash").HashEmbeddings(is_named and opts or nil)
+  end
   local provider, model = names.read(name, opts and opts.model_provider, "init_embeddings")
   local home = EMBEDDINGS[provider]
   if not home then

@@ -72,6 +72,20 @@ describe("init_chat_model", function()
       .. " provider's key (OPENAI_API_KEY, …) or MOONPIPE_MODEL, or start a local server\n", stderr)
   end)
 
+  it("gives the extractive model its options where it is named, and no other's", function()
+    local named = 'local mp = require "moonpipe"\n'
+      .. 'print(mp.init_chat_model("extractive", { max_sentences = 1 }).max_sentences)'
+    assert.equal("1", (chosen({}, named)))
+    local said, stderr = chosen({ MOONPIPE_MODEL = "extractive" },
+      (named:gsub('"extractive", { max_sentences = 1 }', "nil, { temperature = 0 }")))
+    assert.equal("3", said)
+    assert.matches("does not take the options of another; they are left out", stderr)
+    helper.raises("unknown option 'max_sentence' of ExtractiveChatModel", choice.init_chat_model,
+      "extractive", { max_sentence = 1 })
+    helper.raises("unknown option 'dimension' of HashEmbeddings", choice.init_embeddings, "hash",
+      { dimension = 1 })
+  end)
+
   it("refuses what is no name", function()
     assert.equal("init_chat_model takes the name of a model, got the number 1",
       helper.said(choice.init_chat_model, 1))
