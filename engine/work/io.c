@@ -27,6 +27,7 @@
 #define EXIT_US      2000000 /* an exit waits no longer for the I/O thread */
 #define LOOKS_MAX    64      /* so that timers fire, whatever keeps coming */
 #define FIRST_FDS    64
+#define MESSAGES     64 /* acted on between two polls */
 #define BUSY         4  /* descriptors in one poll: the next will follow soon */
 #define NAP_US       50 /* how long to sleep unarmed then */
 
@@ -42,6 +43,7 @@ typedef struct Watch {
 struct mp_Io {
     pthread_t thread;
     mp_Queue inbox;
+    mp_Node *unread; /* drained from it, not yet acted on */
     atomic_bool stopping;
     int epoll;
     mp_IoSource *sources[SOURCES_MAX];
@@ -132,14 +134,16 @@ void mp_io_timer_clear(mp_IoTimer *timer)
 
 /* --- the loop --- */
 
+/* A few, then a look at the sockets: a thousand calls that begin all at once
+ * would hold a thousand times what only the beginning needs, and leave holes in
+ * the heap. */
 static void read_inbox(mp_Io *io)
 {
-    mp_Node *node = mp_queue_drain(&io->inbox);
+    if (!io->unread) io->unread = mp_queue_drain(&io->inbox);
+    for (int i = 0; io->unread && i < MESSAGES; i++) {
+        mp_JobMessage *message = (mp_JobMessage *)io->unread;
 
-    while (node) {
-        mp_JobMessage *message = (mp_JobMessage *)node;
-
-        node = node->next; /* the job may be gone after act */
+        io->unread = io->unread->next; /* the job may be gone after act */
         message->act(message->job);
     }
 }
@@ -203,6 +207,7 @@ static int64_t time_to_sleep(mp_Io *io, bool busy)
 {
     int64_t wait_us;
 
+    if (io->unread) return 0;
     if (busy ? !mp_queue_is_empty(&io->inbox) : !mp_queue_arm(&io->inbox))
         return 0;
     wait_us = time_to_timer(io);
