@@ -33,9 +33,13 @@ mp_Status mp_err_set(mp_Error *err, mp_Kind kind, const char *format, ...)
     return status;
 }
 
+#define NO_MEMORY "not enough memory"
+
+const mp_Error mp_err_no_memory = {MP_KIND_MEMORY, 0, NO_MEMORY};
+
 mp_Status mp_err_memory(mp_Error *err)
 {
-    return mp_err_set(err, MP_KIND_MEMORY, "not enough memory");
+    return mp_err_set(err, MP_KIND_MEMORY, NO_MEMORY);
 }
 
 mp_Status mp_err_os(mp_Error *err, int os_errno, const char *what)

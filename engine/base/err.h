@@ -78,6 +78,9 @@ mp_Status mp_err_set(mp_Error *err, mp_Kind kind, const char *format, ...)
 mp_Status mp_err_vset(mp_Error *err, mp_Kind kind, const char *format,
                       va_list args) __attribute__((format(printf, 3, 0)));
 
+/* That of kind `memory`, for who has none of his own to fill. */
+extern const mp_Error mp_err_no_memory;
+
 /* `memory` with the one message that needs no memory. */
 mp_Status mp_err_memory(mp_Error *err);
 

@@ -113,8 +113,8 @@ static int push_terminal(lua_State *L, mp_Event *event)
     lua_pushnumber(L, (lua_Number)event->id);
     lua_pushinteger(L, event->kind);
     if (event->kind == MP_EVENT_FAILED) {
-        lua_pushstring(L, event->job->err.message);
-        lua_pushstring(L, mp_err_name(event->job->err.kind));
+        lua_pushstring(L, event->job->err->message);
+        lua_pushstring(L, mp_err_name(event->job->err->kind));
     } else {
         push_cargo(L, event);
         lua_pushnil(L);

@@ -118,6 +118,9 @@ static mp_Status table_room(mp_Engine *engine)
 
 /* --- fork --- */
 
+static const mp_Error forked = {
+    MP_KIND_CLOSED, 0, "the process forked while the call was in flight"};
+
 /* In a forked child: the parent's thread is not here and will never answer.
  * Its inbox and waker are the parent's too, so both are made anew. Limit:
  * if no descriptor is left, the child's engine never wakes from a wait. */
@@ -136,8 +139,7 @@ static void start_anew(mp_Engine *engine)
         next = job->bucket_next;
         table_add(engine, job);
         job->end.bytes.len = job->end.head.len = 0;
-        mp_err_set(&job->err, MP_KIND_CLOSED,
-                   "the process forked while the call was in flight");
+        job->err = &forked;
         atomic_store(&job->state, 0); /* no message is on its way here */
         mp_job_end(job, MP_EVENT_FAILED);
     }

@@ -39,6 +39,7 @@ static const mp_JobClass cpu_class = {"cpu",    NULL, NULL, NULL,
 void mp_cpu_init(mp_CpuJob *self, const mp_CpuClass *cls)
 {
     mp_job_init(&self->job, &cpu_class);
+    self->job.err = &self->err;
     self->job.task = &self->task;
     self->task.run = run;
     self->cls = cls;

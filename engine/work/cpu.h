@@ -22,7 +22,7 @@
 typedef enum mp_CpuStep {
     MP_CPU_MORE,
     MP_CPU_DONE,   /* the cargo is in job.end */
-    MP_CPU_FAILED, /* the reason is in job.err */
+    MP_CPU_FAILED, /* the reason is in err */
     MP_CPU_PARKED  /* somebody else does the rest and settles the job, which
                     * may be gone already */
 } mp_CpuStep;
@@ -38,6 +38,7 @@ typedef struct mp_CpuClass {
 /* First member of such a job. */
 struct mp_CpuJob {
     mp_Job job;
+    mp_Error err; /* what job.err is */
     mp_PoolTask task;
     const mp_CpuClass *cls;
 };

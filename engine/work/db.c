@@ -38,6 +38,7 @@ typedef struct DbJob {
     bool atomic;
     mp_Db *db;
     mp_Buf statements;
+    mp_Error err; /* what job.err is */
 } DbJob;
 
 /* --- on the file's thread --- */
@@ -83,7 +84,7 @@ static mp_Status perform(mp_DbFile *file, DbJob *job)
     mp_DbWatch watch = {is_cancelled, sleep_us, job, db->busy_us};
     mp_DbWork work = {job->statements.data, job->statements.len, job->atomic,
                       db->normal};
-    mp_Error *err = &job->job.err;
+    mp_Error *err = &job->err;
     mp_Buf *out = &job->job.end.bytes;
     mp_Status status = connect(file, db, &watch, err);
 
@@ -270,6 +271,7 @@ mp_Job *mp_db_job(mp_Db *db, mp_Buf *statements, bool atomic, mp_Error *err)
         return NULL;
     }
     mp_job_init(&job->job, &db_class);
+    job->job.err = &job->err;
     mp_buf_init(&job->job.end.bytes, db->max_bytes);
     job->task.run = run;
     job->atomic = atomic;

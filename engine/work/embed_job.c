@@ -40,7 +40,7 @@ void mp_embed_write_usage(const mp_Usage *usage, char out[MP_EMBED_USAGE_SIZE])
 static mp_CpuStep finish(EmbedJob *self)
 {
     mp_Event *end = &self->cpu.job.end;
-    mp_Error *err = &self->cpu.job.err;
+    mp_Error *err = &self->cpu.err;
     char usage[MP_EMBED_USAGE_SIZE];
 
     if (mp_embed_finish(&self->embed, &end->floats, err) != MP_OK)
@@ -59,7 +59,7 @@ static mp_CpuStep slice(mp_CpuJob *cpu, int64_t until_us)
         size_t len = self->body.len - self->at;
 
         if (len > PIECE) len = PIECE;
-        if (mp_embed_feed(&self->embed, bytes, len, &cpu->job.err) != MP_OK)
+        if (mp_embed_feed(&self->embed, bytes, len, &cpu->err) != MP_OK)
             return MP_CPU_FAILED;
         self->at += len;
         if (mp_clock_us() >= until_us) return MP_CPU_MORE;

@@ -158,7 +158,7 @@ static void start(mp_Job *job)
     mp_Gate *gate = mp_gate_get(self->name, 0);
 
     if (!gate) {
-        mp_err_memory(&job->err);
+        job->err = &mp_err_no_memory;
         mp_job_end(job, MP_EVENT_FAILED);
         return;
     }

@@ -26,7 +26,7 @@ static mp_Status step(HashJob *self)
     size_t len = self->ends[self->row] - begin;
     mp_Status status = mp_hash_read(
         &self->hash, self->texts.data ? self->texts.data + begin : NULL, len,
-        &self->at, self->at + PIECE, &self->cpu.job.err);
+        &self->at, self->at + PIECE, &self->cpu.err);
 
     if (status != MP_OK || self->at < len) return status;
     mp_hash_finish(&self->hash, end->floats.data + self->row * MP_HASH_DIM);
@@ -41,7 +41,7 @@ static mp_CpuStep slice(mp_CpuJob *cpu, int64_t until_us)
     mp_Job *job = &cpu->job;
 
     if (!job->end.floats.data &&
-        mp_floats_init(&job->end.floats, self->count, MP_HASH_DIM, &job->err))
+        mp_floats_init(&job->end.floats, self->count, MP_HASH_DIM, &cpu->err))
         return MP_CPU_FAILED;
     while (self->row < self->count) {
         if (step(self) != MP_OK) return MP_CPU_FAILED;

@@ -18,11 +18,8 @@
 #include "lookup.h"
 #include "os.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static mp_HttpJob *of(mp_Job *job)
 {
@@ -33,6 +30,18 @@ static mp_HttpJob *of(mp_Job *job)
 static uint64_t tag_of(const mp_HttpJob *self)
 {
     return self->plan->serial * 4 + (uint64_t)self->framing;
+}
+
+static const mp_Error exiting = {MP_KIND_CLOSED, 0, "the process is exiting"};
+
+static const mp_Error headless = {
+    MP_KIND_TRUNCATED, 0, "the connection was closed inside of the head"};
+
+void mp_http_keep_error(mp_HttpJob *self, const mp_Error *err)
+{
+    if (!self->failure) self->failure = mp_alloc(sizeof *err);
+    self->job.err = self->failure ? self->failure : &mp_err_no_memory;
+    if (self->failure) *self->failure = *err;
 }
 
 /* --- the end --- */
@@ -94,8 +103,10 @@ static mp_Status rearm(mp_HttpJob *self)
 static void time_out(mp_HttpJob *self, mp_Kind kind, int64_t us,
                      const char *what)
 {
-    mp_err_set(&self->job.err, kind, "no %s within %g s", what,
-               (double)us / 1e6);
+    mp_Error err;
+
+    mp_err_set(&err, kind, "no %s within %g s", what, (double)us / 1e6);
+    mp_http_keep_error(self, &err);
     end(self, MP_EVENT_FAILED);
 }
 
@@ -118,7 +129,7 @@ void mp_http_on_time(mp_IoTimer *timer)
         time_out(self, MP_KIND_TIMEOUT_IDLE, self->plan->spec.idle_us,
                  "more data");
     } else if (arm(self) != MP_OK) {
-        mp_err_memory(&self->job.err);
+        self->job.err = &mp_err_no_memory;
         end(self, MP_EVENT_FAILED);
     }
 }
@@ -143,125 +154,6 @@ static mp_HttpJob *job_of_transfer(mp_HttpTransfer *transfer)
     return (mp_HttpJob *)((char *)transfer - offsetof(mp_HttpJob, transfer));
 }
 
-static mp_HttpJob *job_of(CURL *easy)
-{
-    mp_HttpTransfer *transfer;
-
-    mp_http_curl(NULL)->easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
-    return job_of_transfer(transfer);
-}
-
-/* Curl does not tell why it got no socket, and lets children inherit it, which
- * keeps connections open that we close. */
-static curl_socket_t open_socket(void *easy, curlsocktype purpose,
-                                 struct curl_sockaddr *address)
-{
-    mp_HttpJob *self = job_of(easy);
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
-                    address->protocol);
-
-    (void)purpose;
-    self->connect_at = MP_CLOCK_NEVER; /* from here on curl keeps it */
-    mp_lookup_known(&self->lookup);
-    self->job.err.kind = MP_KIND_NONE; /* that of an address tried before */
-    if (fd >= 0 && mp_io_opened(fd) == MP_OK) return fd;
-    self->no_descriptor = fd < 0 && (errno == EMFILE || errno == ENFILE);
-    if (fd < 0) return CURL_SOCKET_BAD;
-    mp_err_memory(&self->job.err);
-    close(fd);
-    return CURL_SOCKET_BAD;
-}
-
-/* Of a connection, at its end: the call that opened it may be long gone. */
-static int close_socket(void *unused, curl_socket_t fd)
-{
-    (void)unused;
-    mp_io_closing(fd);
-    return close(fd);
-}
-
-/* Called before a name is looked up that is not in curl's cache. */
-static int on_lookup(void *resolver, void *reserved, void *easy)
-{
-    (void)resolver, (void)reserved;
-    job_of(easy)->looks_up = true;
-    return 0;
-}
-
-/* Parsed once for all calls of a plan; what does not parse curl itself shall
- * complain of. */
-static void set_address(mp_HttpJob *self, const mp_Curl *curl)
-{
-    mp_HttpPlan *plan = self->plan;
-
-    if (!plan->address) plan->address = mp_http_address(curl, plan->spec.url);
-    curl->easy_setopt(self->transfer.easy, CURLOPT_CURLU, plan->address);
-    if (!plan->address)
-        curl->easy_setopt(self->transfer.easy, CURLOPT_URL, plan->spec.url);
-}
-
-/* Where there is none curl need not look for one at each call. */
-static void set_proxy(mp_HttpJob *self, const mp_Curl *curl)
-{
-    const char *proxy = self->plan->spec.proxy;
-    bool none = proxy ? !proxy[0] : !mp_http_has_proxy();
-
-    curl->easy_setopt(self->transfer.easy, CURLOPT_PROXY, proxy);
-    curl->easy_setopt(self->transfer.easy, CURLOPT_NOPROXY, none ? "*" : NULL);
-}
-
-/* What is the same for each call of one plan and framing: a handle that had the
- * same before keeps it. */
-static void set_plan_options(mp_HttpJob *self)
-{
-    const mp_Curl *curl = mp_http_curl(NULL);
-    const mp_HttpSpec *spec = &self->plan->spec;
-    CURL *easy = self->transfer.easy;
-    bool whole = self->framing == MP_HTTP_WHOLE;
-
-    set_address(self, curl);
-    set_proxy(self, curl);
-    curl->easy_setopt(easy, CURLOPT_HTTPHEADER, self->plan->headers);
-    curl->easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
-    curl->easy_setopt(easy, CURLOPT_IPRESOLVE,
-                      spec->ip == 4   ? (long)CURL_IPRESOLVE_V4
-                      : spec->ip == 6 ? (long)CURL_IPRESOLVE_V6
-                                      : (long)CURL_IPRESOLVE_WHATEVER);
-    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                      (long)((spec->connect_us + 999) / 1000));
-    /* a compressed stream would come late, in blocks */
-    curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, whole ? "" : NULL);
-    /* wait for a connection that may be shared; without TLS none may, and the
-     * second call would wait for the first one's answer */
-    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, self->plan->tls ? 1L : 0L);
-    curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl->easy_setopt(easy, CURLOPT_OPENSOCKETDATA, easy);
-    curl->easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl->easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
-                      self->plan->has_name ? on_lookup : NULL);
-    curl->easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, easy);
-    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, mp_http_on_body);
-    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, mp_http_on_header);
-}
-
-static void set_call_options(mp_HttpJob *self)
-{
-    const mp_Curl *curl = mp_http_curl(NULL);
-    CURL *easy = self->transfer.easy;
-
-    if (self->body) {
-        curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                          (curl_off_t)self->body_len);
-        curl->easy_setopt(easy, CURLOPT_POSTFIELDS, self->body);
-    } else {
-        curl->easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-    }
-    curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, self->plan->spec.method);
-    curl->easy_setopt(easy, CURLOPT_WRITEDATA, self);
-    curl->easy_setopt(easy, CURLOPT_HEADERDATA, self);
-    curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, self->curl_text);
-}
-
 /* Whether the one who may look the name up does: it may find it in the cache,
  * or a connection that is open. Others must not wait for it then. */
 static void find_out(mp_HttpJob *self)
@@ -279,14 +171,13 @@ static void launch(mp_HttpJob *self)
     mp_Status status = -MP_KIND_MEMORY;
 
     if (mp_http_io_is_over()) {
-        mp_err_set(&self->job.err, MP_KIND_CLOSED, "the process is exiting");
+        self->job.err = &exiting;
         end(self, MP_EVENT_FAILED);
         return;
     }
     self->transfer.easy = mp_http_io_take(tag_of(self), &had_options);
     if (self->transfer.easy) {
-        if (!had_options) set_plan_options(self);
-        set_call_options(self);
+        mp_http_set_options(self, had_options);
         status = mp_http_io_add(&self->transfer, self->plan->origin,
                                 self->plan->tls);
     }
@@ -298,7 +189,7 @@ static void launch(mp_HttpJob *self)
         if (self->lookup.lookup) find_out(self);
         return;
     }
-    mp_err_memory(&self->job.err);
+    self->job.err = &mp_err_no_memory;
     end(self, MP_EVENT_FAILED);
 }
 
@@ -312,7 +203,7 @@ void mp_http_on_no_name(mp_LookupEntry *entry, const mp_Error *err)
     mp_HttpJob *self =
         (mp_HttpJob *)((char *)entry - offsetof(mp_HttpJob, lookup));
 
-    self->job.err = *err;
+    mp_http_keep_error(self, err);
     end(self, MP_EVENT_FAILED);
 }
 
@@ -342,7 +233,7 @@ static void begin(mp_HttpJob *self)
     }
     self->connect_at = after(self->plan->spec.connect_us);
     if (arm(self) == MP_OK) return;
-    mp_err_memory(&self->job.err);
+    self->job.err = &mp_err_no_memory;
     end(self, MP_EVENT_FAILED);
 }
 
@@ -359,6 +250,14 @@ static bool lacks_descriptors(const mp_HttpJob *self, CURLcode result)
     return false;
 }
 
+static void keep_curl_error(mp_HttpJob *self, CURLcode result)
+{
+    mp_Error err;
+
+    mp_http_error(self->transfer.easy, result, self->curl_text, &err);
+    mp_http_keep_error(self, &err);
+}
+
 /* Waits, as if it had not begun, until others end. */
 static void begin_again(mp_HttpJob *self)
 {
@@ -369,7 +268,7 @@ static void begin_again(mp_HttpJob *self)
     mp_lookup_leave(&self->lookup, false);
     self->no_descriptor = false;
     self->curl_text[0] = '\0';
-    self->job.err.kind = MP_KIND_NONE;
+    self->job.err = NULL;
     mp_gate_leave(&self->wide);
     mp_gate_hold(gate, mp_clock_us() + 50000);
     queue(self);
@@ -396,22 +295,20 @@ static void on_done(mp_HttpTransfer *transfer, CURLcode result)
         result = CURLE_WRITE_ERROR;
     if (result == CURLE_OK && !self->head_ended) {
         result = CURLE_PARTIAL_FILE;
-        mp_err_set(&self->job.err, MP_KIND_TRUNCATED,
-                   "the connection was closed inside of the head");
+        self->job.err = &headless;
     }
     if (result == CURLE_OK) {
         learn_version(self);
         end(self, MP_EVENT_DONE);
         return;
     }
-    if (self->job.err.kind == MP_KIND_NONE)
-        mp_http_error(transfer->easy, result, self->curl_text, &self->job.err);
+    if (!self->job.err) keep_curl_error(self, result);
     if (lacks_descriptors(self, result)) {
         begin_again(self);
         return;
     }
-    if (self->job.err.kind == MP_KIND_DNS)
-        mp_lookup_fail(&self->lookup, &self->job.err);
+    if (self->job.err->kind == MP_KIND_DNS)
+        mp_lookup_fail(&self->lookup, self->job.err);
     end(self, MP_EVENT_FAILED);
 }
 
@@ -435,7 +332,7 @@ void mp_http_enter_own(mp_GateEntry *entry)
 
     if (!wide) wide = mp_gate_get("", mp_http_io_room());
     if (!wide) {
-        mp_err_memory(&self->job.err);
+        self->job.err = &mp_err_no_memory;
         end(self, MP_EVENT_FAILED);
         return;
     }
@@ -448,10 +345,12 @@ void mp_http_enter_own(mp_GateEntry *entry)
 static void start(mp_Job *job)
 {
     mp_HttpJob *self = of(job);
-    const mp_Curl *curl = mp_http_curl(&job->err);
+    mp_Error err;
+    const mp_Curl *curl = mp_http_curl(&err);
     mp_Gate *gate = NULL;
 
-    if (!curl || mp_http_io_open(curl, on_done, &job->err) != MP_OK) {
+    if (!curl || mp_http_io_open(curl, on_done, &err) != MP_OK) {
+        mp_http_keep_error(self, &err);
         mp_job_end(job, MP_EVENT_FAILED);
         return;
     }
@@ -461,7 +360,7 @@ static void start(mp_Job *job)
     }
     gate = mp_gate_get(self->plan->spec.gate, self->plan->spec.gate_slots);
     if (!gate) {
-        mp_err_memory(&job->err);
+        job->err = &mp_err_no_memory;
         mp_job_end(job, MP_EVENT_FAILED);
         return;
     }
@@ -490,8 +389,7 @@ static void resume(mp_Job *job)
     result =
         mp_http_curl(NULL)->easy_pause(self->transfer.easy, CURLPAUSE_CONT);
     if (result == CURLE_OK) return;
-    if (job->err.kind == MP_KIND_NONE)
-        mp_http_error(self->transfer.easy, result, self->curl_text, &job->err);
+    if (!job->err) keep_curl_error(self, result);
     end(self, MP_EVENT_FAILED);
 }
 

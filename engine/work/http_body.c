@@ -2,7 +2,7 @@
  * http_body.c: what curl brings: headers, bytes of the body, and what they are
  * taken for.
  *
- * A failure of ours is noted in job.err and told to curl by the return value;
+ * A failure of ours is kept in job.err and told to curl by the return value;
  * curl ends the transfer then.
  */
 #include "http_job.h"
@@ -84,15 +84,14 @@ static mp_Status send_records(mp_HttpJob *self, mp_Buf *records)
 
 /* Records of [bytes], or of what is open at the end. */
 static mp_Status cut(mp_HttpJob *self, const char *bytes, size_t len,
-                     mp_Buf *records, size_t *made)
+                     mp_Buf *records, size_t *made, mp_Error *err)
 {
     if (!self->uncut)
-        return bytes ? mp_sse_feed(&self->sse, bytes, len, records, made,
-                                   &self->job.err)
-                     : mp_sse_finish(&self->sse, records, made, &self->job.err);
+        return bytes ? mp_sse_feed(&self->sse, bytes, len, records, made, err)
+                     : mp_sse_finish(&self->sse, records, made, err);
     if (!bytes) return MP_OK;
     if (mp_sse_write(records, "", 0, bytes, len) != MP_OK)
-        return mp_err_memory(&self->job.err);
+        return mp_err_memory(err);
     *made = 1;
     return MP_OK;
 }
@@ -102,14 +101,25 @@ mp_Status mp_http_feed(mp_HttpJob *self, const char *bytes, size_t len)
     mp_Buf records;
     size_t made = 0;
     mp_Status status;
+    mp_Error err;
 
     mp_buf_init(&records, 0);
     mp_buf_reserve(&records, len); /* they are about as long */
-    status = cut(self, bytes, len, &records, &made);
+    status = cut(self, bytes, len, &records, &made, &err);
     if (made > 0) mp_http_note_data(self);
     if (made > 0 && send_records(self, &records) != MP_OK)
-        status = mp_err_memory(&self->job.err);
+        status = mp_err_memory(&err);
+    if (status != MP_OK) mp_http_keep_error(self, &err);
     mp_buf_term(&records);
+    return status;
+}
+
+static mp_Status check(mp_HttpJob *self, const mp_Buf *buf)
+{
+    mp_Error err;
+    mp_Status status = mp_buf_check(buf, &err);
+
+    if (status != MP_OK) mp_http_keep_error(self, &err);
     return status;
 }
 
@@ -118,8 +128,8 @@ static mp_Status gather(mp_HttpJob *self, const char *bytes, size_t len)
     mp_Buf *body = &self->job.end.bytes;
 
     mp_http_note_data(self);
-    if (mp_buf_append(body, bytes, len) == MP_OK) return MP_OK;
-    return mp_buf_check(body, &self->job.err);
+    mp_buf_append(body, bytes, len);
+    return check(self, body);
 }
 
 size_t mp_http_on_body(char *bytes, size_t one, size_t len, void *self_)
@@ -186,6 +196,5 @@ size_t mp_http_on_header(char *line, size_t one, size_t len, void *self_)
     } else {
         append_header(head, line, len);
     }
-    if (mp_buf_check(head, &self->job.err) != MP_OK) return 0;
-    return len;
+    return check(self, head) == MP_OK ? len : 0;
 }

@@ -15,6 +15,7 @@
 #define CACHED     128 /* connections that a shard keeps, at most */
 #define FD_MARGIN  32  /* descriptors left to the rest of the process */
 #define SPARE_MAX  256 /* easy handles kept; one costs 5.6 kB */
+#define CROWD      64  /* transfers from which one is of many */
 #define PLAIN_SIZE 256 /* origins known to speak HTTP/1.1 over TLS */
 
 struct mp_HttpShard {
@@ -36,6 +37,7 @@ typedef struct Pool {
     unsigned shard_count;
     unsigned cached;
     unsigned room;
+    unsigned running;
     struct {
         CURL *easy;
         uint64_t tag; /* of the options that it has */
@@ -241,6 +243,7 @@ static void append(mp_HttpShard *shard, mp_HttpTransfer *transfer)
         shard->first = transfer;
     shard->last = transfer;
     shard->active++;
+    pool->running++;
 }
 
 mp_Status mp_http_io_add(mp_HttpTransfer *transfer, uint64_t origin, bool tls)
@@ -256,6 +259,11 @@ mp_Status mp_http_io_add(mp_HttpTransfer *transfer, uint64_t origin, bool tls)
         return -MP_KIND_MEMORY;
     append(shard, transfer);
     return MP_OK;
+}
+
+bool mp_http_io_is_crowded(void)
+{
+    return pool->running >= CROWD;
 }
 
 /* Without memory for the timer it is settled with the next event. */
@@ -281,6 +289,7 @@ void mp_http_io_remove(mp_HttpTransfer *transfer)
     else
         shard->last = transfer->previous;
     shard->active--;
+    pool->running--;
     transfer->shard = NULL;
 }
 

@@ -42,6 +42,9 @@ mp_Status mp_http_io_open(const mp_Curl *curl, mp_HttpDone done, mp_Error *err);
 /* Whether the process exits: no transfer may begin any more. */
 bool mp_http_io_is_over(void);
 
+/* Whether so many transfers run that each should be sparing with memory. */
+bool mp_http_io_is_crowded(void);
+
 /* Gives an easy handle with the options that all calls share, or NULL without
  * memory. [had_options]: it was given back with the same [tag], and has still
  * the options that went with it. */

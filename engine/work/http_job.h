@@ -1,6 +1,7 @@
 /*
- * http_job.h: what the three files of an HTTP job share: http.c (its life),
- * http_body.c (what curl brings), http_make.c (how it is made).
+ * http_job.h: what the files of an HTTP job share: http.c (its life),
+ * http_options.c (what curl is told), http_body.c (what curl brings),
+ * http_make.c (how it is made).
  *
  * Threads: the I/O thread, but for mp_http_new and the class's free.
  */
@@ -63,6 +64,7 @@ typedef struct mp_HttpJob {
     bool body_begun;
     bool head_sent;
     bool paused;
+    mp_Error *failure; /* memory for job.err, once something failed */
     char *curl_text; /* what curl says of its failure: CURL_ERROR_SIZE bytes */
 } mp_HttpJob;
 
@@ -71,12 +73,19 @@ extern const mp_JobClass mp_http_class;
 /* The class's free: keeps the job for the next call of its plan. */
 void mp_http_free_job(mp_Job *job);
 
+/* Keeps a copy of [err] as what the job fails of; without memory that is it. */
+void mp_http_keep_error(mp_HttpJob *self, const mp_Error *err);
+
 /* A record has come, or a byte of a whole answer: the idle time begins anew. */
 void mp_http_note_data(mp_HttpJob *self);
 
 /* Cuts [len] bytes of a stream into records and moves them up; NULL says that
  * no more come. The failure stands in job.err too. */
 mp_Status mp_http_feed(mp_HttpJob *self, const char *bytes, size_t len);
+
+/* Fills the easy handle with what the call needs; [had_options]: it has those
+ * of the plan already. */
+void mp_http_set_options(mp_HttpJob *self, bool had_options);
 
 /* The callbacks of curl. */
 size_t mp_http_on_body(char *bytes, size_t one, size_t len, void *self);

@@ -263,6 +263,7 @@ void mp_http_free_job(mp_Job *job)
         mp_alloc_free(self);
     } else {
         mp_sse_term(&self->sse);
+        mp_alloc_free(self->failure);
         mp_buf_clear(&job->end.bytes);
         mp_buf_clear(&job->end.head);
         if (!keep_spare(plan, self)) discard(self);

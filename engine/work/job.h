@@ -101,7 +101,9 @@ struct mp_Job {
     mp_EventKind outcome; /* what it ended as, until it is answered */
     unsigned generation;  /* of os.h: which process made it */
     int64_t waited_us;    /* in queues, before it began */
-    mp_Error err;
+    /* Why it failed. What it points to is the class's, or static: of ten
+     * thousand that are in flight few fail. */
+    const mp_Error *err;
 };
 
 /* Fills the common part of a fresh job. */

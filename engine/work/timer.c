@@ -24,7 +24,7 @@ static void start(mp_Job *job)
     TimerJob *self = (TimerJob *)job;
 
     if (mp_io_timer_set(&self->timer, self->at_us) == MP_OK) return;
-    mp_err_memory(&job->err);
+    job->err = &mp_err_no_memory;
     mp_job_end(job, MP_EVENT_FAILED);
 }
 

@@ -79,7 +79,7 @@ void mp_vector_end_batch(mp_Vector *index, mp_EventKind outcome)
 void mp_vector_fail_batch(mp_Vector *index, const mp_Error *err)
 {
     for (mp_VectorJob *job = index->batch; job; job = job->next)
-        job->cpu.job.err = *err;
+        job->cpu.err = *err;
     mp_vector_end_batch(index, MP_EVENT_FAILED);
 }
 
@@ -245,7 +245,7 @@ static mp_CpuStep join_line(mp_CpuJob *cpu, int64_t until_us)
     bool sends;
 
     (void)until_us;
-    if (mp_pool_acquire(&pool, &cpu->job.err) != MP_OK) return MP_CPU_FAILED;
+    if (mp_pool_acquire(&pool, &cpu->err) != MP_OK) return MP_CPU_FAILED;
     mp_pool_release(pool);
     pthread_mutex_lock(&index->lock);
     append_locked(index, self);

@@ -126,7 +126,7 @@ static void work(mp_Vector *index, mp_VectorHand *hand)
 static mp_Status answer(mp_Vector *index, mp_VectorJob *job, size_t row)
 {
     mp_Event *end = &job->cpu.job.end;
-    mp_Error *err = &job->cpu.job.err;
+    mp_Error *err = &job->cpu.err;
     const mp_Scan *scan = &index->scan;
     mp_ScanTop *top = &index->hands[0].top;
     const mp_ScanHit *hits = top->hits + scan->from[row];

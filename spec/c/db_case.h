@@ -135,7 +135,7 @@ static inline mp_Status case_do(mp_Engine *engine, mp_Db *db, const char *text,
     event = await_event(engine);
     kind = event->kind;
     if (kind == MP_EVENT_DONE && first) *first = case_first(&event->bytes);
-    if (kind == MP_EVENT_FAILED) *err = event->job->err;
+    if (kind == MP_EVENT_FAILED) *err = *event->job->err;
     if (kind == MP_EVENT_CANCELLED) err->kind = MP_KIND_CANCELLED;
     mp_job_free_event(event);
     return kind == MP_EVENT_DONE ? MP_OK : -(mp_Status)err->kind;

@@ -36,7 +36,7 @@ static mp_CpuStep work_slice(mp_CpuJob *cpu, int64_t until_us)
     if (self->slices < 0) return MP_CPU_MORE; /* for ever */
     if (--self->slices > 0) return MP_CPU_MORE;
     if (self->fails) {
-        mp_err_set(&cpu->job.err, MP_KIND_DECODE, "no");
+        mp_err_set(&cpu->err, MP_KIND_DECODE, "no");
         return MP_CPU_FAILED;
     }
     mp_buf_text(&cpu->job.end.bytes, "cargo");
@@ -78,7 +78,7 @@ static void test_jobs_end(void)
     submit_job(engine, work_new(1, true, NULL));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_FAILED);
-    CHECK(event->job->err.kind == MP_KIND_DECODE);
+    CHECK(event->job->err->kind == MP_KIND_DECODE);
     mp_job_free_event(event);
     mp_engine_free(engine);
 }
@@ -164,7 +164,7 @@ static bool ends_the_parents(void *fork_)
     Fork *self = fork_;
     mp_Event *event = await_event(self->engine);
     bool closed = event->id == self->id && event->kind == MP_EVENT_FAILED &&
-                  event->job->err.kind == MP_KIND_CLOSED;
+                  event->job->err->kind == MP_KIND_CLOSED;
     mp_EventKind kind;
     uint64_t id;
 
@@ -219,12 +219,12 @@ static void test_decodes_embeddings(void)
     submit_job(engine, embed_new(answer, 3));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_FAILED);
-    CHECK(strcmp(event->job->err.message,
+    CHECK(strcmp(event->job->err->message,
                  "the answer has no embedding with index 2 (2 of 3)") == 0);
     mp_job_free_event(event);
     submit_job(engine, embed_new("{\"data\":7}", 3));
     event = await_event(engine);
-    CHECK(event->job->err.kind == MP_KIND_DECODE);
+    CHECK(event->job->err->kind == MP_KIND_DECODE);
     mp_job_free_event(event);
     mp_engine_free(engine);
 }
@@ -269,7 +269,7 @@ static mp_Status embed_once(void *userdata)
     if (status == MP_OK) {
         event = await_event(engine);
         if (event->kind != MP_EVENT_DONE)
-            status = -(mp_Status)event->job->err.kind;
+            status = -(mp_Status)event->job->err->kind;
         mp_job_free_event(event);
     }
     mp_engine_free(engine);

@@ -111,7 +111,7 @@ static void test_a_transaction_is_done_whole_or_not_at_all(void)
                      &id, &err);
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_FAILED && !event->bytes.data);
-    CHECK(event->job->err.kind == MP_KIND_INPUT);
+    CHECK(event->job->err->kind == MP_KIND_INPUT);
     mp_job_free_event(event);
     CHECK(case_count(engine, db) == 1);
     mp_db_close(db);
@@ -211,7 +211,7 @@ static bool opens_anew(void *fork_)
     mp_Db *db = ((Fork *)fork_)->db;
     mp_Event *event = await_event(engine);
     bool right = event->kind == MP_EVENT_FAILED &&
-                 event->job->err.kind == MP_KIND_CLOSED;
+                 event->job->err->kind == MP_KIND_CLOSED;
     int64_t count = 0;
     mp_Error err;
 

@@ -230,7 +230,7 @@ static bool starts_anew(void *fork_)
     bool right;
 
     right = event && event->id == self->id && event->kind == MP_EVENT_FAILED &&
-            event->job->err.kind == MP_KIND_CLOSED;
+            event->job->err->kind == MP_KIND_CLOSED;
     mp_job_free_event(event);
     if (mp_engine_submit(engine, mp_timer_new(0), &id, NULL) != MP_OK)
         return false;
@@ -294,7 +294,7 @@ static mp_Status submit_and_wait(void *userdata)
     for (; engine && mp_engine_live(engine) > 0; mp_job_free_event(event)) {
         event = await_event(engine);
         if (event->kind == MP_EVENT_FAILED)
-            status = -(mp_Status)event->job->err.kind;
+            status = -(mp_Status)event->job->err->kind;
     }
     mp_engine_free(engine);
     return status;

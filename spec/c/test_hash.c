@@ -201,7 +201,7 @@ static mp_Status embed_all(void *userdata)
         float wanted[MP_HASH_DIM];
 
         if (event->kind == MP_EVENT_FAILED)
-            status = -(mp_Status)event->job->err.kind;
+            status = -(mp_Status)event->job->err->kind;
         for (size_t i = 0; status == MP_OK && i < 4; i++) {
             status = mp_hash_text(texts[i], strlen(texts[i]), wanted, NULL);
             CHECK(status != MP_OK ||

@@ -24,9 +24,9 @@ static void check_failure(Call call, mp_Kind kind)
     CHECK(submit(engine, &call, &id, NULL) == MP_OK);
     end = finish(engine, &chunks);
     CHECK(end->kind == MP_EVENT_FAILED);
-    CHECK(end->job->err.kind == kind);
-    if (end->job->err.kind != kind)
-        fprintf(stderr, "%s: %s\n", call.path, end->job->err.message);
+    CHECK(end->job->err->kind == kind);
+    if (end->job->err->kind != kind)
+        fprintf(stderr, "%s: %s\n", call.path, end->job->err->message);
     mp_job_free_event(end);
     mp_engine_free(engine);
 }

@@ -25,7 +25,7 @@ static mp_Status whole_call(void *call_)
     status = submit(engine, call_, &id, &err);
     if (status == MP_OK) {
         end = finish(engine, &chunks);
-        if (end->kind == MP_EVENT_FAILED) status = -end->job->err.kind;
+        if (end->kind == MP_EVENT_FAILED) status = -end->job->err->kind;
         mp_job_free_event(end);
     }
     mp_engine_free(engine);
@@ -62,7 +62,7 @@ static mp_Status late_call(void *call_)
     status = submit(engine, call_, &id, &err);
     if (status == MP_OK) {
         end = finish_late(engine);
-        if (end->kind == MP_EVENT_FAILED) status = -end->job->err.kind;
+        if (end->kind == MP_EVENT_FAILED) status = -end->job->err->kind;
         mp_job_free_event(end);
     }
     mp_engine_free(engine);

@@ -100,7 +100,7 @@ static mp_Status end_of(mp_Event *event)
     mp_Status status = MP_OK;
 
     if (event->kind == MP_EVENT_FAILED)
-        status = -(mp_Status)event->job->err.kind;
+        status = -(mp_Status)event->job->err->kind;
     mp_job_free_event(event);
     return status;
 }
