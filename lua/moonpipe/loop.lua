@@ -17,6 +17,7 @@ local errors = require "moonpipe.error"
 local jobs = require "moonpipe.jobs"
 local native = require "moonpipe.native"
 local threads = require "moonpipe.threads"
+local tidy = require "moonpipe.tidy"
 local tree = require "moonpipe.tree"
 
 local c = native.c
@@ -206,6 +207,7 @@ local function pump(done, subject)
   while not done(subject) do
     if not turn() and not done(subject) then
       check_hope(subject)
+      tidy()
       c.wait()
     end
   end
