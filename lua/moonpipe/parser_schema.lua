@@ -5,6 +5,7 @@ local json = require "moonpipe.json"
 local parser_json = require "moonpipe.parser_json"
 local runnable = require "moonpipe.runnable"
 local schema = require "moonpipe.schema"
+local strict = require "moonpipe.schema_strict"
 
 ---@class moonpipe.SchemaOutputParser: moonpipe.JsonOutputParser
 ---@field schema table
@@ -17,7 +18,8 @@ local INSTRUCTIONS = "Answer with one JSON value that fits this JSON Schema, and
 
 --- `SchemaOutputParser{ schema = … }`: JSON that fits, else an error of kind `schema` that says
 --- what is wrong and where (`problems`), with the text in `partial`. A stream gives what is known
---- so far, as JsonOutputParser does, and is judged at its end.
+--- so far, as JsonOutputParser does, and is judged at its end. An optional property that is null is
+--- left out.
 ---@param opts { schema: table }
 ---@return moonpipe.SchemaOutputParser
 function SchemaOutputParser.new(opts)
@@ -41,13 +43,15 @@ end
 
 local parser_schema = { SchemaOutputParser = SchemaOutputParser }
 
---- [value], or the error of kind `schema` that it is.
+--- [value], or the error of kind `schema` that it is. What is optional and null counts as left
+--- out: so models say it, and in strict mode they must.
 ---@param value any      read from JSON
 ---@param wanted table
 ---@param text string    what it was read from
 ---@param what string    for messages: "the answer"
 ---@return any
 function parser_schema.judge(value, wanted, text, what)
+  value = strict.without_nulls(value, wanted)
   local ok, problems = schema.validate(value, wanted, { json = true })
   if ok then return value end
   errors.raise("schema", ("%s does not fit the schema: %s"):format(what, schema.text(problems)),

@@ -258,9 +258,9 @@ function valid_methods:_entry(call)
       table.concat(self.names, ", "), errors.hint(call.name, self.names)),
       { partial = json.encode(call.args) })
   end
-  require("moonpipe.parser_schema").judge(call.args, wanted, json.encode(call.args),
+  local args = require("moonpipe.parser_schema").judge(call.args, wanted, json.encode(call.args),
     ("the call of tool '%s'"):format(call.name))
-  return methods._entry(self, call)
+  return methods._entry(self, { name = call.name, args = args, id = call.id })
 end
 
 return tools

@@ -11,6 +11,7 @@ local regex = require "moonpipe.schema_regex"
 local pattern = {}
 
 local MAX_COPIES = 256
+local MAX_CHOICES = 16 -- places where a Lua pattern may go back, of each kind
 
 local complement, refuse = regex.complement, regex.refuse
 
@@ -75,7 +76,7 @@ local function is_determined(elements, head, tail)
   return true
 end
 
--- Most copies that a count asks for: bounded where it is not one of Lua's own.
+-- The pattern of an element; a bound that Lua has no sign for goes to [limits].
 local function count_text(element, limits, out)
   local text = class_text(element.set)
   local min, max = element.min, element.max
@@ -92,8 +93,17 @@ local function count_text(element, limits, out)
   end
 end
 
+local function check_choices(elements)
+  local choices = 0
+  for _, element in ipairs(elements) do
+    if element.min ~= element.max then choices = choices + 1 end
+  end
+  if choices > MAX_CHOICES then refuse("it leaves too much open") end
+end
+
 local function compile(list)
   local elements, head, tail = anchored(list)
+  check_choices(elements)
   -- where nothing is asked behind it, the last need come only as often as it must
   local last = elements[#elements]
   if last and not tail then

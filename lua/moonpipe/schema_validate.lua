@@ -45,14 +45,25 @@ function ANY.allOf(state, value, list)
   for i = 1, #list do apply(state, value, list[i]) end
 end
 
+local NAMES_A_KIND = { type = true, const = true, enum = true }
+
+-- Whether a value is of another kind than an alternative asks for: by itself, or by a member that
+-- must be one value, as a tag is.
+local function is_foreign(state, problems)
+  for _, one in ipairs(problems) do
+    if one.depth == state.depth and NAMES_A_KIND[one.keyword]
+      or one.depth == state.depth + 1 and one.keyword == "const" then
+      return true
+    end
+  end
+  return false
+end
+
 -- Of alternatives that all fail the one that was meant: the only one that is not of another kind.
 local function meant(state, found)
   local best
   for _, problems in ipairs(found) do
-    local first = problems[1]
-    local foreign = (first.keyword == "type" or first.keyword == "const"
-      or first.keyword == "enum") and first.depth == state.depth
-    if not foreign then
+    if not is_foreign(state, problems) then
       if best then return nil end
       best = problems
     end

@@ -111,7 +111,7 @@ function structured.make(model, schema, opts)
   local name = name_of(opts, schema)
   return runnable.instance(StructuredOutput, {
     model = BIND[method](model, name, schema, opts.strict),
-    parser = judged.make { method = method, schema = schema, name = name, strict = opts.strict },
+    parser = judged.make { method = method, schema = schema, name = name },
     max_retries = repair.count(opts.max_retries, "with_structured_output"),
     include_raw = opts.include_raw,
     sync = model.sync,

@@ -9,7 +9,6 @@ local message = require "moonpipe.message"
 local parser_schema = require "moonpipe.parser_schema"
 local parser_tools = require "moonpipe.parser_tools"
 local runnable = require "moonpipe.runnable"
-local strict = require "moonpipe.schema_strict"
 
 local structured_parser = {}
 
@@ -82,22 +81,12 @@ local function define(name, parent)
     end
   end
 
-  -- [value], which was read from JSON, or what is wrong with it.
-  function methods:_fit(value, text)
-    if self.strict then value = strict.without_nulls(value, self.schema) end
-    return parser_schema.judge(value, self.schema, text, "the answer")
-  end
-
   return Class, methods
 end
 
 -- ---- answers in text ---------------------------------------------------------------------
 
-local TextParser, text_parser = define("StructuredAnswerParser", parser_schema.SchemaOutputParser)
-
-function text_parser:_judge(text)
-  return self:_fit(answer.decode(text), text)
-end
+local TextParser = define("StructuredAnswerParser", parser_schema.SchemaOutputParser)
 
 -- ---- answers by a call -------------------------------------------------------------------
 
@@ -109,7 +98,7 @@ local key_judge = KeyToolsParser.methods._judge
 local function in_words(self, whole)
   local text = message.text(whole)
   local ok, value = pcall(answer.decode, text)
-  if ok then return self:_fit(value, text) end
+  if ok then return parser_schema.judge(value, self.schema, text, "the answer") end
   errors.raise("schema", ("the answer does not call '%s'"):format(self.key_name),
     { partial = text })
 end
@@ -117,17 +106,17 @@ end
 function call_parser:_judge(whole)
   local args = key_judge(self, whole)
   if args == nil then return in_words(self, whole) end
-  return self:_fit(args, json.encode(args))
+  return parser_schema.judge(args, self.schema, json.encode(args), "the answer")
 end
 
 function call_parser:_output_schema()
   return self.schema
 end
 
----@param opts { method: string, schema: table, name: string, strict: boolean? }
+---@param opts { method: string, schema: table, name: string }
 ---@return moonpipe.Runnable
 function structured_parser.make(opts)
-  local fields = { schema = opts.schema, strict = opts.strict, sync = true }
+  local fields = { schema = opts.schema, sync = true }
   if opts.method ~= "function_calling" then return runnable.instance(TextParser, fields) end
   fields.key_name, fields.first_tool_only = opts.name, true
   return runnable.instance(CallParser, fields)

@@ -44,6 +44,7 @@ local REFUSED = {
   ["a{1000}"] = "a count in it is too large", ["[]"] = "a class in it is empty",
   ["[à-é]"] = "a range in it is not of ASCII characters",
   ["\194\160"] = "it names a space beyond ASCII", ["a{2}{3}"] = "'{' has nothing to count",
+  [("a?"):rep(17) .. "b"] = "it leaves too much open",
   ["(a|b|c)(a|b|c)(a|b|c)(a|b|c)"] = "it has too many alternatives",
 }
 
