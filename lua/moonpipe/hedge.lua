@@ -50,7 +50,7 @@ function Race:ended()
   scheduler.unpark(self.waiter)
 end
 
--- Starts an attempt as fn(race, number, ctx); true if it has decided the race.
+-- Starts an attempt as fn(race, number, ctx).
 local function start(self, number, fn)
   local ctx = self.ctx
   if number > 1 then ctx = context.with(ctx, { credit = {} }) end

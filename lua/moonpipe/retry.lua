@@ -5,11 +5,8 @@ local attempts = require "moonpipe.attempts"
 
 local retry = {
   MAX_RETRIES = 2,
-  budget = attempts.budget,
-  delay = attempts.delay,
   give_up = attempts.give_up,
   is_failure = attempts.is_failure,
-  is_retryable = attempts.is_retryable,
   run = attempts.run,
 }
 
@@ -48,7 +45,7 @@ local budgets = {} -- by origin
 function retry.budget_of(origin)
   local budget = budgets[origin]
   if not budget then
-    budget = retry.budget()
+    budget = attempts.budget()
     budgets[origin] = budget
   end
   return budget

@@ -1,3 +1,4 @@
+local attempts = require "moonpipe.attempts"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
@@ -9,42 +10,42 @@ local function headers(fields)
   return function(name) return fields[name] end
 end
 
-describe("retry.delay", function()
+describe("attempts.delay", function()
   it("is the official formula", function()
     local base = { [0] = 0.5, 1, 2, 4, 8, 8, 8 }
     for attempt = 0, 6 do
       for _, rand in ipairs({ 0, 0.25, 0.5, 1 }) do
-        local delay = retry.delay(attempt, nil, rand)
+        local delay = attempts.delay(attempt, nil, rand)
         assert.equal(base[attempt] * (1 - 0.25 * rand), delay, attempt .. " " .. rand)
       end
     end
-    assert.equal(8, retry.delay(1000, nil, 0))
+    assert.equal(8, attempts.delay(1000, nil, 0))
   end)
 
   it("stays inside its bounds over a million schedules", function()
     for i = 1, helper.long and 1000000 or 20000 do
       local attempt, rand = i % 12, (i * 0.61803398875) % 1
-      local delay, top = retry.delay(attempt, {}, rand), math.min(0.5 * 2 ^ attempt, 8)
+      local delay, top = attempts.delay(attempt, {}, rand), math.min(0.5 * 2 ^ attempt, 8)
       assert(delay <= top and delay >= top * 0.75, attempt)
     end
   end)
 
   it("is what the server asks for, exactly", function()
     for _, asked in ipairs({ 0.001, 1, 1.5, 60, 120 }) do
-      assert.equal(asked, retry.delay(0, { retry_after = asked }, 0.7))
-      assert.equal(asked, retry.delay(5, { retry_after = asked }, 0))
+      assert.equal(asked, attempts.delay(0, { retry_after = asked }, 0.7))
+      assert.equal(asked, attempts.delay(5, { retry_after = asked }, 0))
     end
   end)
 
   it("is none where the server asks for more than two minutes", function()
     for _, asked in ipairs({ 120.001, 121, 3600, 1e9, math.huge }) do
-      assert.is_nil(retry.delay(0, { retry_after = asked }, 0))
+      assert.is_nil(attempts.delay(0, { retry_after = asked }, 0))
     end
   end)
 
   it("is the formula where the server asks for nothing usable", function()
     for _, asked in ipairs({ 0, -1, -1e9 }) do
-      assert.equal(0.5, retry.delay(0, { retry_after = asked }, 0))
+      assert.equal(0.5, attempts.delay(0, { retry_after = asked }, 0))
     end
   end)
 end)
@@ -112,11 +113,11 @@ describe("retry.is_transient", function()
   end)
 end)
 
-describe("retry.is_retryable", function()
+describe("attempts.is_retryable", function()
   it("is for the transport's failures and answers that were not whole", function()
     local yes = {}
     for kind in pairs(errors.KINDS) do
-      if retry.is_retryable(errors.new { kind = kind, message = "x" }) then yes[#yes + 1] = kind end
+      if attempts.is_retryable(errors.new { kind = kind, message = "x" }) then yes[#yes + 1] = kind end
     end
     table.sort(yes)
     assert.same({ "connect", "decode", "dns", "rate_limit", "reset", "timeout_connect",
@@ -124,8 +125,8 @@ describe("retry.is_retryable", function()
   end)
 
   it("is what the error says itself", function()
-    assert.is_true(retry.is_retryable(errors.new { kind = "http", message = "x", retryable = true }))
-    assert.is_false(retry.is_retryable(errors.new { kind = "dns", message = "x", retryable = false }))
+    assert.is_true(attempts.is_retryable(errors.new { kind = "http", message = "x", retryable = true }))
+    assert.is_false(attempts.is_retryable(errors.new { kind = "dns", message = "x", retryable = false }))
   end)
 end)
 
@@ -138,15 +139,15 @@ local function with_clock(fn)
   if not ok then error(err, 0) end
 end
 
-describe("retry.budget", function()
+describe("attempts.budget", function()
   it("allows three retries to those who call little", function()
-    local budget = retry.budget()
+    local budget = attempts.budget()
     for _ = 1, 3 do assert.is_true(budget:take()) end
     assert.is_false(budget:take())
   end)
 
   it("allows one retry for ten of the last hundred requests", function()
-    local budget, repeats = retry.budget(), 0
+    local budget, repeats = attempts.budget(), 0
     for _ = 1, 100 do budget:note(false) end
     while budget:take() do repeats = repeats + 1 end
     assert.equal(9, repeats)
@@ -155,7 +156,7 @@ describe("retry.budget", function()
   end)
 
   it("keeps a storm of failures within a tenth", function()
-    local budget, repeats = retry.budget(), 0
+    local budget, repeats = attempts.budget(), 0
     for _ = 1, 10000 do
       budget:note(false)
       for _ = 1, 2 do
@@ -167,7 +168,7 @@ describe("retry.budget", function()
 
   it("forgets retries of long ago", function()
     with_clock(function(clock)
-      local budget = retry.budget()
+      local budget = attempts.budget()
       for _ = 1, 3 do budget:take() end
       clock.now = clock.now + 299
       assert.is_false(budget:take())
@@ -183,7 +184,7 @@ describe("retry.budget", function()
 end)
 
 local function call_with(fields)
-  local call = { max_retries = 2, origin = "http://x.test", budget = retry.budget(), total = 60 }
+  local call = { max_retries = 2, origin = "http://x.test", budget = attempts.budget(), total = 60 }
   for key, value in pairs(fields or {}) do call[key] = value end
   return call
 end
@@ -260,7 +261,7 @@ describe("retry.run", function()
   end)
 
   it("says so where the budget of an origin is spent", function()
-    local budget = retry.budget()
+    local budget = attempts.budget()
     for _ = 1, 3 do budget:take() end
     local _, err, made = run(9, nil, call_with({ budget = budget }))
     assert.equal(1, made)
