@@ -63,16 +63,6 @@ function base:_check_keys(keys)
   end
 end
 
---- The model, whose answers are values that fit a JSON Schema. One that does not fit goes back to
---- the model, once or `max_retries` times; then it is an error of kind `schema` or `decode`, with
---- the text in `partial`. A stream gives what is known so far, and is judged at its end.
----@param schema table
----@param opts moonpipe.StructuredOptions?
----@return moonpipe.StructuredOutput
-function base:with_structured_output(schema, opts)
-  return require("moonpipe.structured").make(self, schema, opts)
-end
-
 function base:_takes_kwargs()
   return true
 end

@@ -182,6 +182,12 @@ end
 
 -- ---- what others ask ---------------------------------------------------------------------
 
+--- What to write into a prompt so that the answer can be parsed.
+---@return string?
+function methods:get_format_instructions()
+  return repair.instructions(self.parser)
+end
+
 function methods:_takes_kwargs()
   return self.model:_takes_kwargs()
 end

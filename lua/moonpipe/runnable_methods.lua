@@ -105,6 +105,17 @@ function methods:bind_tools(tools, opts)
   return require("moonpipe.bind_tools").bind(self, tools, opts)
 end
 
+---The model, or what is around one, whose answers are values that fit a JSON Schema. One that does
+---not fit goes back to the model, once or `max_retries` times; then it is an error of kind `schema`
+---or `decode`, with the text in `partial`. A stream gives what is known so far, and is judged at
+---its end.
+---@param schema table
+---@param opts moonpipe.StructuredOptions?
+---@return moonpipe.StructuredOutput
+function methods:with_structured_output(schema, opts)
+  return require("moonpipe.structured").make(self, schema, opts)
+end
+
 ---Says step by step what streams, where streaming stops, and why.
 ---@return string
 function methods:explain_stream()

@@ -38,8 +38,17 @@ local function check_boolean(opts, name)
   end
 end
 
+-- The way that suits the model best: what is around it has the same.
+local function default_method(model)
+  while model do
+    if model.structured_method then return model.structured_method end
+    model = model.bound
+  end
+  return "json_schema"
+end
+
 local function method_of(opts, model)
-  local method = opts.method or model.structured_method or "json_schema"
+  local method = opts.method or default_method(model)
   for _, known in ipairs(METHODS) do
     if method == known then return method end
   end
@@ -98,7 +107,7 @@ function BIND.function_calling(model, name, schema, strict)
   })
 end
 
----@param model moonpipe.Runnable  a chat model
+---@param model moonpipe.Runnable  a chat model, or what takes its arguments
 ---@param schema table
 ---@param opts moonpipe.StructuredOptions?
 ---@return moonpipe.StructuredOutput

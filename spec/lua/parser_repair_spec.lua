@@ -27,6 +27,7 @@ describe("RetryOutputParser", function()
     local step = mp.RetryOutputParser { model = m, parser = json }
     assert.same({ 1 }, step:invoke "hi")
     assert.same({ "hi" }, asked)
+    assert.equal("Return a JSON object.", step:get_format_instructions())
   end)
 
   it("asks again with the answer and what is wrong with it", function()

@@ -90,6 +90,27 @@ describe("XMLOutputParser", function()
     assert.truthy(parser:get_format_instructions():find("XML", 1, true))
   end)
 
+  it("says the same of any text, however it is cut", function()
+    local parts = { "<a>", "</a>", "<b x='1'>", "</b>", "<c/>", "<!--", "-->", "<![CDATA[", "]]>",
+      "<?", "?>", "&lt;", "&#65;", "&", ";", "<", ">", "'", "]", "-", "!", " ", "x", "é", "<!D" }
+    local state = 1
+    local function random(most)
+      state = state * 16807 % 2147483647
+      return state % most + 1
+    end
+    local function outcome(list)
+      local ok, value = pcall(stream, parser, list)
+      if ok then return { ok = chunk.merged(value) } end
+      return { message = value.message }
+    end
+    for _ = 1, helper.long and 50000 or 2000 do
+      local text = "<a>"
+      for _ = 1, random(12) do text = text .. parts[random(#parts)] end
+      if random(2) == 1 then text = text .. "</a>" end
+      assert.same(outcome { text }, outcome(cut(text, random(7))), text)
+    end
+  end)
+
   it("reads a long text in small pieces without looking at it twice", function()
     local text = "<a>" .. ("<b>some words</b>"):rep(20000) .. "</a>"
     local value, count = chunk.collect(steps.source_of(stream(parser, cut(text, 3))))

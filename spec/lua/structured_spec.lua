@@ -315,6 +315,19 @@ describe("a structured model", function()
     assert.equal("json_schema", seen()[1].response_format.type)
   end)
 
+  it("is made of what is around a model too", function()
+    local secondary, seen = remote { answer = GOOD }
+    local chain = says():with_fallbacks({ secondary:bind { temperature = 0.5 } })
+      :with_structured_output(PERSON)
+    assert.same({ name = "a", age = 3 }, chain:invoke "hi")
+    assert.equal("json_schema", seen()[1].response_format.type)
+    assert.equal(0.5, seen()[1].temperature)
+    local retried = fake(GOOD):with_retry():with_structured_output(PERSON)
+    assert.same({ name = "a", age = 3 }, retried:invoke "hi")
+    assert.truthy(said(function() mp.JsonOutputParser():with_structured_output(PERSON) end)
+      :find("takes bound arguments", 1, true))
+  end)
+
   it("closes the connection when its stream is left", function()
     local model = remote { token = { "{", '\\"name\\":', '\\"a\\"' }, gap = 200 }
     local stream = model:with_structured_output(PERSON):stream "hi"
