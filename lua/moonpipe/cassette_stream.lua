@@ -10,9 +10,10 @@ local scheduler = require "moonpipe.scheduler"
 
 local Reader = http.Reader
 
-local stream = {}
-
-local GRACE = 1 -- second that a call which was cancelled then waits to be cancelled now
+local stream = {
+  --- Seconds that a call which was cancelled then waits to be cancelled now: a hedge may do it.
+  grace = 5,
+}
 
 ---An inbox that is fed what a stream of [framing] brings.
 ---@param framing "sse"|"ndjson"|nil  default "sse"
@@ -56,7 +57,7 @@ local played_mt = { __name = "moonpipe.PlayedReader", __index = Played }
 
 -- Waits as a call did that was cancelled: until somebody cancels this one.
 local function await_cancel()
-  scheduler.sleep(GRACE)
+  scheduler.sleep(stream.grace)
   errors.raise("io", "this call was cancelled when it was recorded, and nothing cancels it now")
 end
 

@@ -55,12 +55,6 @@ local from_environment = os.getenv "MOONPIPE_CASSETTE"
 ---@type table<moonpipe.HttpPlan, { method: string?, url: string }>
 local recordable = setmetatable({}, { __mode = "k" })
 
----Puts a tape in, or takes it out: nil. Calls that are under way are not changed.
----@param new moonpipe.Tape?
-function http.insert(new)
-  tape = new
-end
-
 ---The tape that is in. The first to ask puts in that of MOONPIPE_CASSETTE.
 ---@return moonpipe.Tape?
 function http.tape()
@@ -142,20 +136,13 @@ function http.answer(head, body)
   }, response_mt)
 end
 
----Sends [body] and waits for the whole answer.
+---Sends [body] and waits for the whole answer, whatever tape is in.
 ---@async
 ---@param plan moonpipe.HttpPlan
 ---@param body string?
 ---@param total_at number?  monotonic seconds at which it must have ended
 ---@param clock moonpipe.Clock?
 ---@return moonpipe.HttpResponse
-function http.send(plan, body, total_at, clock)
-  if tape and recordable[plan] then return tape:send(plan, body, total_at, clock) end
-  return http.send_live(plan, body, total_at, clock)
-end
-
----The same, over the network whatever tape is in.
----@async
 function http.send_live(plan, body, total_at, clock)
   local id = submit(plan, body, total_at)
   local response = setmetatable({
@@ -225,24 +212,16 @@ local function is_stream(self)
     and (kind:find("event%-stream") or kind:find("ndjson")) ~= nil
 end
 
----Sends [body] and waits for the head of an answer that is a stream. One that is
----none (an error status, JSON, HTML) is in `body` when it is complete.
+---Sends [body] and waits for the head of an answer that is a stream, whatever tape is
+---in. One that is none (an error status, JSON, HTML) is in `body` when it is complete.
 ---@async
 ---@param plan moonpipe.HttpPlan
 ---@param body string?
 ---@param total_at number?
 ---@param clock moonpipe.Clock?
 ---@param framing "sse"|"ndjson"|nil  default "sse"
+---@param uncut boolean?  the records are the pieces of the stream, as the network brought them
 ---@return moonpipe.HttpReader
-function http.open(plan, body, total_at, clock, framing)
-  if tape and recordable[plan] then return tape:open(plan, body, total_at, clock, framing) end
-  return http.open_live(plan, body, total_at, clock, framing)
-end
-
----The same, over the network whatever tape is in. With [uncut] the records are the
----pieces of a stream as the network brought them.
----@async
----@param uncut boolean?
 function http.open_live(plan, body, total_at, clock, framing, uncut)
   local id, inbox = submit(plan, body, total_at, framing or "sse", uncut)
   local owner = scheduler.current().scope or scheduler.current()
@@ -321,6 +300,35 @@ end
 function Reader:close()
   if not self.ended then jobs.cancel(self.node.id) end
 end
+
+-- ---- send and open ------------------------------------------------------------
+
+local function send_taped(plan, body, total_at, clock)
+  if not recordable[plan] then return http.send_live(plan, body, total_at, clock) end
+  return tape:send(plan, body, total_at, clock)
+end
+
+local function open_taped(plan, body, total_at, clock, framing)
+  if not recordable[plan] then return http.open_live(plan, body, total_at, clock, framing) end
+  return tape:open(plan, body, total_at, clock, framing)
+end
+
+---Puts a tape in, or takes it out: nil. Calls that are under way are not changed; those
+---that begin without a tape pay nothing for it.
+---@param new moonpipe.Tape?
+function http.insert(new)
+  tape = new
+  ---As http.send_live, or what the tape makes of it.
+  ---@type fun(plan: moonpipe.HttpPlan, body: string?, total_at: number?, clock: moonpipe.Clock?):
+  ---  moonpipe.HttpResponse
+  http.send = new and send_taped or http.send_live
+  ---As http.open_live, or what the tape makes of it.
+  ---@type fun(plan: moonpipe.HttpPlan, body: string?, total_at: number?, clock: moonpipe.Clock?,
+  ---  framing: "sse"|"ndjson"|nil): moonpipe.HttpReader
+  http.open = new and open_taped or http.open_live
+end
+
+http.insert(nil)
 
 -- ---- gates ---------------------------------------------------------------------
 

@@ -165,6 +165,12 @@ describe("cassette: retries", function()
 end)
 
 describe("cassette: cancelled calls", function()
+  local stream = require "moonpipe.cassette_stream"
+  local grace = stream.grace
+
+  before_each(function() stream.grace = 0.3 end)
+  after_each(function() stream.grace = grace end)
+
   it("play what had come of them", function()
     local m = model({ tokens = 50, gap = "5" })
     local function first_two()
@@ -217,6 +223,14 @@ describe("cassette: cancelled calls", function()
     local again = played(path, failed)
     same_error(live, again)
     assert.equal("map.bad", again.path:match "^map%.%a+")
+  end)
+
+  it("lose against their hedge again", function()
+    local base_url = server:lane("hedge", { "never", "answer=second" })
+    local m = model(nil, { base_url = base_url }):with_hedge { after = 0.1 }
+    local path, live = recorded(function() return m:invoke("x").content end)
+    assert.same({ "second", 3, true }, { live, #lines(path), lines(path)[2].cancelled })
+    assert.equal(live, played(path, function() return m:invoke("x").content end))
   end)
 
   it("that are under way at the end are told and left out", function()

@@ -171,8 +171,8 @@ local function same(a, b)
   return true
 end
 
--- Of a message all that its reader acts upon; figures and metadata may still be missing.
-local ESSENCE = { "content", "tool_calls", "invalid_tool_calls" }
+-- Of a message all that its reader acts upon; figures may still be missing.
+local ESSENCE = { "content", "tool_calls", "invalid_tool_calls", "additional_kwargs" }
 
 local function check_same_essence(value, whole, place)
   for _, key in ipairs(ESSENCE) do
@@ -180,6 +180,10 @@ local function check_same_essence(value, whole, place)
       error(("%s: a wrong success: %s is %s"):format(place, key,
         json.encode(value[key] == nil and json.null or value[key])), 0)
     end
+  end
+  local reason, expected = value.response_metadata.finish_reason, whole.response_metadata.finish_reason
+  if reason ~= expected then
+    error(("%s: a wrong success: it ended by %s"):format(place, tostring(reason)), 0)
   end
 end
 
