@@ -194,14 +194,13 @@ local function late(self, board, i, step, reader, ctx)
   end
 end
 
-local function copying(self, i, reader)
-  return function() return own_input(self, i, reader()) end
-end
-
 function methods:_added(source, ctx)
   local mapper, board, tee = self.mapper, new_board(ctx), merge.tee(source)
   local readers = {}
-  for i = 1, mapper.count do readers[i] = copying(self, i, tee:reader()) end
+  for i = 1, mapper.count do
+    local reader = tee:reader()
+    readers[i] = mapper.copies and mapper.copies[i] and parallel.copying(reader) or reader
+  end
   return interleave.stream(mapper, function(i, step)
     local key, reader = mapper.keys[i], readers[i]
     readers[i] = nil -- the branch alone holds it, and lets go at its end

@@ -248,15 +248,23 @@ function methods:_stream(input, ctx)
   end, ctx)
 end
 
-local function copying(reader)
-  return function() return shallow_copy(reader()) end
+---The source whose chunks are copies: each as whole as the one it is made of.
+---@param source fun(): any
+---@return fun(): any
+function parallel.copying(source)
+  local chunk = require "moonpipe.chunk" -- not at the start: most maps are invoked
+  return function()
+    local value = source()
+    local copy = shallow_copy(value)
+    return chunk.is_whole(value) and chunk.mark_whole(copy) or copy
+  end
 end
 
 function methods:_transform(source, ctx)
   local copies, tee = self.copies, merge.tee(source)
   local readers = {}
   for i = 1, self.count do
-    readers[i] = copies and copies[i] and copying(tee:reader()) or tee:reader()
+    readers[i] = copies and copies[i] and parallel.copying(tee:reader()) or tee:reader()
   end
   return interleave.stream(self, function(i, step)
     local reader = readers[i]

@@ -159,6 +159,17 @@ describe("parallel", function()
     assert.equal("kept", chain:stream(1):collect().b)
   end)
 
+  it("copies what a JSON parser shows so far as that", function()
+    local text = mp.RunnableGenerator(function(_, emit)
+      for letter in ('{"a": "xyz"}'):gmatch "." do emit(letter) end
+    end)
+    local function get(t) return t.a end
+    local json = mp.pipe(text, mp.JsonOutputParser())
+    assert.same({ b = "xyz", c = "xyz" }, mp.pipe(json, { b = get, c = get }):stream(1):collect())
+    assert.same({ a = "xyz", b = "xyz", c = "xyz", d = "xyz" },
+      json:assign({ b = get, c = get, d = get }, { after = { d = "c" } }):stream(1):collect())
+  end)
+
   it("shares the input where only one branch is user code", function()
     local input = { x = 1 }
     local out = mp.RunnableParallel({ a = function(t) return t end, b = mp.const(1) }):invoke(input)
