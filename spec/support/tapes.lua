@@ -32,6 +32,7 @@
 --- a clean end and by a reset: what comes is the whole answer, or an error whose `partial` is a
 --- true beginning; and a sample of these through sockets. The first three are made in the
 --- process, by the hook that cassettes have (http.insert), so that a case takes some 100 ms.
+local attempts = require "moonpipe.attempts"
 local busted = require "busted"
 local cassette_stream = require "moonpipe.cassette_stream"
 local errors = require "moonpipe.error"
@@ -142,7 +143,7 @@ local function lacks_error(err, expected)
     if ERROR_TEXTS[key] then
       if not value:find(field, 1, true) then return ("error.%s is %s"):format(key, value) end
     elseif key == "retryable" then
-      if require("moonpipe.retry").is_retryable(err) ~= field then return "error.retryable" end
+      if attempts.is_retryable(err) ~= field then return "error.retryable" end
     elseif value ~= field then
       return ("error.%s is %s"):format(key, errors.text(value))
     end
