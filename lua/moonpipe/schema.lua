@@ -222,13 +222,30 @@ function schema.ref(name)
   return { ["$ref"] = name and "#/$defs/" .. name:gsub("~", "~0"):gsub("/", "~1") or "#" }
 end
 
+---[wanted], a schema that can be sent: raises a usage error where it is none, or no JSON.
+---@param wanted table
+---@return table
+function schema.sendable(wanted)
+  check.schema(wanted)
+  local ok, err = pcall(json.encode, wanted)
+  if not ok then errors.usage("the schema is malformed: " .. errors.text(err.message)) end
+  return wanted
+end
+
 ---The form that OpenAI's strict mode asks for: every object closed, every property required; what
 ---was optional may be null. Raises where a schema cannot be said so.
 ---@param wanted table
 ---@return table
 function schema.strict(wanted)
-  check.schema(wanted)
-  return require("moonpipe.schema_strict").form(wanted)
+  return require("moonpipe.schema_strict").form(schema.sendable(wanted))
+end
+
+---The form for providers that make sure of a schema but know few words (Anthropic): every object
+---closed, sizes and bounds said in descriptions. Raises where a schema cannot be said so.
+---@param wanted table
+---@return table
+function schema.closed(wanted)
+  return require("moonpipe.schema_closed").form(schema.sendable(wanted))
 end
 
 return schema

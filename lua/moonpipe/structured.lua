@@ -74,7 +74,7 @@ local function check_schema(schema, method)
   if type(schema) ~= "table" or getmetatable(schema) ~= nil then
     errors.usage("with_structured_output takes a JSON Schema, got " .. errors.shape(schema))
   end
-  schemas.unchecked(schema)
+  schemas.sendable(schema)
   if method == "function_calling" and schema.type ~= "object" then
     errors.usage("a tool is called with an object: the schema's type must be object")
   end

@@ -134,7 +134,8 @@ describe("ChatAnthropic", function()
     assert.same({ { name = "f", description = "d", input_schema = { type = "object" } },
       { type = "web_search_1", name = "w" } }, body.tools)
     assert.same({ type = "any", disable_parallel_tool_use = true }, body.tool_choice)
-    assert.same({ effort = "low", format = { type = "json_schema", schema = { type = "object" } } },
+    assert.same({ effort = "low", format = { type = "json_schema",
+      schema = { type = "object", additionalProperties = false, properties = {} } } },
       body.output_config)
     assert.same({ 0.5, "END" }, { body.temperature, body.stop_sequences[1] })
     m:bind({ tools = { tool }, tool_choice = { type = "function", ["function"] = { name = "f" } } })

@@ -123,3 +123,68 @@ describe("schema.strict", function()
     assert.same(array {}, without_nulls(array {}, s.array "string"))
   end)
 end)
+
+describe("schema.closed", function()
+  it("closes every object, and leaves it what may be left out", function()
+    local schema = s.object { name = "string", list = s.optional { s.object { x = "number?" } } }
+    local closed = s.closed(schema)
+    assert.equal(false, closed.additionalProperties)
+    assert.same({ "name" }, closed.required)
+    assert.equal(false, closed.properties.list.items.additionalProperties)
+    assert.same({ type = "string" }, closed.properties.name)
+    assert.equal(nil, schema.additionalProperties)
+  end)
+
+  it("says in the description what it has no word for", function()
+    local closed = s.closed(s.object {
+      age = s.integer { minimum = 0, maximum = 9, description = "years" },
+      code = s.string { pattern = "^a$", minLength = 1 },
+      born = s.string { format = "date" }, flag = s.string { format = "regex" },
+      tags = s.array("string", { minItems = 1, maxItems = 3, uniqueItems = true }),
+      kind = s.enum { "a" },
+    })
+    assert.same({ type = "integer", description = "years (minimum 0, maximum 9)" },
+      closed.properties.age)
+    assert.same({ type = "string", description = "(minLength 1, pattern ^a$)" },
+      closed.properties.code)
+    assert.same({ type = "string", format = "date" }, closed.properties.born)
+    assert.same({ type = "string", description = "(format regex)" }, closed.properties.flag)
+    assert.same({ type = "array", items = { type = "string" }, minItems = 1,
+      description = "(maxItems 3, uniqueItems true)" }, closed.properties.tags)
+    assert.same({ type = "string", enum = { "a" } }, closed.properties.kind)
+  end)
+
+  it("makes one of several, and follows names", function()
+    local closed = s.closed { type = "object", ["$defs"] = { n = { type = "object" } },
+      properties = { x = { oneOf = { s.ref "n", { type = "null" } } } } }
+    assert.same({ s.ref "n", { type = "null" } }, closed.properties.x.anyOf)
+    assert.equal(false, closed["$defs"].n.additionalProperties)
+  end)
+
+  it("refuses what it cannot say", function()
+    for path, schema in pairs {
+      ["$.additionalProperties"] = s.object({}, { additionalProperties = { type = "string" } }),
+      ["$.properties.a.prefixItems"] = s.object { a = { prefixItems = { {} } } },
+      ["$.properties.a"] = s.object { a = true },
+      ["$.oneOf"] = { anyOf = { {} }, oneOf = { {} } },
+    } do
+      assert.equal("this provider has no form for the schema at " .. path .. "; use method ="
+        .. ' "function_calling"', said(s.closed, schema))
+    end
+  end)
+end)
+
+describe("schema.sendable", function()
+  it("gives the schema, or says why it cannot be sent", function()
+    local schema = s.object {}
+    assert.equal(schema, s.sendable(schema))
+    assert.truthy(said(s.sendable, { type = "x" }):find("^the schema is malformed: %$.type must be"))
+    local endless = s.object { a = "string" }
+    endless.properties.b = endless
+    for _, fn in ipairs { s.sendable, s.strict, s.closed } do
+      assert.equal("the schema is malformed: cannot encode a table that contains itself at"
+        .. " $.properties.b", said(fn, endless))
+    end
+    assert.truthy(said(s.sendable, { default = print }):find("cannot encode a function", 1, true))
+  end)
+end)

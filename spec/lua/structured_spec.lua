@@ -171,6 +171,19 @@ describe("the method of with_structured_output", function()
     assert.equal("words", err.partial)
   end)
 
+  it("is said to Anthropic in the few words that it knows", function()
+    local url = server:lane("closed", { { content_type = "application/json", body = cjson.encode {
+      id = "m", type = "message", role = "assistant", model = "c", stop_reason = "end_turn",
+      content = { { type = "text", text = GOOD } }, usage = { input_tokens = 1, output_tokens = 1 },
+    } } }):gsub("/v1$", "")
+    local model = mp.ChatAnthropic { base_url = url, api_key = "sk-ant-test", max_retries = 0 }
+    assert.same({ name = "a", age = 3 }, model:with_structured_output(PERSON):invoke "hi")
+    local list = server:requests()
+    local sent = cjson.decode(list[#list].body).output_config.format.schema
+    assert.equal(false, sent.additionalProperties)
+    assert.same({ type = "integer", description = "(minimum 0)" }, sent.properties.age)
+  end)
+
   it("is the model's own choice where none is said", function()
     local model = fake(GOOD)
     model.structured_method = "function_calling"

@@ -119,12 +119,18 @@ end
 
 -- ---- parameters ------------------------------------------------------------------------
 
+-- What the provider makes sure of it takes in few words only.
+local function closed(schema)
+  return require("moonpipe.schema").closed(schema)
+end
+
 local function wire_tool(tool)
   local fn = tool["function"]
   if not fn then return tool end -- one of the provider's own
+  local parameters = fn.parameters or { type = "object", properties = {} }
   return {
     name = fn.name, description = fn.description, strict = fn.strict,
-    input_schema = fn.parameters or { type = "object", properties = {} },
+    input_schema = fn.strict and closed(parameters) or parameters,
   }
 end
 
@@ -156,7 +162,7 @@ local function output_config(params)
   if not format and not params.effort then return nil end
   return {
     effort = params.effort,
-    format = format and { type = "json_schema", schema = format.json_schema.schema },
+    format = format and { type = "json_schema", schema = closed(format.json_schema.schema) },
   }
 end
 
