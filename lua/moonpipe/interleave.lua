@@ -42,6 +42,26 @@ function interleave.fate(err)
   return err.kind == "cancelled" and "cancelled" or err
 end
 
+---Raises [err], with which a map was ended from outside, and what became of its
+---branches; the error of the only one that ran, where it was one alone.
+---@param map moonpipe.RunnableParallel
+---@param state_of fun(i: integer): boolean, moonpipe.Error?  whether it began, its error
+function interleave.interrupted(map, err, state_of)
+  if not errors.is(err) then error(err, 0) end
+  local siblings, count, only, its_error = {}, 0, nil, nil
+  for i, key in ipairs(map.keys) do
+    local begun, own = state_of(i)
+    siblings[key] = begun and interleave.fate(own) or "not started"
+    if own ~= nil and own.kind == err.kind then count, only, its_error = count + 1, i, own end
+  end
+  if count == 1 then
+    siblings[map.keys[only]] = nil
+    err = interleave.locate(map, only, its_error)
+  end
+  err.siblings = err.siblings or next(siblings) and siblings or nil
+  error(err, 0)
+end
+
 -- The chunks of an array carry `n`: they merge by slot, not one behind another.
 local function chunk_of(map, branch, value)
   return { [branch.key] = value, n = map.array or nil }
@@ -89,6 +109,15 @@ local function lazily(open, i, step)
   end
 end
 
+-- Cancelled, perhaps as its time is over: so are the branches, which end before it.
+local function interrupted(self, err)
+  self.merge:stop("the map was ended")
+  interleave.interrupted(self.map, err, function(i)
+    local branch = self.branches[i]
+    return branch.task ~= nil, branch.err
+  end)
+end
+
 ---The stream of [map] whose branch i is open(i, step).
 ---@param map moonpipe.RunnableParallel
 ---@param open fun(i: integer, step: moonpipe.Runnable): fun(): any
@@ -108,7 +137,8 @@ function interleave.stream(map, open, ctx, tee)
     local mark = self.mark
     self.mark = nil
     if mark then return mark end
-    local value, branch = take()
+    local ok, value, branch = pcall(take)
+    if not ok then return interrupted(self, value) end
     if value ~= nil then return chunk_of(map, branch, value) end
     if branch then return ended_chunk(self, branch) end
     if self.failed then error(failure(self, self.failed), 0) end

@@ -42,7 +42,6 @@ local UNASKED = 1 -- seconds of an update without a budget: two tasks may feed e
 ---@field err moonpipe.Error?
 ---@field ctx table?             the running config
 ---@field scope moonpipe.Node?   the stream that it reads: children are linked there
----@field asker moonpipe.Task?   who waits for what it pulls (merge.lua)
 ---@field loose boolean|function|nil  not in the tree yet; called when it first waits
 ---@field started boolean?       by the user: it lives until it ends, read or not
 ---@field job integer?           the native job it waits for

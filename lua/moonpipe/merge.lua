@@ -124,6 +124,9 @@ end
 
 -- ---- tee -----------------------------------------------------------------------
 
+---@class moonpipe.Task
+---@field asker moonpipe.Task?  who waits for what it pulls of a shared source
+
 ---@class moonpipe.Tee
 ---@field err any  what the source raised: not the fault of a reader
 ---@field owner moonpipe.Node?  to which belongs what the source opens

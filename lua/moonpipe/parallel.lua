@@ -189,9 +189,23 @@ local function fail(self, group)
   error(locate(self, failed, err), 0)
 end
 
+local function wait(group, mode)
+  while group.pending > 0 and not (group.failed and mode == "cancel") do scheduler.park() end
+end
+
+-- Cancelled, perhaps as its time is over: so are the branches, which end before it.
+local function interrupted(self, group, err)
+  while group.pending > 0 do scheduler.park_raw() end
+  interleave.interrupted(self, err, function(i)
+    local task = group.tasks[i]
+    return i <= group.begun, group.errs[i] or task and task.err
+  end)
+end
+
 -- Waits for the branches that did not end at once and gathers their values.
 local function gather(self, group, out, mode)
-  while group.pending > 0 and not (group.failed and mode == "cancel") do scheduler.park() end
+  local ok, err = pcall(wait, group, mode)
+  if not ok then interrupted(self, group, err) end
   if group.failed and mode ~= "collect" then fail(self, group) end
   for i, task in pairs(group.tasks) do
     out[self.keys[i]] = task.err ~= nil and locate(self, i, task.err) or task.value

@@ -424,3 +424,36 @@ describe("parallel: input streams", function()
     assert.same({ a = { x = "w1" }, b = { x = "w1w2w3w4w5" } }, chain:stream("hi"):collect())
   end)
 end)
+
+describe("a map that is ended from outside", function()
+  local sleep = mp.RunnableLambda(function() mp.sleep(60) end, { name = "sleep" })
+  local ways = {
+    invoke = function(step) return step:invoke(1, { timeout = 0.02 }) end,
+    stream = function(step) return step:stream(1, { timeout = 0.02 }):collect() end,
+  }
+
+  for how, way in pairs(ways) do
+    it("tells what the one branch that ran was doing, in " .. how .. " #concurrency", function()
+      local chain = mp.RunnableParallel { a = { b = mp.pipe(mp.RunnablePassthrough(), sleep) }, c = mp.const(1) }
+      local err = helper.failure(way, chain)
+      assert.same({ "timeout_total", "map.a > map.b > step 2 of 2 sleep" }, { err.kind, err.path })
+    end)
+
+    it("tells what became of each, where several ran, in " .. how .. " #concurrency", function()
+      local err = helper.failure(way, mp.RunnableParallel { a = mp.pipe(mp.RunnablePassthrough(), sleep), b = sleep,
+        c = mp.const(1) })
+      assert.same({ "timeout_total", "done" }, { err.kind, err.siblings.c })
+      assert.is_nil(err.path)
+      assert.same({ "timeout_total", "step 2 of 2 sleep" }, { err.siblings.a.kind, err.siblings.a.path })
+      assert.equal("timeout_total", err.siblings.b.kind)
+    end)
+  end
+
+  it("says of a cancel what it cancelled #concurrency", function()
+    local task = mp.RunnableParallel({ a = sleep, b = sleep, c = mp.const(1) }):start(1)
+    mp.sleep(0.002)
+    task:cancel()
+    local _, err = task:wait(10)
+    assert.same({ "cancelled", { a = "cancelled", b = "cancelled", c = "done" } }, { err.kind, err.siblings })
+  end)
+end)
