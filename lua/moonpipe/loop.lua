@@ -31,8 +31,7 @@ local WAIT = {} -- yielded by park_raw
 -- of C stack. What is deeper begins at the next turn.
 local DEPTH_MAX = 100
 
--- How deep the tree may be; beyond, it is taken for an endless recursion.
-local LEVEL_MAX = 10000
+local LEVEL_MAX = 10000 -- of the tree; what is deeper is taken for an endless recursion
 local UNASKED = 1 -- seconds of an update without a budget: two tasks may feed each other for ever
 
 ---@class moonpipe.Task: moonpipe.Node

@@ -49,7 +49,8 @@ describe("bind_tools", function()
   end)
 
   it("makes schemas strict where that is asked for", function()
-    local schema = { type = "object", properties = { x = { type = "string" }, y = { type = "number" } }, required = { "x" } }
+    local properties = { x = { type = "string" }, y = { type = "number" } }
+    local schema = { type = "object", properties = properties, required = { "x" } }
     local fn = kwargs({ { name = "f", schema = schema } }, { strict = true }).tools[1]["function"]
     assert.same({ true, false, 2 }, { fn.strict, fn.parameters.additionalProperties, #fn.parameters.required })
     fn = kwargs({ form("g", "d", schema) }, { strict = true }).tools[1]["function"]
