@@ -4,9 +4,9 @@
 -- whose call was cut off, nor ends with a call whose answers were.
 local errors = require "moonpipe.error"
 local joined = require("moonpipe.history").joined
-local json = require "moonpipe.json"
 local lambda = require "moonpipe.lambda"
 local message = require "moonpipe.message"
+local tools = require "moonpipe.message_tools"
 
 local trim = {}
 
@@ -14,22 +14,6 @@ local OPTIONS = {
   "allow_partial", "end_on", "include_system", "max_messages", "max_tokens", "start_on", "strategy",
   "text_splitter", "token_counter",
 }
-
--- What is counted where nobody counts better: four bytes a token, and three for each message.
-local BYTES_A_TOKEN, TOKENS_A_MESSAGE = 4, 3
-
----About how many tokens a message is.
----@param one moonpipe.Message
----@return integer
-function trim.count_tokens_approximately(one)
-  local bytes = #one.type + #message.text(one) + #(one.name or "")
-  local calls = rawget(one, "tool_calls")
-  for _, call in ipairs(calls or {}) do
-    local ok, args = pcall(json.encode, call.args)
-    bytes = bytes + #(call.name or "") + (ok and #args or 0)
-  end
-  return math.ceil(bytes / BYTES_A_TOKEN) + TOKENS_A_MESSAGE
-end
 
 local function check_count(opts, key)
   local value = opts[key]
@@ -78,7 +62,9 @@ local function check(opts)
   if not (opts.max_messages or opts.max_tokens) then
     errors.usage("trim needs max_messages or max_tokens")
   end
-  check_function(opts, "token_counter", "message")
+  if opts.token_counter ~= "approximate" then
+    check_function(opts, "token_counter", "message or 'approximate'")
+  end
   check_function(opts, "text_splitter", "text")
   check_roles(opts, "start_on")
   check_roles(opts, "end_on")
@@ -92,7 +78,8 @@ end
 ---@field max_messages integer?
 ---@field max_tokens integer?
 ---@field strategy "last"|"first"|nil  which end is kept; the last
----@field token_counter (fun(one: moonpipe.Message): number)?  default: about a token for 4 bytes
+---@field token_counter (fun(one: moonpipe.Message): number)|"approximate"|nil  default: about a token
+---  for 4 bytes, which is count_tokens_approximately
 ---@field include_system boolean?  keeps a system message at the beginning; true
 ---@field start_on string|string[]|nil  the role of the first that is kept
 ---@field end_on string|string[]|nil    the role of the last that is kept
@@ -104,11 +91,16 @@ end
 ---@field tokens number
 ---@field count (fun(one: moonpipe.Message): number)?
 
+local function counter_of(opts)
+  local counter = opts.token_counter
+  return type(counter) == "function" and counter or tools.count_tokens_approximately
+end
+
 local function budget_of(opts)
   return {
     room = opts.max_messages or math.huge,
     tokens = opts.max_tokens or math.huge,
-    count = opts.max_tokens and (opts.token_counter or trim.count_tokens_approximately),
+    count = opts.max_tokens and counter_of(opts),
   }
 end
 

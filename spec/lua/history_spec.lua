@@ -281,6 +281,8 @@ describe("trim_messages", function()
     assert.equal("sys a2 h3",
       text(mp.trim_messages(talk, { max_tokens = 9, max_messages = 3, token_counter = one })))
     assert.equal("sys h3", text(mp.trim_messages(talk, { max_tokens = 11 })))
+    assert.equal("sys h3",
+      text(mp.trim_messages(talk, { max_tokens = 11, token_counter = "approximate" })))
     local long = { mp.HumanMessage(("x"):rep(4000)), mp.HumanMessage "short" }
     assert.equal("short", text(mp.trim_messages(long, { max_tokens = 500 })))
   end)
@@ -359,7 +361,7 @@ describe("trim_messages", function()
       said { max_tokens = 0 })
     assert.equal("start_on of trim is 'robot'; it must be a role, such as 'human'",
       said { max_messages = 1, start_on = "robot" })
-    assert.equal("token_counter of trim takes a function of a message, got the number 1",
+    assert.equal("token_counter of trim takes a function of a message or 'approximate', got the number 1",
       said { max_tokens = 1, token_counter = 1 })
     assert.equal("unknown option 'max' of trim; allowed: allow_partial, end_on, include_system, max_messages, "
       .. "max_tokens, start_on, strategy, text_splitter, token_counter", said { max = 1 })
