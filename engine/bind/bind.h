@@ -32,6 +32,7 @@ struct mp_Job;
 int mp_bind_submit(lua_State *L, struct mp_Job *job);
 
 /* [-0, +0] Each adds its functions to the table at the top of the stack. */
+void mp_bind_children(lua_State *L);
 void mp_bind_db(lua_State *L);
 void mp_bind_embed(lua_State *L);
 void mp_bind_floats(lua_State *L);

@@ -60,4 +60,17 @@ function c.inbox(framing) end
 ---@return string? kind
 function c.gate(name, slots, seconds) end
 
+---@class moonpipe.ChildHandle: userdata  a program that runs beside ours
+
+---@param argv string[]
+---@param env string[]  NAME=value: all that it gets
+---@param cwd string?
+---@return integer? id  of a job that lasts as long as the program
+---@return moonpipe.Inbox|string|nil lines  those of its standard error are named "stderr"
+---@return moonpipe.ChildHandle|string|nil handle
+function c.child(argv, env, cwd) end
+
+---@return integer? id  of a job that is done when the bytes were taken over
+function c.child_write(handle, bytes) end
+
 return c

@@ -1,0 +1,111 @@
+/*
+ * bind_child.c: programs that run beside ours, seen from Lua.
+ *
+ * The handle that Lua holds is for writing; the job is cancelled by its id.
+ */
+#include "bind.h"
+
+#include "bind_inbox.h"
+#include "child.h"
+
+#include <string.h>
+
+#define CHILD "moonpipe.child"
+
+/* [-0, +0] Checks the list at [index]; raises, so before anything is owned. */
+static void check_texts(lua_State *L, int index)
+{
+    luaL_checktype(L, index, LUA_TTABLE);
+    for (int i = 1; i <= (int)lua_objlen(L, index); i++) {
+        size_t len;
+        const char *text;
+
+        lua_rawgeti(L, index, i);
+        text =
+            lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+        luaL_argcheck(L, text && strlen(text) == len, index,
+                      "not all strings without NUL");
+        lua_pop(L, 1);
+    }
+}
+
+/* [-0, +0] Copies them, each with its NUL. */
+static void copy_texts(lua_State *L, int index, mp_Buf *texts)
+{
+    mp_buf_init(texts, 0);
+    for (int i = 1; i <= (int)lua_objlen(L, index); i++) {
+        size_t len;
+        const char *text;
+
+        lua_rawgeti(L, index, i);
+        text = lua_tolstring(L, -1, &len);
+        mp_buf_append(texts, text, len + 1);
+        lua_pop(L, 1);
+    }
+}
+
+/* child(argv, env, cwd or nil)
+ *     -> id, inbox, handle | nil, message, kind: env is all that it gets */
+static int f_child(lua_State *L)
+{
+    mp_ProcessSpec spec = {.cwd = luaL_optstring(L, 3, NULL)};
+    mp_Child **box;
+    mp_Job *job = NULL;
+
+    check_texts(L, 1);
+    check_texts(L, 2);
+    lua_settop(L, 3);
+    mp_bind_inbox_new(L);
+    box = lua_newuserdata(L, sizeof *box);
+    *box = NULL;
+    luaL_getmetatable(L, CHILD);
+    lua_setmetatable(L, -2);
+    copy_texts(L, 1, &spec.argv);
+    copy_texts(L, 2, &spec.env);
+    if (spec.argv.status == MP_OK && spec.env.status == MP_OK)
+        job = mp_child_new(&spec, box);
+    mp_buf_term(&spec.argv);
+    mp_buf_term(&spec.env);
+    if (mp_bind_submit(L, job) != 1) return 3;
+    mp_bind_inbox_attach(L, 4, job);
+    lua_pushvalue(L, 4);
+    lua_pushvalue(L, 5);
+    return 3;
+}
+
+/* child_write(handle, bytes) -> id | nil, message, kind */
+static int f_child_write(lua_State *L)
+{
+    mp_Child **box = luaL_checkudata(L, 1, CHILD);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    mp_Error err;
+
+    if (*box) return mp_bind_submit(L, mp_child_write(*box, bytes, len));
+    mp_err_set(&err, MP_KIND_CLOSED, "the engine is closed");
+    return mp_bind_fail(L, &err);
+}
+
+static int f_gc(lua_State *L)
+{
+    mp_Child **box = luaL_checkudata(L, 1, CHILD);
+
+    mp_child_free(*box);
+    *box = NULL;
+    return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"child", f_child},
+    {"child_write", f_child_write},
+    {NULL, NULL},
+};
+
+void mp_bind_children(lua_State *L)
+{
+    luaL_newmetatable(L, CHILD);
+    lua_pushcfunction(L, f_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    luaL_register(L, NULL, functions);
+}
