@@ -44,6 +44,7 @@ local MODULES = {
   loader = "load loadfile dofile",
   loader_guest = "install_loader",
   map_chunks = "map_chunks",
+  mcp = "mcp=",
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
     HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
   message_tools = "filter_messages merge_message_runs count_tokens_approximately",

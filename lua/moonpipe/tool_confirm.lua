@@ -1,6 +1,7 @@
 --- Leave to call a tool: for those that write, or pay.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
+local terminals = require "moonpipe.terminal"
 
 local confirm = {}
 
@@ -13,17 +14,12 @@ function confirm.check(value, what)
   end
 end
 
--- A model may have written what would move the cursor.
-local function printable(text)
-  return (text:gsub("%c", " "):gsub("\194[\128-\159]", " "))
-end
-
 -- At the terminal of the program; nil where there is none. Blocks, as getpass does.
 local function ask_terminal(call)
   if not package.loaded["moonpipe.tool.command"] then return nil end
   local terminal = io.open("/dev/tty", "r+")
   if not terminal then return nil end
-  terminal:write(printable(("moonpipe: call tool %s with %s? [y/N] "):format(call.name,
+  terminal:write(terminals.printable(("moonpipe: call tool %s with %s? [y/N] "):format(call.name,
     json.encode(call.args))))
   terminal:flush()
   local line = terminal:read("*l")

@@ -187,10 +187,20 @@ local function is_object(value)
   return type(value) == "table" and mt ~= nil and not json.is_array(value)
 end
 
--- Texts as they are, messages and Documents by their text, the rest as JSON.
+local BLOCKS = { audio = true, file = true, image = true, image_url = true, text = true }
+
+local function are_blocks(value)
+  if type(value) ~= "table" or value[1] == nil then return false end
+  for _, block in ipairs(value) do
+    if type(block) ~= "table" or not BLOCKS[block.type] then return false end
+  end
+  return true
+end
+
+-- Texts and content blocks as they are, messages and Documents by their text, the rest as JSON.
 local function content_of(value)
   if value == nil then return "" end
-  if type(value) == "string" then return value end
+  if type(value) == "string" or are_blocks(value) then return value end
   if is_object(value) or type(value) == "table" and is_object(value[1]) then
     return template.text_of(value, "result")
   end
