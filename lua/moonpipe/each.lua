@@ -9,11 +9,12 @@ local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local interleave = require "moonpipe.interleave"
 local json = require "moonpipe.json"
-local merge = require "moonpipe.merge"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
 local window = require "moonpipe.window"
+
+local SIBLINGS_MAX = 1000 -- of more items none is told
 
 local ARRAY = getmetatable(json.array({}))
 local spawn, invoke = scheduler.spawn, run.invoke
@@ -46,7 +47,7 @@ local function is_object(value)
 end
 
 -- How many items the list has: it says so by `n`, or has no holes.
-local function count_of(self, input)
+function methods:_count(input)
   local n
   if type(input) == "table" and not is_object(input) then
     n = rawget(input, "n") or (next(input) == nil or chunk.is_list(input)) and #input
@@ -57,11 +58,11 @@ local function count_of(self, input)
   return n
 end
 
-local function mode_of(self, ctx)
+function methods:_mode(ctx)
   return self.return_exceptions and "collect" or ctx.on_error
 end
 
-local function locate(self, i, err)
+function methods:_locate(i, err)
   err = errors.wrap(err)
   err.step = err.step or self.bound:get_name()
   return err:at(("each[%d]"):format(i), self.where)
@@ -105,208 +106,57 @@ local function fail(self, items, failed, fates, n)
   items:stop(("item %d failed"):format(failed))
   local err = errors.wrap(fates[failed])
   err.siblings = err.siblings or n > 1 and siblings_of(items, fates, failed, n) or nil
-  error(locate(self, failed, err), 0)
+  error(self:_locate(failed, err), 0)
 end
 
-function methods:_invoke(input, ctx)
-  local n, mode = count_of(self, input), mode_of(self, ctx)
-  local items, out, fates, failed = items_of(self, input, ctx, n), { n = n }, {}, nil
-  items.stop_early = mode == "cancel" and "another item of the list failed" or nil
+-- Cancelled, perhaps as its time is over: so are the items, which end before it.
+local function interrupted(self, items, err, fates, n)
+  items:stop("the list of items was ended")
+  local ended, list = {}, {}
+  for task, i in items:rest() do ended[i] = task.err end
+  for i = 1, n <= SIBLINGS_MAX and n or 0 do
+    local own = ended[i] or fates[i] ~= "done" and fates[i] or nil
+    list[i] = { key = i, begun = i <= items.begun, err = own }
+  end
+  interleave.interrupted(err, list, function(i, own) return self:_locate(i, own) end)
+end
+
+-- The index of the item that failed first, where that is for all to see.
+local function gather(self, items, out, fates, mode)
+  local failed
   for task, i in items.next, items do
     fates[i] = interleave.fate(task.err)
     if task.err == nil then
       out[i] = task.value
     elseif mode == "collect" then
-      out[i] = locate(self, i, task.err)
+      out[i] = self:_locate(i, task.err)
     else
       failed = failed or i
       fates[i] = task.err
       if mode == "cancel" then break end
     end
   end
+  return failed
+end
+
+function methods:_invoke(input, ctx)
+  local n, mode = self:_count(input), self:_mode(ctx)
+  local items, out, fates = items_of(self, input, ctx, n), { n = n }, {}
+  items.stop_early = mode == "cancel" and "another item of the list failed" or nil
+  local ok, failed = pcall(gather, self, items, out, fates, mode)
+  if not ok then interrupted(self, items, failed, fates, n) end
   if failed then fail(self, items, failed, fates, n) end
   return out
 end
 
 -- ---- stream ------------------------------------------------------------------
 
----@class moonpipe.EachStream
----@field each moonpipe.RunnableEach
----@field n integer        items that have come
----@field begun integer
----@field under integer    items begun whose end was not told yet
----@field limit integer    of those
----@field queue table<integer, any>    items that have come and not begun
----@field items table<integer, table>  branches of those that have begun, not ended well
----@field feeder moonpipe.Task?  it reads no list while items wait
----@field told integer?    the `n` of the last chunk
----@field mark table?      to be given next
----@field failed table?    the first item that failed, of those that are waited for
----@field broken boolean?  one has failed, and ends them all: no more are begun
-local Items = {}
-Items.__index = Items
-
-local function reason_of(branch)
-  if branch.feeds then return "the list of items failed" end
-  return ("item %d failed"):format(branch.index)
-end
-
-local function open(each, ctx, is_lazy)
-  local self = setmetatable({
-    each = each,
-    ctx = ctx,
-    mode = mode_of(each, ctx),
-    limit = window.limit_of(ctx.max_concurrency, is_lazy),
-    n = 0, begun = 0, under = 0, queue = {}, items = {},
-  }, Items)
-  self.take, self.merge = merge.streams({}, ctx)
-  if self.mode == "cancel" then
-    function self.merge.on_failure(branch)
-      self.broken = true
-      self.merge:cancel(reason_of(branch))
-    end
-  end
-  return self
-end
-
-local function begin(self, index)
-  local item, branch, inner = self.queue[index], { index = index }, nil
-  branch.pull = function()
-    inner = inner or run.stream(self.each.bound, item, self.ctx, "each:item:", index)
-    return inner()
-  end
-  self.queue[index], self.items[index] = nil, branch
-  self.begun, self.under = index, self.under + 1
-  self.merge:add(branch)
-end
-
--- Begins items, as many as may be under way; when none waits the next list is read.
-function Items:fill()
-  while self.begun < self.n and self.under < self.limit and not self.broken do
-    begin(self, self.begun + 1)
-  end
-  if self.feeder and self.begun == self.n then scheduler.unpark(self.feeder) end
-end
-
-function Items:add(list, count)
-  for i = 1, count do self.queue[self.n + i] = list[i] end
-  self.n, self.fed = self.n + count, true
-  self:fill()
-end
-
-function Items:chunk_of(index, value)
-  self.told = self.n
-  return { [index] = value, n = self.n }
-end
-
-local SIBLINGS_MAX = 1000 -- of more items, those that ended well are not told
-
-function Items:failure(branch)
-  local err, siblings = errors.wrap(branch.err), {}
-  for i, other in pairs(self.items) do
-    if other ~= branch then
-      siblings[i] = other.task and interleave.fate(other.err) or "not started"
-    end
-  end
-  for i = 1, self.n <= SIBLINGS_MAX and self.n or 0 do
-    if i ~= branch.index and siblings[i] == nil then
-      siblings[i] = i > self.begun and "not started" or "done"
-    end
-  end
-  err.siblings = err.siblings or next(siblings) and siblings or nil
-  return locate(self.each, branch.index, err)
-end
-
-function Items:ended(branch)
-  local mark = interleave.end_mark(branch.index)
-  self.under = self.under - 1
-  if branch.err == nil or self.mode == "collect" then self.items[branch.index] = nil end
-  self:fill()
-  if branch.err == nil then return mark end
-  if self.mode == "collect" then
-    self.mark = mark
-    return self:chunk_of(branch.index, locate(self.each, branch.index, branch.err))
-  end
-  self.failed = self.failed or branch
-  if self.mode == "wait" then return mark end
-  self.merge:stop(reason_of(branch))
-  error(self:failure(branch), 0)
-end
-
--- After the last item: what was not told yet is how many there are.
-function Items:over()
-  if self.failed then error(self:failure(self.failed), 0) end
-  if not self.fed or self.told == self.n then return nil end
-  self.told = self.n
-  return { n = self.n }
-end
-
--- The source's own failure is no item's.
-function Items:feed(list, branch)
-  if list ~= nil then
-    self:add(list, count_of(self.each, list))
-  elseif branch.err ~= nil then
-    self.merge:stop(reason_of(branch))
-    error(branch.err, 0)
-  end
-end
-
-function Items:next()
-  local mark = self.mark
-  self.mark = nil
-  if mark then return mark end
-  while true do
-    local value, branch = self.take()
-    if branch == nil then return self:over() end
-    if branch.feeds then
-      self:feed(value, branch)
-    elseif value ~= nil then
-      return self:chunk_of(branch.index, value)
-    else
-      return self:ended(branch)
-    end
-  end
-end
-
 function methods:_stream(input, ctx)
-  local items
-  return function()
-    if not items then
-      items = open(self, ctx)
-      items:add(input, count_of(self, input))
-    end
-    return items:next()
-  end
-end
-
--- A chunk, then the rest.
-local function prefixed(first, source)
-  return function()
-    local value = first
-    if value == nil then return source() end
-    first = nil
-    return value
-  end
-end
-
--- Lists of whole items. Lists append to one another; any other chunk is part of a
--- value that is whole at the end.
-local function feeder(self, source)
-  return function()
-    self.feeder = scheduler.current()
-    while self.begun < self.n do scheduler.park() end
-    local value = source()
-    if type(value) ~= "table" or chunk.is_list(value) and not chunk.is_whole(value) then
-      return value
-    end
-    return (chunk.collect(prefixed(value, source)))
-  end
+  return require("moonpipe.each_stream").of_list(self, input, ctx)
 end
 
 function methods:_transform(source, ctx)
-  local items = open(self, ctx, true)
-  items.merge:add({ pull = feeder(items, source), feeds = true })
-  return function() return items:next() end
+  return require("moonpipe.each_stream").of_lists(self, source, ctx)
 end
 
 -- ---- what others ask -----------------------------------------------------------

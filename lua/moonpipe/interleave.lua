@@ -29,11 +29,13 @@ local end_mark = interleave.end_mark
 ---The error of branch [i], which knows then where it happened.
 ---@param map moonpipe.RunnableParallel
 ---@return moonpipe.Error
-function interleave.locate(map, i, err)
+local function locate(map, i, err)
   err = errors.wrap(err)
   err.step = err.step or map.list[i]:get_name()
   return err:at("map." .. tostring(map.keys[i]), map.wheres[i])
 end
+
+interleave.locate = locate
 
 ---What became of a branch, in the error of another.
 ---@param err moonpipe.Error?
@@ -42,21 +44,26 @@ function interleave.fate(err)
   return err.kind == "cancelled" and "cancelled" or err
 end
 
----Raises [err], with which a map was ended from outside, and what became of its
----branches; the error of the only one that ran, where it was one alone.
----@param map moonpipe.RunnableParallel
----@param state_of fun(i: integer): boolean, moonpipe.Error?  whether it began, its error
-function interleave.interrupted(map, err, state_of)
+---@class moonpipe.Fate  what became of a branch or an item
+---@field key string|integer
+---@field begun boolean
+---@field err moonpipe.Error?
+
+---Raises [err], with which steps that ran at once were ended from outside, and what
+---became of each; the error of the only one that ran, where it was one alone.
+---@param err any
+---@param fates moonpipe.Fate[]
+---@param locate_at fun(i: integer, err: moonpipe.Error): moonpipe.Error
+function interleave.interrupted(err, fates, locate_at)
   if not errors.is(err) then error(err, 0) end
-  local siblings, count, only, its_error = {}, 0, nil, nil
-  for i, key in ipairs(map.keys) do
-    local begun, own = state_of(i)
-    siblings[key] = begun and interleave.fate(own) or "not started"
-    if own ~= nil and own.kind == err.kind then count, only, its_error = count + 1, i, own end
+  local siblings, count, only = {}, 0, nil
+  for i, one in ipairs(fates) do
+    siblings[one.key] = one.begun and interleave.fate(one.err) or "not started"
+    if one.err ~= nil and one.err.kind == err.kind then count, only = count + 1, i end
   end
   if count == 1 then
-    siblings[map.keys[only]] = nil
-    err = interleave.locate(map, only, its_error)
+    siblings[fates[only].key] = nil
+    err = locate_at(only, fates[only].err)
   end
   err.siblings = err.siblings or next(siblings) and siblings or nil
   error(err, 0)
@@ -77,7 +84,7 @@ local function failure(self, branch)
   end
   local err = errors.wrap(branch.err)
   err.siblings = err.siblings or next(siblings) ~= nil and siblings or nil
-  return interleave.locate(self.map, branch.index, err)
+  return locate(self.map, branch.index, err)
 end
 
 local function reason_of(branch)
@@ -91,7 +98,7 @@ local function ended_chunk(self, branch)
   if self.tee and err == self.tee.err then error(err, 0) end
   if mode == "collect" then
     self.mark = end_mark(branch.key)
-    return chunk_of(self.map, branch, interleave.locate(self.map, branch.index, err))
+    return chunk_of(self.map, branch, locate(self.map, branch.index, err))
   end
   self.failed = self.failed or branch
   if mode == "wait" then return end_mark(branch.key) end
@@ -112,10 +119,11 @@ end
 -- Cancelled, perhaps as its time is over: so are the branches, which end before it.
 local function interrupted(self, err)
   self.merge:stop("the map was ended")
-  interleave.interrupted(self.map, err, function(i)
-    local branch = self.branches[i]
-    return branch.task ~= nil, branch.err
-  end)
+  local fates = {}
+  for i, branch in ipairs(self.branches) do
+    fates[i] = { key = branch.key, begun = branch.task ~= nil, err = branch.err }
+  end
+  interleave.interrupted(err, fates, function(i, own) return locate(self.map, i, own) end)
 end
 
 ---The stream of [map] whose branch i is open(i, step).

@@ -196,10 +196,12 @@ end
 -- Cancelled, perhaps as its time is over: so are the branches, which end before it.
 local function interrupted(self, group, err)
   while group.pending > 0 do scheduler.park_raw() end
-  interleave.interrupted(self, err, function(i)
+  local fates = {}
+  for i, key in ipairs(self.keys) do
     local task = group.tasks[i]
-    return i <= group.begun, group.errs[i] or task and task.err
-  end)
+    fates[i] = { key = key, begun = i <= group.begun, err = group.errs[i] or task and task.err }
+  end
+  interleave.interrupted(err, fates, function(i, own) return locate(self, i, own) end)
 end
 
 -- Waits for the branches that did not end at once and gathers their values.

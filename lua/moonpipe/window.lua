@@ -119,6 +119,17 @@ function Window:next()
   return ended.task, ended.index
 end
 
+---Those that have ended and were not given back.
+---@return fun(): moonpipe.Task?, integer?
+function Window:rest()
+  local at = self.first - 1
+  return function()
+    at = at + 1
+    local ended = self.order[at]
+    if ended then return ended.task, ended.index end
+  end
+end
+
 ---Cancels what runs and waits for its end.
 ---@async
 ---@param reason string

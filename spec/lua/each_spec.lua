@@ -123,6 +123,20 @@ describe("each", function()
     assert.equal("each[2]", streamed[2].path)
   end)
 
+  it("says what ran when it is ended from outside #concurrency", function()
+    local each = mp.RunnableLambda(function(x) if x > 0 then mp.sleep(x) end return x end, { name = "sleep" }):map()
+    for how, way in pairs {
+      invoke = function(list) return each:invoke(list, { timeout = 0.02 }) end,
+      stream = function(list) return each:stream(list, { timeout = 0.02 }):collect() end,
+    } do
+      local err = helper.failure(way, { 0, 60 })
+      assert.same({ "timeout_total", "each[2]", "done" }, { err.kind, err.path, err.siblings[1] }, how)
+      err = helper.failure(way, { 60, 0, 60 })
+      assert.same({ "timeout_total", "done", "timeout_total", "timeout_total" },
+        { err.kind, err.siblings[2], err.siblings[1].kind, err.siblings[3].kind }, how)
+    end
+  end)
+
   it("takes only lists", function()
     assert.matches("^RunnableEach<function .*> takes a list, got a table with keys {a}$",
       helper.input_failure(doubling.invoke, doubling, { a = 1 }))
