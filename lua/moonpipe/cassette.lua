@@ -19,12 +19,14 @@ local scheduler = require "moonpipe.scheduler"
 local cassette = {}
 
 local OPTIONS = { "ignore", "mode", "redact", "timing" }
+local ADVICE = " (mode = 'add' records what is missing)"
 local MODES = { add = true, auto = true, record = true, replay = true }
 
 ---@class moonpipe.Cassette: moonpipe.Tape
 ---@field path string
 ---@field mode "replay"|"record"|"add"
 ---@field played integer    exchanges so far
+---@field missed integer    requests that had no answer
 ---@field private index moonpipe.CassetteIndex       what the file holds
 ---@field private recorder moonpipe.CassetteRecorder  what comes to it
 ---@field private clean fun(text: string): string
@@ -96,8 +98,9 @@ local function find(self, request)
     return exchange
   end
   if self.mode == "add" then return nil end
-  errors.raise("input", ("the cassette '%s' has no answer to %s %s: %s"):format(self.path,
-    request.method, request.url, self.index:why(request)))
+  self.missed = self.missed + 1
+  errors.raise("input", ("the cassette '%s' has no answer to %s %s: %s%s"):format(self.path,
+    request.method, request.url, self.index:why(request), ADVICE))
 end
 
 -- ---- the tape ------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ local function new(path, opts)
   local mode = mode_of(asked, path, known)
   local clean = cassette_file.cleaner(opts.redact)
   local self = setmetatable({
-    path = path, mode = mode, timing = opts.timing, clean = clean, played = 0,
+    path = path, mode = mode, timing = opts.timing, clean = clean, played = 0, missed = 0,
     keyless = mode == "replay", hurries = mode == "replay" and not opts.timing,
     index = cassette_match.index(known or {}, cassette_match.ignored(opts.ignore)),
     recorder = cassette_record.new(known or {}, clean, opts.timing),

@@ -29,7 +29,9 @@ end
 local function refused(path, input, opts, model_opts)
   local err = helper.failure(ask, path, input, opts, model_opts)
   assert.equal("input", err.kind)
-  return (err.message:gsub("^the cassette '[^']*' has no answer to POST " .. BASE_URL:gsub("%p", "%%%0")
+  local said = err.message:gsub(" %(mode = 'add' records what is missing%)$", "")
+  assert.is_true(#said < #err.message)
+  return (said:gsub("^the cassette '[^']*' has no answer to POST " .. BASE_URL:gsub("%p", "%%%0")
     .. "/chat/completions: ", ""))
 end
 
@@ -118,6 +120,9 @@ describe("cassette_match", function()
     local m = mp.ChatOpenAI { base_url = BASE_URL, model = "m" }
     local tape = mp.cassette(path)
     m:invoke "x"
+    assert.equal(0, tape.missed)
+    pcall(m.invoke, m, "z")
+    assert.equal(1, tape.missed)
     tape:close()
     assert.same({ "line 3: POST http://127.0.0.1:9/v1/chat/completions",
       "line 4: POST http://127.0.0.1:9/v1/chat/completions" }, tape:unplayed())

@@ -26,7 +26,7 @@
 ---     end)
 ---
 --- make(opts) gives the model; opts has base_url, max_retries = 0 and the options of the case.
---- The third field of opts of a provider that sends lines of JSON: tapes.play(…, "ndjson").
+--- A provider that sends lines of JSON says so: tapes.play(…, make, "ndjson").
 ---
 --- Each case is a test, in four parts: played whole; split at every byte; cut at every byte, by
 --- a clean end and by a reset: what comes is the whole answer, or an error whose `partial` is a
