@@ -79,13 +79,19 @@ end
 function methods:_transform(source, ctx)
   local tee = merge.tee(source)
   local added = self:_added(tee:reader(), ctx)
+  local new_keys = { pull = added }
   local take, merger = merge.streams({
     { pull = input_reader(self, tee:reader()) },
-    { pull = added },
+    new_keys,
   }, ctx, tee)
   return function()
     while true do
-      local value, branch = take()
+      local ok, value, branch = pcall(take)
+      if not ok then -- cancelled, perhaps as its time is over: its mapper knows what ran
+        merger:stop("the assign was ended")
+        local own = new_keys.err
+        error(own and own.kind == errors.wrap(value).kind and own or value, 0)
+      end
       if value ~= nil then return value end
       if not branch then return nil end
       if branch.err then

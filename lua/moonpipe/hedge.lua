@@ -93,12 +93,27 @@ local function stop(one, reason)
   task.join(one)
 end
 
--- The number of the attempt that wins; the other has ended.
-local function compete(self, after, fn)
+-- Cancelled, perhaps as the time is over: so are the attempts, which know what they were
+-- doing.
+local function interrupted(self, err)
+  for _, one in ipairs(self.tasks) do
+    stop(one, "the hedge was ended")
+    if one.err ~= nil and one.err.kind == err.kind then error(one.err, 0) end
+  end
+  error(err, 0)
+end
+
+local function run_both(self, after, fn)
   start(self, 1, fn)
   if not decided(self) then wait_until_due(self, after) end
   if not decided(self) then start(self, 2, fn) end
   while not decided(self) do scheduler.park() end
+end
+
+-- The number of the attempt that wins; the other has ended.
+local function compete(self, after, fn)
+  local ok, err = pcall(run_both, self, after, fn)
+  if not ok then interrupted(self, err) end
   local winner = decided(self)
   stop(self.tasks[3 - winner], "the other attempt was faster")
   return winner

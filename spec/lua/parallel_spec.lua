@@ -449,6 +449,22 @@ describe("a map that is ended from outside", function()
     end)
   end
 
+  -- So do the other steps that run several things at once.
+  for name, step in pairs {
+    hedge = mp.pipe(mp.RunnablePassthrough(), sleep):with_hedge { after = 0.001 },
+    assign = mp.RunnableAssign { step = mp.pipe(mp.RunnablePassthrough(), sleep) },
+    retry = mp.pipe(mp.RunnablePassthrough(), sleep):with_retry(),
+    fallbacks = mp.pipe(mp.RunnablePassthrough(), sleep):with_fallbacks { mp.const(1) },
+  } do
+    it("tells it through " .. name .. " #concurrency", function()
+      for how, way in pairs(ways) do
+        local err = helper.failure(way, mp.pipe(mp.const { q = 1 }, step))
+        assert.equal("timeout_total", err.kind, how)
+        assert.matches("step 2 of 2 sleep$", err.path, nil, nil, how)
+      end
+    end)
+  end
+
   it("says of a cancel what it cancelled #concurrency", function()
     local task = mp.RunnableParallel({ a = sleep, b = sleep, c = mp.const(1) }):start(1)
     mp.sleep(0.002)
