@@ -20,6 +20,7 @@
 #define ERR_PIECE   ((size_t)4 << 10)
 #define LAST_PIECES 64   /* of standard error, read at the end */
 #define TICK_US     5000 /* between two looks at one that ends */
+#define EXIT_LOOKS  60   /* ... when the process exits */
 #define STDERR      "stderr"
 
 /* --- the handle --- */
@@ -64,6 +65,27 @@ static void forget_source(void)
     running.generation = 0;
 }
 
+/* The process exits with programs that nobody closed. Those that are asked and
+ * stay are killed, or they would outlive it. */
+static void end_all(void)
+{
+    mp_ChildJob *self;
+    bool some = true;
+
+    for (self = running.first; self; self = self->next) {
+        mp_process_close(&self->process.in);
+        mp_process_signal(&self->process, SIGTERM);
+    }
+    for (int i = 0; some && i < EXIT_LOOKS; i++) {
+        some = false;
+        for (self = running.first; self; self = self->next)
+            some = !mp_process_reap(&self->process, false) || some;
+        if (some) mp_os_wait(-1, TICK_US);
+    }
+    for (self = running.first; self; self = self->next)
+        mp_process_signal(&self->process, SIGKILL);
+}
+
 static mp_Status know_source(mp_Error *err)
 {
     unsigned generation = mp_os_generation() + 1;
@@ -73,6 +95,7 @@ static mp_Status know_source(mp_Error *err)
     if (mp_io_source_add(&running.source) != MP_OK)
         return mp_err_set(err, MP_KIND_LIMIT, "too many kinds of descriptors");
     mp_io_at_end(forget_source);
+    mp_io_at_exit(end_all);
     running.generation = generation;
     return MP_OK;
 }

@@ -433,13 +433,14 @@ void mp_io_send(mp_Io *io, mp_JobMessage *message)
 /* --- the end of the process --- */
 
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
-static void (*_Atomic exit_fn)(void);
-static int exit_waker; /* rings when exit_fn has been called */
+static void (*exit_fns[ENDS_MAX])(void); /* the I/O thread's: there is one */
+static int exit_waker;                   /* rings when they have been called */
 
 static void say_goodbye(mp_Job *nobody)
 {
     (void)nobody;
-    atomic_load (&exit_fn)();
+    for (int i = 0; i < ENDS_MAX && exit_fns[i]; i++)
+        exit_fns[i]();
     mp_os_wake(exit_waker);
 }
 
@@ -465,6 +466,10 @@ static void watch_exit(void)
 
 void mp_io_at_exit(void (*fn)(void))
 {
-    atomic_store(&exit_fn, fn);
+    int i = 0;
+
+    while (i < ENDS_MAX - 1 && exit_fns[i] && exit_fns[i] != fn)
+        i++;
+    exit_fns[i] = fn;
     pthread_once(&exit_once, watch_exit);
 }

@@ -246,6 +246,31 @@ describe("mcp: what fails", function()
   end)
 end)
 
+describe("mcp: a program that stays", function()
+  -- Answers the handshake, and ends neither with its input nor at SIGTERM.
+  local SCRIPT = [==[
+    local mp = require "moonpipe"
+    local answer = '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}'
+    mp.mcp.connect { command = { "sh", "-c", "trap '' TERM; echo $$ >" .. (...) .. "; read x; echo '" .. answer
+      .. "'; while :; do sleep 0.05; done" } }
+    if select(2, ...) == "exit" then os.exit(4) end
+  ]==]
+
+  for _, way in ipairs { "exit", "return" } do
+    it("does not outlive ours, by " .. way, function()
+      local path = helper.temp()
+      local _, err, code = helper.script(SCRIPT, path, way)
+      assert.same({ way == "exit" and 4 or 0, "" }, { code, err })
+      local alive = "kill -0 " .. helper.read(path):match "%d+" .. " 2>/dev/null"
+      for _ = 1, 500 do
+        if os.execute(alive) ~= 0 then break end
+        mp.sleep(0.01)
+      end
+      assert.not_equal(0, os.execute(alive))
+    end)
+  end
+end)
+
 describe("mcp: a server behind HTTP", function()
   local function failure(script)
     return helper.failure(mp.mcp.connect, { url = server:with(script), timeout = 5, name = "spec" })
