@@ -174,6 +174,15 @@ static void test_is_told_much(void)
     free(text);
 }
 
+/* Under valgrind, whose vfork shares no memory, exec fails unheard: then the
+ * child itself says so, by its exit code. */
+static bool not_started(const Heard *heard)
+{
+    if (heard->why.kind == MP_KIND_CLOSED)
+        return strstr(heard->why.message, "exit code 127") != NULL;
+    return heard->why.kind == MP_KIND_IO && heard->why.os_errno == ENOENT;
+}
+
 static void test_not_there(void)
 {
     mp_Engine *engine = new_engine();
@@ -186,14 +195,14 @@ static void test_not_there(void)
         hear(engine,
              submit_job(engine, new_job(programs[i], NULL, NULL, &child)),
              &heard);
-        CHECK(heard.why.kind == MP_KIND_IO && heard.why.os_errno == ENOENT);
+        CHECK(not_started(&heard));
         mp_child_free(child);
         term(&heard);
     }
     begin(&heard);
     hear(engine, submit_job(engine, new_job("sh", "pwd", "/no/such", &child)),
          &heard);
-    CHECK(heard.why.kind == MP_KIND_IO);
+    CHECK(not_started(&heard));
     mp_child_free(child);
     mp_engine_free(engine);
     term(&heard);
