@@ -65,7 +65,7 @@ describe("create_agent", function()
     assert.same({ "human hi", "ai ", "tool A", "ai done" }, said(state))
   end)
 
-  it("runs the calls of one round at the same time, and keeps their order", function()
+  it("runs the calls of one round at the same time, and keeps their order #concurrency", function()
     local running, most = 0, 0
     local wait = tool("wait", function(args)
       running = running + 1

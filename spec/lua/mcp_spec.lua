@@ -7,7 +7,7 @@ local clients, lines = {}, {}
 
 local function connect(mode, opts)
   opts = opts or {}
-  opts.command = opts.command or { helper.bin, "spec/support/mcp_server.lua", mode }
+  opts.command = opts.command or { "luajit", "spec/support/mcp_server.lua", mode }
   opts.name = "spec"
   local client = mp.mcp.connect(opts)
   clients[#clients + 1] = client
@@ -64,7 +64,7 @@ describe("mcp: a program", function()
     assert.same({ '{"x":"a"}', "done" }, { state.messages[3].content, state.output.content })
   end)
 
-  it("answers calls side by side", function()
+  it("answers calls side by side #concurrency", function()
     local client = connect()
     local all = mp.RunnableLambda(function(x) return client:call("echo", { x = x }) end):map():invoke { "a", "b", "c" }
     assert.same({ '{"x":"a"}', '{"x":"b"}', '{"x":"c"}' }, { all[1], all[2], all[3] })
@@ -178,7 +178,7 @@ describe("mcp: what fails", function()
       { failure(connect(), "odd").kind, failure(connect(), "odd").message })
   end)
 
-  it("because the program died says so, with its last words", function()
+  it("because the program died says so, with its last words #concurrency", function()
     local client = connect()
     local waits = mp.RunnableLambda(function() return client:call "never" end):start()
     local err = failure(client, "die")
@@ -239,7 +239,7 @@ describe("mcp: what fails", function()
     assert.equal("mcp spec (closed)", tostring(client))
   end)
 
-  it("to end is made to", function()
+  it("to end is made to #concurrency", function()
     local client = connect "deaf"
     client:close()
     assert.equal(0, require("moonpipe.native").c.live())

@@ -1,10 +1,10 @@
 -- An MCP server by standard streams, for specs: it does what servers do, and what they should not.
 --
---   moonpipe spec/support/mcp_server.lua [MODE]
+--   luajit spec/support/mcp_server.lua [MODE]
 --
 -- MODE: `old` (an older revision), `strange` (one that nobody knows), `endless` (pages without
 -- end), `mute` (answers nothing), `deaf` (ends only when it is killed), `bare` (offers nothing).
-local json = require "moonpipe.json"
+local json = require "cjson"
 
 local mode = arg[1]
 local changed, cancelled = false, {}
@@ -85,9 +85,9 @@ function CALLS.fail(message) text(message, "no such city", { isError = true }) e
 function CALLS.env(message, args) text(message, tostring(os.getenv(args.x))) end
 
 function CALLS.batch(message)
-  io.write(json.encode(json.array {
+  io.write(json.encode({
     { jsonrpc = "2.0", method = "notifications/message", params = { level = "info" } },
-    { jsonrpc = "2.0", id = message.id, result = { content = json.array { { type = "text", text = "both" } } } },
+    { jsonrpc = "2.0", id = message.id, result = { content = { { type = "text", text = "both" } } } },
   }), "\n")
   io.flush()
 end
@@ -123,7 +123,7 @@ METHODS["tools/list"] = function(message)
   if not cursor then
     answer(message, { tools = { tool("echo", { annotations = { readOnlyHint = true } }) }, nextCursor = "2" })
   else
-    answer(message, { tools = json.array {
+    answer(message, { tools = {
       tool "a.b", tool "a_b", tool("open", { inputSchema = { type = "strin" }, description = json.null, title = "T" }),
       changed and tool "new" or tool "fail",
     } })
