@@ -224,6 +224,11 @@ local function next_delay(call, err, attempt)
   return ok and delay, why
 end
 
+-- One is what most calls have, and is known before (endpoint.lua).
+local function count(call, made)
+  if call.attempts ~= made then call.attempts = made end
+end
+
 ---Raises a failure that is to stay, with what its call knows of it.
 ---@param call moonpipe.Attempts
 ---@param err moonpipe.Error
@@ -255,21 +260,22 @@ end
 function attempts.run(call, attempt, a, b)
   call.begun = c.now()
   if call.budget then note_first(call) end
-  local below = 0 -- attempts that steps below made for theirs
-  for n = 0, math.huge do
-    call.attempts = n + 1 + below
+  local n, below = 0, 0 -- repeats made; attempts that steps below made for theirs
+  while true do
+    count(call, n + 1 + below)
     local ok, value = pcall(attempt, call, a, b)
     if n > 0 then note_repeat(call.ctx, ok) end
     if ok then return value end
     if not attempts.is_failure(value) then error(value, 0) end
     below = below + (value.attempts or 1) - 1
-    call.attempts = n + 1 + below
+    count(call, n + 1 + below)
     local delay, why = next_delay(call, value, n)
     if not delay then attempts.give_up(call, value, why) end
     if call.on_delay then call.on_delay(call, value, delay) end
     if not pause(call, delay) then
       attempts.give_up(call, value, "not tried again: too many other calls failed")
     end
+    n = n + 1
   end
 end
 

@@ -314,12 +314,18 @@ local function once(chunk)
   return { next = take, chunk = chunk }
 end
 
+-- The plan of a stream and its body.
+local function stream_request(self, messages, ctx)
+  local call = prepare(self, ctx, true)
+  return call.plan, self.api.body(messages, call.tail)
+end
+
 local function open(self, messages, ctx)
-  local api, prepared = self.api, prepare(self, ctx, true)
-  local body = api.body(messages, prepared.tail)
-  local reader, call = self.endpoint:open(prepared.plan, body, ctx)
+  local reader = self.endpoint:open(ctx, stream_request(self, messages, ctx))
+  local call = reader.clock
+  call.body = nil -- is not sent again
   if not reader.body then
-    return chat_stream.new(api.records, reader, call, self.require_finish == false)
+    return chat_stream.new(self.api.records, reader, call, self.require_finish == false)
   end
   -- a server that knows no streams gives its whole answer
   local ok, whole = pcall(read_answer, reader, self)
@@ -337,14 +343,7 @@ local function open_cached(self, messages, ctx)
 end
 
 function base:_chunks(messages, ctx)
-  local source
-  return function()
-    if not source then
-      source = open_cached(self, messages, ctx)
-      messages, ctx = nil, nil -- a stream may be long, and its prompt large
-    end
-    return source:next()
-  end
+  return chat_stream.later(open_cached, self, messages, ctx)
 end
 
 return chat_api

@@ -38,7 +38,7 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field call moonpipe.Attempts
 ---@field parts string[]      the text so far
 ---@field count integer       of them
----@field ahead string[]      texts that were read in one go
+---@field ahead string[]?     texts that were read in one go
 ---@field at integer          the one that was given last
 ---@field last integer        the last one of them
 ---@field held string         bytes of a character that is not whole yet
@@ -50,7 +50,7 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field usage table?
 ---@field detailed boolean?   records carry more than their text
 ---@field id string?          the provider's name of the answer
-local Stream = {}
+local Stream = { at = 0, last = 0, held = "", is_lenient = false }
 local mt = { __name = "moonpipe.ChatStream", __index = Stream }
 
 local stream = {}
@@ -61,11 +61,24 @@ local stream = {}
 ---@param is_lenient boolean  the end of the body is the end of the answer
 ---@return moonpipe.ChatStream
 function stream.new(records, reader, call, is_lenient)
-  return setmetatable({
-    records = records, reader = reader, call = call, parts = {}, count = 0, held = "",
-    is_lenient = is_lenient,
-    shape = record_shape.new(records.key), ahead = {}, at = 0, last = 0,
+  -- eight fields until its end, of a stream whose tokens come one by one
+  local self = setmetatable({
+    records = records, reader = reader, call = call, parts = {}, count = 0, id = nil,
+    shape = record_shape.new(records.key), envelope = nil,
   }, mt)
+  if is_lenient then self.is_lenient = true end
+  return self
+end
+
+---The chunks of what ask(model, messages, ctx) opens, asked for with the first. From
+---then on nothing holds the prompt: it may be large, and the stream long.
+---@return fun(): moonpipe.AIMessageChunk?
+function stream.later(ask, model, messages, ctx)
+  local source = { ask = ask, model = model, messages = messages, ctx = ctx }
+  return function()
+    if source.ask then source = source.ask(source.model, source.messages, source.ctx) end
+    return source:next()
+  end
 end
 
 -- ---- failures ----------------------------------------------------------------------------
@@ -159,8 +172,7 @@ end
 local function text_chunk(self, fields)
   local count = self.count + 1
   self.count, self.parts[count] = count, fields.content
-  if not self.begun then
-    self.begun = true
+  if count == 1 then
     fields.id = self.id
     if not fields.id then return message.first_chunk(fields) end
   end
@@ -169,8 +181,8 @@ end
 
 local function whole_characters(self, content)
   if self.held ~= "" then content = self.held .. content end
-  local text
-  text, self.held = repair(content, true)
+  local text, held = repair(content, true)
+  if held ~= self.held then self.held = held end
   return text
 end
 
@@ -233,7 +245,7 @@ end
 
 -- The transfer has ended without a last record.
 local function end_of_body(self)
-  if not self.finished and not (self.is_lenient and self.begun) then
+  if not self.finished and not (self.is_lenient and self.count > 0) then
     raise(self, "truncated", "the stream ended before the answer did")
   end
   return last_chunk(self)
@@ -246,19 +258,27 @@ local function read(self)
   if not self.finished or not errors.is(data) or data.kind == "cancelled" then self:fail(data) end
 end
 
--- The next text of those that are there, as most are, in records like the last one.
+local spare = {} -- for streams that have no list
+
+-- Reads the texts that are there, as most are, in records like the last one; gives
+-- the first.
+local function read_ahead(self)
+  local shape, list = self.shape, self.ahead or spare
+  if not shape.before or self.held ~= "" then return nil end
+  local count = self.reader:texts(shape.before, shape.behind, list)
+  if count == 0 then return nil end
+  shape.misses = 0
+  if count > 1 then
+    if list == spare then self.ahead, spare = list, {} end
+    self.at, self.last = 1, count
+  end
+  return list[1]
+end
+
+-- The next text of those that need no decoding, nil where there is none.
 local function next_text(self)
   local at = self.at
-  if at == self.last then
-    local shape = self.shape
-    if not shape.before or self.held ~= "" then return nil end
-    at, self.last = 0, self.reader:texts(shape.before, shape.behind, self.ahead)
-    if self.last == 0 then
-      self.at = 0
-      return nil
-    end
-    shape.misses = 0
-  end
+  if at == self.last then return read_ahead(self) end
   self.at = at + 1
   return self.ahead[at + 1]
 end

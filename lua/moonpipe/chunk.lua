@@ -221,10 +221,9 @@ end
 
 -- Merges neighbours of equal weight, as a binary counter carries: each byte is copied log n times,
 -- where merging one by one would copy it n times. `__add` is therefore taken to be associative.
-local function collect_many(first, second, source)
-  local values, weights = { merge(first, second, nil) }, { 2 }
-  local top, count = 1, 2
-  for value in source do
+local function collect_many(values, weights, source)
+  local top, count, value = 1, 2, source()
+  while value ~= nil do
     top, count = top + 1, count + 1
     values[top], weights[top] = value, 1
     while top > 1 and weights[top - 1] == weights[top] do
@@ -232,6 +231,7 @@ local function collect_many(first, second, source)
       weights[top - 1] = 2 * weights[top]
       top = top - 1
     end
+    value = source()
   end
   local result = values[top]
   for i = top - 1, 1, -1 do
@@ -254,7 +254,7 @@ function chunk.collect(source)
   if second == nil then
     return first, 1
   end
-  return collect_many(first, second, source)
+  return collect_many({ merge(first, second, nil) }, { 2 }, source)
 end
 
 --- Merges the chunks of a list; nil of none.

@@ -63,6 +63,7 @@ function endpoint.new(spec, opts, own_headers)
       origin = self.origin.name,
       budget = retry.budget_of(self.origin.name),
       total = self.timeouts.total,
+      attempts = 1,
       rate_limiter = self.rate_limiter,
       settle = self.rate_limiter and limits.settle,
       on_delay = limits.on_delay,
@@ -132,14 +133,13 @@ local function in_slot(call, fn)
   return answer, slot
 end
 
--- Raises what a status other than success means.
+-- The answer; raises what a status other than success means.
 local function check_status(call, answer)
-  local status = answer.status
-  local is_success = status >= 200 and status < 300
+  local is_success = answer.status >= 200 and answer.status < 300
   limits.heed_answer(call, answer, is_success)
-  if is_success then return end
+  if is_success then return answer end
   local err = provider.refusal(call.endpoint.who, {
-    status = status,
+    status = answer.status,
     header = answer.header,
     body = answer.body or "",
   })
@@ -167,14 +167,13 @@ end
 local function attempt_open(call)
   local reader, slot = in_slot(call, http.open)
   if slot then hold_slot(reader, slot) end
-  check_status(call, reader)
-  return reader
+  reader.clock = call -- one that is played from a tape has none
+  return check_status(call, reader)
 end
 
 -- With all the fields that it will have: a table that grows is made twice.
 local function new_call(self, plan, body, ctx)
-  return setmetatable({ plan = plan, body = body, ctx = ctx, begun = 0, attempts = 0 },
-    self.call_mt)
+  return setmetatable({ plan = plan, body = body, ctx = ctx, begun = 0 }, self.call_mt)
 end
 
 ---Sends [body] and gives decode(answer, with), in as many attempts as it takes.
@@ -191,19 +190,15 @@ function Endpoint:send(plan, body, ctx, decode, with)
   return retry.run(call, attempt_send, decode, with)
 end
 
----Sends [body] and gives the reader of the answer, whose status is a success. What
----fails from then on is not tried again.
+---Sends [body] and gives the reader of the answer, whose status is a success; its
+---clock is the call. What fails from then on is not tried again.
 ---@async
+---@param ctx moonpipe.Context
 ---@param plan table
 ---@param body string
----@param ctx moonpipe.Context
 ---@return moonpipe.HttpReader
----@return moonpipe.Attempts
-function Endpoint:open(plan, body, ctx)
-  local call = new_call(self, plan, body, ctx)
-  local reader = retry.run(call, attempt_open)
-  call.body = nil -- is not sent again
-  return reader, call
+function Endpoint:open(ctx, plan, body)
+  return retry.run(new_call(self, plan, body, ctx), attempt_open)
 end
 
 ---Asks for [path], once, and gives the answer; nil where that fails in any way.

@@ -68,8 +68,9 @@ end
 ---@param answer { head: string, header: fun(name: string): string? }
 ---@param is_success boolean
 function limits.heed_answer(call, answer, is_success)
+  -- most say nothing: asking for a header would make a function for it
+  if not answer.head:find("-ratelimit-", 1, true) then return end
   for _, form in ipairs(FORMS) do
-    -- most say nothing: asking for a header would make a function for it
     if answer.head:find(form.mark, 1, true) then
       heed_limit(call, form, "requests", answer.header, is_success)
       heed_limit(call, form, "tokens", answer.header, is_success)

@@ -90,13 +90,6 @@ local function note_wait(clock, waited)
   if clock and waited then clock.begun = clock.begun + waited end
 end
 
--- A total time that has gone by already is no attempt at all.
-local function submit(plan, body, total_at, framing, uncut)
-  local id, inbox, kind = c.http(plan, body, framing, total_at, uncut)
-  if not id then errors.raise(kind, inbox) end
-  return id, inbox
-end
-
 local function header_reader(head)
   return function(name)
     local _, at = head:find("\n" .. name .. ": ", 1, true)
@@ -136,7 +129,8 @@ function http.answer(head, body)
   }, response_mt)
 end
 
----Sends [body] and waits for the whole answer, whatever tape is in.
+---Sends [body] and waits for the whole answer, whatever tape is in. A total time that
+---has gone by already is no attempt at all.
 ---@async
 ---@param plan moonpipe.HttpPlan
 ---@param body string?
@@ -144,7 +138,8 @@ end
 ---@param clock moonpipe.Clock?
 ---@return moonpipe.HttpResponse
 function http.send_live(plan, body, total_at, clock)
-  local id = submit(plan, body, total_at)
+  local id, problem, kind = c.http(plan, body, nil, total_at)
+  if not id then errors.raise(kind, problem) end
   local response = setmetatable({
     task = scheduler.current(), clock = clock, kind = 0, body = "", head = "000\n", status = 0,
   }, response_mt)
@@ -163,6 +158,7 @@ end
 ---@field head string
 ---@field header fun(name: string): string?
 ---@field body string?  the whole answer, where the server sent no stream
+---@field clock moonpipe.Clock?
 ---@field node moonpipe.Node  its place in the tree, with the id of its job
 ---@field on_end fun()?       called when the transfer has ended; may not wait
 local Reader = {}
@@ -197,7 +193,7 @@ end
 function Reader:wait()
   local task = scheduler.current()
   self.task, task.job = task, self.node.id
-  scheduler.await_job(task)
+  return scheduler.await_job(task)
 end
 
 local function raise_end(self)
@@ -212,6 +208,29 @@ local function is_stream(self)
     and (kind:find("event%-stream") or kind:find("ndjson")) ~= nil
 end
 
+-- The stack of a task doubles as it grows, and thousands of streams may wait here:
+-- nothing is below that has done its work.
+local function wait_for_head(self)
+  while not self.status and not self.ended do self:wait() end
+  if not self.status then
+    raise_end(self)
+    errors.raise("protocol", "the answer has no status")
+  end
+  -- in a stream reading comes to the failure in time
+  if self.ended and not self.begun and not is_stream(self) then raise_end(self) end
+  return self
+end
+
+-- The reader of job [id], once it has a head.
+local function follow(id, inbox, clock)
+  local owner = scheduler.current().scope or scheduler.current()
+  local node = tree.job_node(owner, id)
+  -- eight fields while it is open: a stream may be one of thousands
+  local self = setmetatable({ inbox = inbox, clock = clock, node = node }, reader_mt)
+  jobs.listen(id, self)
+  return wait_for_head(self)
+end
+
 ---Sends [body] and waits for the head of an answer that is a stream, whatever tape is
 ---in. One that is none (an error status, JSON, HTML) is in `body` when it is complete.
 ---@async
@@ -223,21 +242,12 @@ end
 ---@param uncut boolean?  the records are the pieces of the stream, as the network brought them
 ---@return moonpipe.HttpReader
 function http.open_live(plan, body, total_at, clock, framing, uncut)
-  local id, inbox = submit(plan, body, total_at, framing or "sse", uncut)
-  local owner = scheduler.current().scope or scheduler.current()
-  local node = tree.job_node(owner, id, jobs.cancel)
-  -- eight fields while it is open: a stream may be one of thousands
-  local self = setmetatable({ inbox = inbox, clock = clock, node = node }, reader_mt)
-  jobs.listen(id, self)
-  while not self.status and not self.ended do self:wait() end
-  if not self.status then
-    raise_end(self)
-    errors.raise("protocol", "the answer has no status")
-  end
-  -- in a stream reading comes to the failure in time
-  if self.ended and not self.begun and not is_stream(self) then raise_end(self) end
-  return self
+  local id, inbox, kind = c.http(plan, body, framing or "sse", total_at, uncut)
+  if not id then errors.raise(kind, inbox) end
+  return follow(id, inbox, clock)
 end
+-- c.http is not compiled, and the code of what follows it takes a stack twice as large
+jit.off(http.open_live)
 
 ---The next record, or nil at the clean end of the body; raises what the transfer
 ---failed with, after all records that came before.

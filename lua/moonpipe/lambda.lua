@@ -68,18 +68,18 @@ function lambda.chain(name, fn)
   return RunnableLambda(name)
 end
 
+local function protected(self, input, ctx)
+  if self.two then return xpcall(self.fn, handler, input, ctx) end
+  return xpcall(self.fn, handler, input)
+end
+
 -- Calls the function with its context as the running one. The second result is of
 -- interest to tools alone.
 local function call(self, input, ctx)
   local task = current()
   local saved = task.ctx
   task.ctx = ctx
-  local ok, value, failure
-  if self.two then
-    ok, value, failure = xpcall(self.fn, handler, input, ctx)
-  else
-    ok, value, failure = xpcall(self.fn, handler, input)
-  end
+  local ok, value, failure = protected(self, input, ctx)
   task.ctx = saved
   if not ok then error(value:given(input), 0) end
   if value == nil and failure ~= nil then error(errors.wrap(failure):given(input), 0) end

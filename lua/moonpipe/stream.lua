@@ -39,11 +39,19 @@ end
 -- What hangs on a scope: its timer, its run where it is traced, and the task that
 -- reads.
 local function wake(scope)
-  if scope.timer then jobs.forget(scope.timer) end
-  if scope.left then scope.left(scope.cancelled) end
-  scope.timer, scope.left = nil, nil
+  local timer, left = scope.timer, scope.left
+  if timer then
+    scope.timer = nil
+    jobs.forget(timer)
+  end
+  if left then
+    scope.left = nil
+    left(scope.cancelled)
+  end
   if scope.user then scope.user:wake() end
 end
+
+local scope_mt = { __index = { wake = wake } }
 
 local function start_timer(scope, seconds)
   scope.timer = jobs.timer(seconds, function(kind)
@@ -64,8 +72,8 @@ end
 ---@param left fun(err: moonpipe.Error)?  called where it is left before its end
 ---@return moonpipe.Stream
 function stream.new(pull, timeout, left)
-  local scope = tree.scope(scheduler.owner() or tree.root)
-  scope.wake, scope.left = wake, left
+  local scope = tree.scope(scheduler.owner() or tree.root, scope_mt)
+  if left then scope.left = left end
   if timeout and not scope.cancelled then start_timer(scope, timeout) end
   return setmetatable({ pull = pull, scope = scope, guard = watch(scope) }, mt)
 end

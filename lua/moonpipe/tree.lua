@@ -4,6 +4,7 @@
 -- next await. A node leaves the tree when it has ended, and ends after its
 -- children.
 local errors = require "moonpipe.error"
+local jobs = require "moonpipe.jobs"
 
 ---@class moonpipe.Node
 ---@field parent moonpipe.Node?
@@ -22,22 +23,27 @@ local root = { level = 0, wake = nothing }
 
 local tree = { root = root }
 
+-- A nil that is written takes a place in a table too, and nodes are many.
+
 ---Puts [node] below node.parent.
 function tree.link(node)
   local parent = node.parent
   local first = parent.first
-  node.next, node.previous, node.linked = first, nil, true
-  if first then first.previous = node end
+  if first then node.next, first.previous = first, node end
   parent.first = node
 end
 
----Takes [node] out. A parent that waited for its last child is woken.
+---Takes [node] out, if it is there. A parent that waited for its last child is woken.
 function tree.unlink(node)
-  if not node.linked then return end
   local parent, before, after = node.parent, node.previous, node.next
-  if before then before.next = after else parent.first = after end
-  if after then after.previous = before end
-  node.linked, node.next, node.previous = false, nil, nil
+  if before then
+    before.next, node.previous = after, nil
+  elseif parent and parent.first == node then
+    parent.first = after
+  else
+    return
+  end
+  if after then after.previous, node.next = before, nil end
   if parent.first then return end
   if parent.closed then tree.unlink(parent) elseif parent.joining then parent:wake() end
 end
@@ -86,17 +92,17 @@ function tree.cancel(node, err)
   for i = #list, 1, -1 do list[i]:wake() end
 end
 
+local scope_mt = { __index = { wake = nothing } }
+
 ---A node without a coroutine: the scope of a stream.
 ---@param parent moonpipe.Node
+---@param mt table?  where it has `wake`
 ---@return moonpipe.Node
-function tree.scope(parent)
-  local node = {
-    parent = parent,
-    level = parent.level,
-    cancelled = parent.cancelled,
-    untold = parent.cancelled ~= nil,
-    wake = nothing,
-  }
+function tree.scope(parent, mt)
+  -- four fields while it is open
+  local node = { parent = parent, level = parent.level, first = nil, user = nil }
+  setmetatable(node, mt or scope_mt)
+  if parent.cancelled then node.cancelled, node.untold = parent.cancelled, true end
   tree.link(node)
   return node
 end
@@ -112,17 +118,18 @@ function tree.close(scope)
 end
 
 local function cancel_job(node)
-  if not node.done then node.cancel_job(node.id) end
+  if not node.done then jobs.cancel(node.id) end
 end
+
+local job_mt = { __index = { state = "job", wake = cancel_job } }
 
 ---A node for a native job that nobody may be waiting for: cancelling it asks the
 ---job to end, and its parent ends after it has.
 ---@param parent moonpipe.Node
 ---@param id integer
----@param cancel fun(id: integer)
 ---@return moonpipe.Node
-function tree.job_node(parent, id, cancel)
-  local node = { parent = parent, id = id, cancel_job = cancel, wake = cancel_job, state = "job" }
+function tree.job_node(parent, id)
+  local node = setmetatable({ parent = parent, id = id, done = false }, job_mt)
   tree.link(node)
   if parent.cancelled then tree.cancel(node, parent.cancelled) end
   return node

@@ -17,10 +17,16 @@ local function add_logprobs(stream, choice)
   for _, token in ipairs(logprobs.content) do table.insert(stream.logprobs.content, token) end
 end
 
--- What is noted of a record: the newest envelope with choices says what the answer is.
+-- What is noted of a record: the newest one with choices says what the answer is.
 local function note(stream, record, choice)
-  record.choices = nil -- what is kept says nothing of this record alone
-  stream.envelope, stream.id = record, envelope.text(record.id)
+  local kept = stream.envelope
+  if not kept then
+    kept = { id = nil, model = nil, system_fingerprint = nil, service_tier = nil }
+    stream.envelope = kept
+  end
+  kept.id, kept.model, kept.service_tier = record.id, record.model, record.service_tier
+  kept.system_fingerprint = record.system_fingerprint
+  stream.id = envelope.text(record.id)
   if member(choice.finish_reason) then
     stream.finish_reason, stream.finished = choice.finish_reason, true
   end
