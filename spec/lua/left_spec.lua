@@ -50,16 +50,28 @@ local around = {
   tool = function(m) return m:as_tool { name = "t", description = "d", arg_types = { q = "string" } } end,
 }
 
+-- Some give a chunk before the model is asked.
+local function wait_for_call()
+  calls.wait(server, function(stats) return stats.in_flight > 0 end)
+end
+
 local ways = {}
 
 function ways.closed(step)
   local stream = step:stream { q = "hi" }
   stream()
+  wait_for_call()
   stream:close()
 end
 
+local function begin(step)
+  local stream = step:stream { q = "hi" }
+  stream()
+  wait_for_call()
+end
+
 function ways.forgotten(step)
-  step:stream({ q = "hi" })()
+  begin(step)
   collectgarbage()
   collectgarbage()
   mp.sleep(0.001)
@@ -69,6 +81,7 @@ function ways.cancelled(step)
   local shown = false
   local task = step:start({ q = "hi" }, { on_token = function() shown = true end })
   while not shown do mp.sleep(0.001) end
+  wait_for_call()
   task:cancel()
   task:wait(10)
 end
