@@ -129,12 +129,11 @@ function http.answer(head, body)
   }, response_mt)
 end
 
----Sends [body] and waits for the whole answer, whatever tape is in. A total time that
----has gone by already is no attempt at all.
+---Sends [body] and waits for the whole answer, whatever tape is in.
 ---@async
 ---@param plan moonpipe.HttpPlan
 ---@param body string?
----@param total_at number?  monotonic seconds at which it must have ended
+---@param total_at number?  monotonic seconds at which it must have ended; gone by: no attempt
 ---@param clock moonpipe.Clock?
 ---@return moonpipe.HttpResponse
 function http.send_live(plan, body, total_at, clock)
@@ -208,8 +207,7 @@ local function is_stream(self)
     and (kind:find("event%-stream") or kind:find("ndjson")) ~= nil
 end
 
--- The stack of a task doubles as it grows, and thousands of streams may wait here:
--- nothing is below that has done its work.
+-- Thousands of streams may wait here: their stacks, which double, are kept low.
 local function wait_for_head(self)
   while not self.status and not self.ended do self:wait() end
   if not self.status then
@@ -223,8 +221,7 @@ end
 
 -- The reader of job [id], once it has a head.
 local function follow(id, inbox, clock)
-  local owner = scheduler.current().scope or scheduler.current()
-  local node = tree.job_node(owner, id)
+  local node = tree.job_node(scheduler.owner(), id)
   -- eight fields while it is open: a stream may be one of thousands
   local self = setmetatable({ inbox = inbox, clock = clock, node = node }, reader_mt)
   jobs.listen(id, self)
