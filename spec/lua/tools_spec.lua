@@ -1,5 +1,6 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
+local terminal = require "spec.support.terminal"
 
 local NUMBERS = {
   type = "object",
@@ -161,8 +162,42 @@ describe("tool: confirm", function()
     local config = { configurable = { confirm_tool = function(c) calls[#calls + 1] = c return true end } }
     assert.equal("paid", paid:invoke({ a = 1 }, config))
     assert.same({ name = "add", args = { a = 1 }, type = "tool_call" }, calls[1])
-    local _, err = paid:try_invoke { a = 1 }
-    assert.equal("tool add: the call was not allowed: there is nobody to ask", err.message)
+    config.configurable.confirm_tool = function() return false, "not now" end
+    assert.equal("tool add: the call was not allowed: not now", select(2, paid:try_invoke({ a = 1 }, config)).message)
+  end)
+
+  local SCRIPT = [==[
+    local mp = require "moonpipe"
+    local paid = mp.tool { name = "pay", description = "d", confirm = true, fn = function() return "paid" end,
+      schema = { type = "object", properties = { to = { type = "string" } } } }
+    print(paid:invoke { name = "pay", args = { to = "Ann\27[2J" }, id = "1", type = "tool_call" }.content)
+  ]==]
+
+  it("asks at the terminal where the host says nothing", function()
+    local pane = terminal.start { helper.bin, "run", helper.temp(SCRIPT) }
+    local ok, err = pcall(function()
+      pane:wait("call tool pay with .*Ann.* %[y/N%]")
+      pane:line "y"
+      pane:wait "\npaid\nexit 0"
+    end)
+    pane:stop()
+    assert(ok, err)
+  end)
+
+  it("takes any other answer for no", function()
+    local pane = terminal.start { helper.bin, "run", helper.temp(SCRIPT) }
+    local ok, err = pcall(function()
+      pane:wait "%[y/N%]"
+      pane:line ""
+      pane:wait "error: tool pay: the call was not allowed\nexit 0"
+    end)
+    pane:stop()
+    assert(ok, err)
+  end)
+
+  it("allows nothing where there is nobody to ask", function()
+    local out = helper.execute { "setsid", "-w", helper.bin, "run", helper.temp(SCRIPT) }
+    assert.equal("error: tool pay: the call was not allowed: there is nobody to ask\n", out)
   end)
 
   it("is a choice of as_tool too", function()
