@@ -69,9 +69,9 @@ void mp_io_closing(int fd);
  * what its jobs shared. */
 void mp_io_at_end(void (*fn)(void));
 
-/* On the I/O thread: calls [fn] there, if there is still such a thread, when the
- * process exits: before what was given to atexit earlier. Once in a process,
- * however often it is given; a handful at most. */
+/* On the I/O thread: calls [fn] there, if there is still such a thread, when
+ * the process exits: before what was given to atexit earlier. Once in a
+ * process, however often it is given; a handful at most. */
 void mp_io_at_exit(void (*fn)(void));
 
 #endif
