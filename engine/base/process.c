@@ -68,11 +68,11 @@ static bool open_pipe(Pipes *pipes, int i)
            fcntl(ends[mine], F_SETFL, O_NONBLOCK) == 0;
 }
 
-static mp_Status open_pipes(Pipes *pipes, mp_Error *err)
+static mp_Status open_pipes(Pipes *pipes, int count, mp_Error *err)
 {
     for (int i = 0; i < 3; i++)
         pipes->ours[i] = pipes->theirs[i] = -1;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         if (!open_pipe(pipes, i)) {
             mp_Status status = mp_err_os(err, errno, "cannot make a pipe");
 
@@ -92,7 +92,9 @@ static int fill_actions(posix_spawn_file_actions_t *actions, const Pipes *pipes,
     int failed = 0;
 
     for (int i = 0; i < 3 && !failed; i++)
-        failed = posix_spawn_file_actions_adddup2(actions, pipes->theirs[i], i);
+        if (pipes->theirs[i] >= 0)
+            failed =
+                posix_spawn_file_actions_adddup2(actions, pipes->theirs[i], i);
     if (!failed) failed = posix_spawn_file_actions_addclosefrom_np(actions, 3);
     if (!failed && cwd)
         failed = posix_spawn_file_actions_addchdir_np(actions, cwd);
@@ -139,15 +141,16 @@ static int run(pid_t *pid, char **argv, char **env, const Pipes *pipes,
 }
 
 static mp_Status start(mp_Process *process, char **argv, char **env,
-                       const char *cwd, mp_Error *err)
+                       const mp_ProcessSpec *spec, mp_Error *err)
 {
     char what[128];
     Pipes pipes;
     int failed;
-    mp_Status status = open_pipes(&pipes, err);
+    mp_Status status = open_pipes(&pipes, spec->familiar ? 2 : 3, err);
 
     if (status != MP_OK) return status;
-    failed = run(&process->pid, argv, env, &pipes, cwd);
+    failed = run(&process->pid, argv, spec->familiar ? environ : env, &pipes,
+                 spec->cwd);
     close_all(pipes.theirs);
     if (failed) {
         close_all(pipes.ours);
@@ -173,7 +176,7 @@ mp_Status mp_process_start(mp_Process *process, const mp_ProcessSpec *spec,
     else if (!argv[0])
         status = mp_err_set(err, MP_KIND_INPUT, "a process needs a program");
     else
-        status = start(process, argv, env, spec->cwd, err);
+        status = start(process, argv, env, spec, err);
     mp_alloc_free(argv);
     mp_alloc_free(env);
     return status;

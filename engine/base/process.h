@@ -20,13 +20,14 @@ typedef struct mp_ProcessSpec {
     mp_Buf argv;     /* each word with its NUL; the first is the program */
     mp_Buf env;      /* NAME=value, each with its NUL: all that it gets */
     const char *cwd; /* or NULL: ours */
+    bool familiar;   /* it gets our environment and our standard error */
 } mp_ProcessSpec;
 
 typedef struct mp_Process {
     pid_t pid; /* 0 once it was reaped */
     int in;    /* -1 once closed, as the next two */
     int out;
-    int err;
+    int err;    /* -1 where it is familiar */
     int status; /* as of waitpid, once it was reaped */
 } mp_Process;
 

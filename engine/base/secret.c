@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -59,6 +61,25 @@ static mp_Status check(const char *key, size_t len, size_t prefix,
     return MP_OK;
 }
 
+/* --- core dumps --- */
+
+static atomic_bool forbidden;
+static atomic_bool holds_keys;
+
+static void keep_to_ourselves(void)
+{
+    if (atomic_load(&forbidden) && atomic_load(&holds_keys))
+        prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
+}
+
+void mp_secret_forbid_cores(void)
+{
+    atomic_store(&forbidden, true);
+    keep_to_ourselves();
+}
+
+/* --- memory --- */
+
 /* Zeroed memory for [size] bytes, or NULL. That it is not locked where the
  * limit is reached makes it no less useful. */
 static mp_Secret *map(size_t size)
@@ -69,6 +90,7 @@ static mp_Secret *map(size_t size)
                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (secret == MAP_FAILED) return NULL;
+    if (!atomic_exchange(&holds_keys, true)) keep_to_ourselves();
     madvise(secret, mapped, MADV_DONTDUMP);
     mlock(secret, mapped);
     secret->mapped = mapped;
@@ -159,6 +181,83 @@ uint64_t mp_secret_id(const mp_Secret *secret)
     return hash;
 }
 
+/* --- reading --- */
+
+mp_Secret *mp_secret_room(void)
+{
+    return map(MP_SECRET_MAX + 1);
+}
+
+ssize_t mp_secret_gather(mp_Secret *room, int fd)
+{
+    ssize_t got;
+
+    if (room->len == MP_SECRET_MAX) {
+        errno = EFBIG;
+        return -1;
+    }
+    do
+        got = read(fd, room->bytes + room->len, MP_SECRET_MAX - room->len);
+    while (got < 0 && errno == EINTR);
+    if (got > 0) room->len += (size_t)got;
+    return got;
+}
+
+/* What stands in the way is a setting of the user's. */
+static mp_Status fail_file(mp_Error *err, const char *what)
+{
+    mp_Status status = mp_err_os(err, errno, what);
+
+    if (status != -MP_KIND_IO) return status;
+    if (err) err->kind = MP_KIND_CONFIG;
+    return -MP_KIND_CONFIG;
+}
+
+static mp_Status check_file(int fd, mp_Error *err)
+{
+    struct stat seen;
+
+    if (fstat(fd, &seen) != 0) return fail_file(err, "cannot look at it");
+    if (!S_ISREG(seen.st_mode))
+        return mp_err_set(err, MP_KIND_CONFIG, "it is no regular file");
+    if (seen.st_uid != geteuid())
+        return mp_err_set(err, MP_KIND_CONFIG, "it belongs to somebody else");
+    if (seen.st_mode & (S_IRWXG | S_IRWXO))
+        return mp_err_set(err, MP_KIND_CONFIG,
+                          "others have access to it; chmod 600");
+    return MP_OK;
+}
+
+static mp_Status read_file(mp_Secret *room, int fd, mp_Error *err)
+{
+    mp_Status status = check_file(fd, err);
+    ssize_t got = status == MP_OK;
+
+    while (got > 0)
+        got = mp_secret_gather(room, fd);
+    if (got == 0) return status;
+    if (errno == EFBIG)
+        return mp_err_set(err, MP_KIND_CONFIG, "it is too long for a key");
+    return fail_file(err, "cannot read it");
+}
+
+mp_Status mp_secret_file(mp_Secret **secret, const char *path, mp_Error *err)
+{
+    /* a FIFO would wait for a writer, a terminal would become ours */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    mp_Status status;
+    mp_Secret *room;
+
+    if (fd < 0) return fail_file(err, "cannot open it");
+    room = mp_secret_room();
+    status = room ? read_file(room, fd, err) : mp_err_memory(err);
+    close(fd);
+    if (status == MP_OK)
+        status = mp_secret_new(secret, "", room->bytes, room->len, err);
+    mp_secret_free(room);
+    return status;
+}
+
 /* --- the terminal --- */
 
 typedef struct Terminal {
@@ -232,7 +331,7 @@ static void say(const Terminal *t, const char *text)
 
 mp_Status mp_secret_ask(mp_Secret **secret, const char *prompt, mp_Error *err)
 {
-    mp_Secret *line = map(MP_SECRET_MAX);
+    mp_Secret *line = mp_secret_room();
     Terminal terminal;
     mp_Status status;
 

@@ -11,6 +11,7 @@
 #include "gate.h"
 #include "http.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define PLAN        "moonpipe.plan"
@@ -34,6 +35,16 @@ static double number_field(lua_State *L, const char *name)
 
     lua_getfield(L, 1, name);
     value = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static bool flag_field(lua_State *L, const char *name)
+{
+    bool value;
+
+    lua_getfield(L, 1, name);
+    value = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return value;
 }
@@ -123,6 +134,7 @@ static void read_spec(lua_State *L, mp_HttpSpec *spec)
     spec->gate_slots = (unsigned)number_field(L, "slots");
     spec->body_max = (size_t)number_field(L, "max_body");
     spec->ip = (int)number_field(L, "ip");
+    spec->insecure = flag_field(L, "insecure");
     spec->url = text_field(L, "url", NULL);
     spec->method = text_field(L, "method", NULL);
     spec->gate = text_field(L, "gate", NULL);

@@ -7,13 +7,16 @@
  */
 #include "bind.h"
 
+#include "clock.h"
 #include "secret.h"
+#include "secret_job.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SECRET_MT "moonpipe.secret"
+#define PLACE_MT  "moonpipe.secret_place"
 
 /* A shorter one would be found in the middle of words. */
 #define REDACT_FROM 8
@@ -143,6 +146,55 @@ static int f_secret_ask(lua_State *L)
     return give(L, mp_secret_ask(&box->secret, prompt, &err), &err);
 }
 
+/* secret_file(path) -> secret | nil, message, kind */
+static int f_secret_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    Box *box = push_box(L);
+    mp_Error err;
+
+    return give(L, mp_secret_file(&box->secret, path, &err), &err);
+}
+
+/* secret_command(command, seconds)
+ *     -> id of a job, place of its key | nil, message, kind */
+static int f_secret_command(lua_State *L)
+{
+    const char *command = luaL_checkstring(L, 1);
+    int64_t limit_us = mp_clock_span(luaL_checknumber(L, 2));
+    mp_SecretPlace **place = lua_newuserdata(L, sizeof *place);
+    int pushed;
+
+    *place = NULL;
+    luaL_getmetatable(L, PLACE_MT);
+    lua_setmetatable(L, -2);
+    pushed = mp_bind_submit(L, mp_secret_job(command, limit_us, place));
+    if (pushed != 1) return pushed;
+    lua_insert(L, -2);
+    return 2;
+}
+
+/* secret_take(place) -> secret, once its job is done; nil where it is gone */
+static int f_secret_take(lua_State *L)
+{
+    mp_SecretPlace **place = luaL_checkudata(L, 1, PLACE_MT);
+    Box *box = push_box(L);
+
+    if (*place) box->secret = mp_secret_take(*place);
+    if (!box->secret) return 0;
+    intern(L);
+    return 1;
+}
+
+static int f_place_gc(lua_State *L)
+{
+    mp_SecretPlace **place = luaL_checkudata(L, 1, PLACE_MT);
+
+    mp_secret_place_free(*place);
+    *place = NULL;
+    return 0;
+}
+
 /* secret_prefixed(secret, prefix) -> secret | nil, message, kind */
 static int f_secret_prefixed(lua_State *L)
 {
@@ -213,7 +265,7 @@ static void redact(lua_State *L, const mp_Secret *secret)
     const char *text = lua_tolstring(L, 1, &len), *end = text + len, *found;
     luaL_Buffer out;
 
-    if (key_len < REDACT_FROM || !memmem(text, len, key, key_len)) return;
+    if (!memmem(text, len, key, key_len)) return;
     mp_secret_mask(secret, mask);
     luaL_buffinit(L, &out);
     while ((found = memmem(text, (size_t)(end - text), key, key_len))) {
@@ -226,27 +278,59 @@ static void redact(lua_State *L, const mp_Secret *secret)
     lua_replace(L, 1);
 }
 
-/* secret_redact(text) -> the text with every key that lives replaced */
+/* The length of the longest key that lives and is shorter than [limit]. */
+static size_t next_length(lua_State *L, size_t limit)
+{
+    size_t found = 0, len;
+
+    for (lua_pushnil(L); lua_next(L, LIVE); lua_pop(L, 1)) {
+        const Box *box = lua_touserdata(L, -1);
+
+        if (!box->secret) continue;
+        mp_secret_key(box->secret, &len);
+        if (len > found && len < limit) found = len;
+    }
+    return found;
+}
+
+static void redact_all(lua_State *L, size_t of_len)
+{
+    size_t len;
+
+    for (lua_pushnil(L); lua_next(L, LIVE); lua_pop(L, 1)) {
+        const Box *box = lua_touserdata(L, -1);
+
+        if (!box->secret) continue;
+        mp_secret_key(box->secret, &len);
+        if (len == of_len) redact(L, box->secret);
+    }
+}
+
+/* secret_redact(text) -> the text with every key that lives replaced: the
+ * longest first, of which others may be a part */
 static int f_secret_redact(lua_State *L)
 {
-    Box *box;
+    size_t len = (size_t)-1;
 
     luaL_checkstring(L, 1);
     lua_settop(L, 1);
-    for (lua_pushnil(L); lua_next(L, LIVE);) {
-        box = lua_touserdata(L, -1);
-        if (box->secret) redact(L, box->secret);
-        lua_pop(L, 1);
-    }
-    lua_settop(L, 1);
+    while ((len = next_length(L, len)) >= REDACT_FROM)
+        redact_all(L, len);
     return 1;
 }
 
 static const luaL_Reg functions[] = {
-    {"secret_new", f_secret_new},       {"secret_env", f_secret_env},
-    {"secret_ask", f_secret_ask},       {"secret_prefixed", f_secret_prefixed},
-    {"secret_is", f_secret_is},         {"secret_id", f_secret_id},
-    {"secret_redact", f_secret_redact}, {NULL, NULL},
+    {"secret_new", f_secret_new},
+    {"secret_env", f_secret_env},
+    {"secret_file", f_secret_file},
+    {"secret_command", f_secret_command},
+    {"secret_take", f_secret_take},
+    {"secret_ask", f_secret_ask},
+    {"secret_prefixed", f_secret_prefixed},
+    {"secret_is", f_secret_is},
+    {"secret_id", f_secret_id},
+    {"secret_redact", f_secret_redact},
+    {NULL, NULL},
 };
 
 /* [-0, +0] __metatable hides it from getmetatable. */
@@ -279,6 +363,10 @@ static void push_live(lua_State *L)
 void mp_bind_secrets(lua_State *L)
 {
     make_metatable(L);
+    luaL_newmetatable(L, PLACE_MT);
+    lua_pushcfunction(L, f_place_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
     push_live(L);
     luaL_openlib(L, NULL, functions, 1);
 }

@@ -13,6 +13,7 @@
 #include "bind.h"
 #include "clock.h"
 #include "os.h"
+#include "secret.h"
 
 #include <luajit.h>
 #include <lualib.h>
@@ -130,9 +131,10 @@ static moonpipe_Engine *new_engine(lua_State *L)
 }
 
 /* [engine], or NULL: then it was closed. */
-static moonpipe_Engine *with_log(moonpipe_Engine *engine,
-                                 const moonpipe_Config *config)
+static moonpipe_Engine *configured(moonpipe_Engine *engine,
+                                   const moonpipe_Config *config)
 {
+    if (config->no_cores) mp_secret_forbid_cores();
     engine->on_log = config->on_log;
     engine->log_userdata = config->log_userdata;
     if (!config->on_log || mp_host_set_log(engine)) return engine;
@@ -155,7 +157,7 @@ moonpipe_Engine *moonpipe_open(const moonpipe_Config *given)
         engine = new_engine(L);
     }
     if (!engine) lua_close(L);
-    return engine ? with_log(engine, &config) : NULL;
+    return engine ? configured(engine, &config) : NULL;
 }
 
 moonpipe_Engine *moonpipe_attach(void *L, const moonpipe_Config *given)
@@ -168,7 +170,7 @@ moonpipe_Engine *moonpipe_attach(void *L, const moonpipe_Config *given)
     moonpipe_config_init(&config);
     mp_host_copy(&config, sizeof config, given);
     engine->guest = true;
-    if (mp_host_call(engine, &attach)) return with_log(engine, &config);
+    if (mp_host_call(engine, &attach)) return configured(engine, &config);
     moonpipe_close(engine);
     return NULL;
 }

@@ -81,6 +81,11 @@ typedef struct moonpipe_Config {
 
     /* Given to on_log. Default NULL. */
     void *log_userdata;
+
+    /* Whether the process gives up its right to dump core, and to be looked
+     * into by others of its user, once it holds a key of a model. Default 0:
+     * that is the program's to say. */
+    int no_cores;
 } moonpipe_Config;
 
 /* Levels: what was chosen or left out for you, as by init_chat_model; what is

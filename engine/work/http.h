@@ -38,6 +38,7 @@ typedef struct mp_HttpSpec {
     unsigned gate_slots; /* of a gate that does not exist yet; 0: no limit */
     const char *proxy;   /* NULL: as the environment says; "": none */
     const char *ca_file; /* NULL: SSL_CERT_FILE, else the system's */
+    bool insecure;       /* whoever answers is taken for the server */
     int ip;              /* 4 or 6: only that; 0: whichever answers */
     int64_t connect_us;  /* each 0: no limit */
     int64_t first_byte_us;

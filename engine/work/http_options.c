@@ -85,6 +85,16 @@ static void set_proxy(mp_HttpJob *self, const mp_Curl *curl)
     curl->easy_setopt(self->transfer.easy, CURLOPT_NOPROXY, none ? "*" : NULL);
 }
 
+static void set_trust(mp_HttpJob *self, const mp_Curl *curl)
+{
+    const mp_HttpSpec *spec = &self->plan->spec;
+    CURL *easy = self->transfer.easy;
+
+    curl->easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
+    curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, spec->insecure ? 0L : 1L);
+    curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, spec->insecure ? 0L : 2L);
+}
+
 /* What is the same for each call of one plan and framing: a handle that had the
  * same before keeps it. */
 static void set_plan_options(mp_HttpJob *self)
@@ -97,7 +107,7 @@ static void set_plan_options(mp_HttpJob *self)
     set_address(self, curl);
     set_proxy(self, curl);
     curl->easy_setopt(easy, CURLOPT_HTTPHEADER, self->plan->headers);
-    curl->easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
+    set_trust(self, curl);
     curl->easy_setopt(easy, CURLOPT_IPRESOLVE,
                       spec->ip == 4   ? (long)CURL_IPRESOLVE_V4
                       : spec->ip == 6 ? (long)CURL_IPRESOLVE_V6

@@ -54,6 +54,7 @@ function endpoint.new(spec, opts, own_headers)
     name = spec.name,
     key_name = self.key_name,
     base_url = self.origin.url,
+    proxy = options.proxy_name(self),
     loopback_port = self.origin.is_loopback and self.origin.port or nil,
   }
   self.call_mt = {
@@ -98,6 +99,7 @@ function Endpoint:plan(path, model, method, framing)
     idle = self.timeouts.idle,
     proxy = self.proxy,
     ca_file = self.ca_file,
+    insecure = self.insecure,
   }
   self.plans[name] = plan
   return plan

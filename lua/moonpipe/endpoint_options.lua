@@ -6,6 +6,7 @@
 local errors = require "moonpipe.error"
 local http = require "moonpipe.http"
 local limits = require "moonpipe.endpoint_limits"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local origin = require "moonpipe.endpoint_origin"
 local retry = require "moonpipe.retry"
@@ -28,14 +29,14 @@ local options = {}
 --- The options that every endpoint takes.
 options.NAMES = {
   "allow_http", "api_key", "base_url", "ca_file", "default_headers", "default_query",
-  "max_retries", "proxy", "rate_limiter", "timeout",
+  "insecure", "max_retries", "proxy", "rate_limiter", "timeout",
 }
 
 local CONNECT, FIRST_BYTE, LOOPBACK_FIRST_BYTE, IDLE, TOTAL = 5, 120, 600, 60, 600 -- seconds
 
 local TYPES = {
   allow_http = "boolean", base_url = "string", ca_file = "string", default_headers = "table",
-  default_query = "table", proxy = "string",
+  default_query = "table", insecure = "boolean", proxy = "string",
 }
 
 -- ---- times ---------------------------------------------------------------------------
@@ -124,8 +125,9 @@ local function key_of(spec, opts, base, own)
   if not is_own and needs_key then refuse_foreign(spec, base, own) end
   local key = is_own and env_key(spec) or nil
   if not key and needs_key then
-    errors.raise("config", ("%s needs a key: set %s, call mp.getpass \"%s\" before, or give"
-      .. " api_key"):format(spec.class, spec.key_env, spec.key_env))
+    errors.raise("config", ("%s needs a key: set %s (or %s_FILE, %s_CMD), call mp.getpass \"%s\""
+      .. " before, or give api_key"):format(spec.class, spec.key_env, spec.key_env, spec.key_env,
+      spec.key_env))
   end
   return key, spec.key_env
 end
@@ -175,6 +177,33 @@ local function is_exposed(base, headers)
   return false
 end
 
+local PROXIES = {
+  http = { "http_proxy", "all_proxy", "ALL_PROXY" },
+  https = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" },
+}
+
+---The host and port of the proxy that an endpoint would ask, without its password; nil where
+---there is none.
+---@param endpoint moonpipe.Endpoint
+---@return string?
+function options.proxy_name(endpoint)
+  local url = endpoint.proxy or env(PROXIES[endpoint.origin.scheme])
+  return url and url:gsub("^%a[%w+.-]*://", ""):gsub("^.*@", ""):match("^[^/?#]+")
+end
+
+-- What was warned of: at each start of a program, not at each model of it.
+local warned = {}
+
+local function is_insecure(spec, opts, base)
+  if not opts.insecure then return nil end
+  if base.scheme == "https" and not warned[base.name] then
+    warned[base.name] = true
+    log.warn(("%s: insecure = true: nobody checks that %s is who it says; whoever stands between"
+      .. " can read all, the key too"):format(spec.class, base.name))
+  end
+  return true
+end
+
 ---Reads the options that `NAMES` lists; others are the caller's. Raises kind
 ---`config` where a key is missing or would go where it does not belong.
 ---@param spec moonpipe.EndpointSpec
@@ -206,6 +235,7 @@ function options.read(spec, opts, own_headers)
     proxy = opts.proxy,
     rate_limiter = limits.option(opts.rate_limiter, spec.class),
     ca_file = opts.ca_file,
+    insecure = is_insecure(spec, opts, base),
   }
 end
 

@@ -27,6 +27,7 @@ local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into me
 ---@field idle number?
 ---@field proxy string?
 ---@field ca_file string?
+---@field insecure boolean?   no certificate is checked
 ---@field max_body integer?   bytes
 ---@field ip 4|6|nil          only that family
 ---@field untaped boolean?    no part of what a chain says: cassettes do not hear of it

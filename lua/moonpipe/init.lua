@@ -84,7 +84,7 @@ local MODULES = {
   retrying = "RunnableRetry",
   scheduler = "now sleep update",
   schema = "schema=",
-  secret = "getpass secret=of",
+  secret = "getpass secret=of secret_cmd=command secret_file=file",
   run = "dispatch_custom_event",
   sequence = "RunnableSequence",
   splitter = "RecursiveCharacterTextSplitter",

@@ -11,6 +11,7 @@ local lambda = require "moonpipe.lambda"
 local log = require "moonpipe.log"
 local names = require "moonpipe.model_names"
 local native = require "moonpipe.native"
+local secret = require "moonpipe.secret"
 
 local choice = {}
 
@@ -145,7 +146,8 @@ local EMBEDDINGS = {
 function choice.init_embeddings(name, opts)
   check_name(name, "init_embeddings")
   local is_named = name ~= nil -- else the options may be of other embeddings
-  name = name or env "MOONPIPE_EMBEDDINGS" or env "OPENAI_API_KEY" and "openai" or "hash"
+  name = name or env "MOONPIPE_EMBEDDINGS" or secret.variable "OPENAI_API_KEY" and "openai"
+    or "hash"
   if name == "hash" then
     return require("moonpipe.embedding_hash").HashEmbeddings(is_named and opts or nil)
   end

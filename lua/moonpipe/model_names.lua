@@ -1,6 +1,7 @@
 --- Which class a name of a model means: `provider:model`, a provider alone, or a model
 --- whose name tells who has it.
 local errors = require "moonpipe.error"
+local secret = require "moonpipe.secret"
 
 local names = {}
 
@@ -108,8 +109,8 @@ end
 function names.at_hand()
   for _, provider in ipairs(ORDER) do
     for _, variable in ipairs(HOMES[provider].env) do
-      local value = os.getenv(variable)
-      if value and value ~= "" then return provider, variable end
+      local found = secret.variable(variable)
+      if found then return provider, found end
     end
   end
 end

@@ -10,13 +10,15 @@ local c = native.c
 ---@field name string        such as "openai"
 ---@field key_name string?   what holds the key: "OPENAI_API_KEY" or "api_key"
 ---@field base_url string
+---@field proxy string?       the host and port of the one that is asked
 ---@field loopback_port string?  where it is a server of this machine
 
 local provider = {}
 
 local NULL = c.json_null
 
-local SHOWN = 200 -- bytes of an answer that a message shows
+local SHOWN = 200      -- bytes of an answer that a message shows
+local KEY_MAX = 16384  -- bytes of the longest key
 
 local REASONS = {
   [400] = "Bad Request", [401] = "Unauthorized", [402] = "Payment Required", [403] = "Forbidden",
@@ -28,8 +30,10 @@ local REASONS = {
 
 -- ---- what was said -----------------------------------------------------------------
 
--- The first bytes of an answer, on one line; not cut inside a character.
+-- The first bytes of an answer, on one line; not cut inside a character, nor inside a key,
+-- whose half nobody would know.
 local function excerpt(body)
+  body = secret.redact(body:sub(1, SHOWN + KEY_MAX))
   local text = c.utf8_repair(body:sub(1, SHOWN), #body > SHOWN)
   if #body > SHOWN then text = text .. "…" end
   return (text:gsub("[%c%s]+", " "):match("^%s*(.-)%s*$"))
@@ -122,7 +126,7 @@ local function says_too_long(message)
 end
 
 local STATUS_KIND = {
-  [401] = "auth", [402] = "quota", [403] = "auth", [429] = "rate_limit",
+  [401] = "auth", [402] = "quota", [403] = "auth", [407] = "connect", [429] = "rate_limit",
   [400] = "refused_request", [413] = "refused_request", [422] = "refused_request",
 }
 
@@ -164,11 +168,12 @@ local function location(header)
   return host and ("to " .. host:gsub("^.*@", "")) or "within the host"
 end
 
-local function message_of(status, said, response)
+local function message_of(who, status, said, response)
   if status and status >= 300 and status < 400 then
     return ("the server redirects %s, but a redirect could carry the key elsewhere"):format(
       location(response.header))
   end
+  if status == 407 then return ("the proxy %s refused the call: 407"):format(who.proxy or "") end
   if said.message then return said.message end
   local reason = REASONS[status] and " " .. REASONS[status] or ""
   local shown = response and excerpt(response.body) or ""
@@ -196,7 +201,7 @@ local function make(who, status, said, response)
   local hint = kind == "auth" and who.key_name and "; check " .. who.key_name or ""
   local err = errors.new {
     kind = kind,
-    message = secret.redact(message_of(status, said, response)) .. hint,
+    message = secret.redact(message_of(who, status, said, response)) .. hint,
     provider = who.name,
     status = status,
     code = text_of(said.code),
@@ -261,7 +266,10 @@ local LOCAL = {
 function provider.explain(who, err)
   err.provider = err.provider or who.name
   local server = LOCAL[who.loopback_port]
-  if err.kind == "connect" and server then
+  if err.kind == "connect" and who.proxy and err.message:find "^the proxy " then
+    local rest = err.message:match("^the proxy %S+(.*)$")
+    err.message = ("the proxy %s%s"):format(who.proxy, rest)
+  elseif err.kind == "connect" and server then
     err.message = ("%s; is %s running?"):format(err.message, server)
   elseif err.kind == "dns" then
     err.message = ("%s; is the base URL right: '%s'?"):format(err.message, who.base_url)

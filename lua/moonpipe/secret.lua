@@ -1,7 +1,9 @@
 --- Keys that a program can hold but not read: they print as their mask, cannot
 --- be part of a text or be encoded, and leave only in a header to their origin.
 local errors = require "moonpipe.error"
+local lock = require "moonpipe.lock"
 local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
 
 local c = native.c
 
@@ -45,15 +47,100 @@ function secret.of(value, what)
   errors.raise(kind, (what or "a key") .. ": " .. message)
 end
 
----The key that was entered for [name], or that the environment holds; nil where
----there is none.
+-- ---- from a file, from a command ----------------------------------------------------
+
+-- What names the place in messages: a path is masked where somebody wrote a key in its
+-- stead, a command is not shown at all.
+local function of_file(path, what)
+  local key, message, kind = c.secret_file(path)
+  if key then return key end
+  errors.raise(kind, ("%s: '%s': %s"):format(what, secret.redact(path), message))
+end
+
+---The key in a file, which must be the user's own and closed to others. Raises kind
+---`config`.
+---@param path string
+---@return moonpipe.Secret
+function secret.file(path)
+  if type(path) ~= "string" or path == "" then
+    errors.usage("secret_file takes the path of a file, got " .. errors.shape(path))
+  end
+  return of_file(path, "secret_file")
+end
+
+---@type table<string, moonpipe.Secret>  what commands have printed
+local printed = {}
+local running = {} -- a space of locks: equal commands run once
+
+local COMMAND_TIME = 10 -- seconds
+
+local function run_command(command)
+  local hold = lock.take(running, command, "a command for a key waits for itself")
+  if printed[command] then return hold:free() end
+  local ok, err = pcall(function()
+    local id, place, kind = c.secret_command(command, COMMAND_TIME)
+    if not id then errors.raise(kind, place) end
+    scheduler.await(id)
+    printed[command] = c.secret_take(place)
+  end)
+  hold:free()
+  if not ok then error(err, 0) end
+end
+
+local function of_command(command, what)
+  if not printed[command] then
+    local ok, err = pcall(scheduler.call, run_command, command)
+    if not ok then
+      if errors.is(err) and err.kind == "config" then
+        errors.raise("config", ("%s: %s"):format(what, err.message))
+      end
+      error(err, 0)
+    end
+  end
+  return printed[command]
+end
+
+---The key that a command prints, which is run once in this program, by a shell. It has
+---ten seconds. Raises kind `config`, without a word of what it printed.
+---@async
+---@param command string  such as "pass show openai"
+---@return moonpipe.Secret
+function secret.command(command)
+  if type(command) ~= "string" or command == "" or command:find("%z") then
+    errors.usage("secret_cmd takes a command, got " .. errors.shape(command))
+  end
+  return of_command(command, "secret_cmd")
+end
+
+-- ---- by name -------------------------------------------------------------------------
+
+local function setting(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+---The variable of the environment that says where the key [name] is.
+---@param name string
+---@return string?
+function secret.variable(name)
+  for _, ending in ipairs { "", "_FILE", "_CMD" } do
+    if setting(name .. ending) then return name .. ending end
+  end
+end
+
+---The key [name]: as it was entered, or as the environment has it in [name], in the file
+---[name]_FILE or by the command [name]_CMD; nil where there is none of them.
+---@async
 ---@param name string
 ---@return moonpipe.Secret?
 function secret.env(name)
   if entered[name] then return entered[name] end
   local key, message, kind = c.secret_env(name)
   if kind then errors.raise(kind, name .. ": " .. message) end
-  return key
+  if key then return key end
+  local path, command = setting(name .. "_FILE"), setting(name .. "_CMD")
+  if path then return of_file(path, name .. "_FILE") end
+  return command and of_command(command, name .. "_CMD") or nil
 end
 
 ---The key [name]: that of the environment, or else asked for at the terminal,

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -118,6 +120,68 @@ static void test_no_dump_holds_it(void)
     CHECK(has_flag(secret, " dd"));
     CHECK(!has_flag(&secret, " dd"));
     mp_secret_free(secret);
+}
+
+/* --- files --- */
+
+/* Writes a file of [len] bytes in the folder of the test. */
+static void write_key(const char *text, size_t len, mode_t mode)
+{
+    int fd = open("test_secret.key", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    CHECK(fd >= 0 && write(fd, text, len) == (ssize_t)len);
+    CHECK(fchmod(fd, mode) == 0);
+    close(fd);
+}
+
+static void check_file_refused(const char *path, const char *message)
+{
+    mp_Secret *secret = NULL;
+    mp_Error err;
+
+    CHECK(mp_secret_file(&secret, path, &err) == -MP_KIND_CONFIG);
+    CHECK(!secret && strcmp(err.message, message) == 0);
+    CHECK(mp_secret_file(&secret, path, NULL) == -MP_KIND_CONFIG);
+}
+
+static void test_files(void)
+{
+    static char big[MP_SECRET_MAX + 1];
+    mp_Secret *secret = NULL;
+    size_t len;
+
+    write_key(KEY "\n", strlen(KEY) + 1, 0600);
+    CHECK(mp_secret_file(&secret, "test_secret.key", NULL) == MP_OK);
+    CHECK(strcmp(mp_secret_key(secret, &len), KEY) == 0);
+    mp_secret_free(secret);
+    write_key(KEY, strlen(KEY), 0640);
+    check_file_refused("test_secret.key",
+                       "others have access to it; chmod 600");
+    memset(big, 'k', sizeof big);
+    write_key(big, sizeof big, 0600);
+    check_file_refused("test_secret.key", "it is too long for a key");
+    write_key("", 0, 0600);
+    check_file_refused("test_secret.key", "the key is empty");
+    CHECK(unlink("test_secret.key") == 0);
+    check_file_refused("test_secret.key",
+                       "cannot open it: No such file or directory");
+    check_file_refused(".", "it is no regular file");
+}
+
+/* In a child: a test that fails must be able to leave a core. */
+static void test_cores(void)
+{
+    pid_t pid = fork();
+    int status = 0;
+
+    if (pid == 0) {
+        bool before = prctl(PR_GET_DUMPABLE) == 1; /* keys were made already */
+
+        mp_secret_forbid_cores();
+        _exit(before && prctl(PR_GET_DUMPABLE) == 0 ? 0 : 1);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* Only a failure takes this long: a busy machine may take seconds. */
@@ -250,6 +314,8 @@ int main(void)
     test_masks();
     test_ids();
     test_no_dump_holds_it();
+    test_files();
+    test_cores();
     test_asking();
     return TEST_END();
 }

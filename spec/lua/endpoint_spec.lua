@@ -80,8 +80,9 @@ describe("endpoint: keys", function()
 
   it("are missed where they are needed", function()
     local out = model("{}", NO_ENV)
-    assert.truthy(out:find("^config\tconfig: ChatOpenAI needs a key: set OPENAI_API_KEY, call"
-      .. ' mp.getpass "OPENAI_API_KEY" before, or give api_key'), out)
+    assert.truthy(out:find("^config\tconfig: ChatOpenAI needs a key: set OPENAI_API_KEY %(or"
+      .. ' OPENAI_API_KEY_FILE, OPENAI_API_KEY_CMD%), call mp.getpass "OPENAI_API_KEY" before, or'
+      .. " give api_key"), out)
     assert.equal(out, model("{}", with { OPENAI_API_KEY = "" }))
   end)
 

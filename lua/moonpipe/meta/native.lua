@@ -61,6 +61,23 @@ function c.secret_new(text) end
 ---@return string? kind
 function c.secret_env(name) end
 
+---@param path string  of a file that is the user's alone
+---@return moonpipe.Secret?
+---@return string? message
+---@return string? kind
+function c.secret_file(path) end
+
+---@param command string  for a shell
+---@param seconds number
+---@return integer? id  of a job
+---@return userdata|string place  or a message
+---@return string? kind
+function c.secret_command(command, seconds) end
+
+---@param place userdata  whose job is done
+---@return moonpipe.Secret?  once
+function c.secret_take(place) end
+
 ---@param prompt string  asked on the terminal, without echo
 ---@return moonpipe.Secret?
 ---@return string? message
