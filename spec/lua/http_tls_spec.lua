@@ -3,6 +3,7 @@
 local calls = require "spec.support.calls"
 local helper = require "spec.helper"
 local http = require "moonpipe.http"
+local json = require "moonpipe.json"
 local mp = require "moonpipe"
 local proxies = require "spec.support.proxy"
 
@@ -134,6 +135,77 @@ describe("HTTP/1.1 over TLS", function()
   end)
 end)
 
+-- Trust is that of a process, so is OpenSSL's configuration: a child for each.
+local function invoke(options, env)
+  local stdout, stderr, code = helper.moonpipe({ "-e", ([[
+    local mp = require "moonpipe"
+    local ok, value = mp.ChatOpenAI(%s):try_invoke "hi"
+    print(ok and ok.content or value and value.kind)]]):format(options) }, nil, env)
+  assert.equal(0, code, stderr)
+  return stdout, stderr
+end
+
+describe("the certificate of a server", function()
+  local good = use_tls({})
+
+  it("is believed where SSL_CERT_FILE vouches for it", function()
+    local options = ("{ base_url = %q, api_key = false }"):format(good.url())
+    assert.same({ "tls\n", "" }, { invoke(options, { SSL_CERT_FILE = false }) })
+    assert.same({ "hi\n", "" }, { invoke(options, { SSL_CERT_FILE = good.tls.ca_file }) })
+    assert.equal(1, server:stats().requests)
+  end)
+
+  it("is believed by none but who asks for it, where one does not care", function()
+    local url = good.url()
+    local out = invoke(([[{ base_url = %q, api_key = false, insecure = true }):try_invoke "x"
+      ok, value = mp.ChatOpenAI({ base_url = %q, api_key = false }]]):format(url, url))
+    assert.equal("tls\n", out)
+    assert.equal(1, server:stats().requests)
+  end)
+end)
+
+describe("insecure = true", function()
+  for _, certificate in ipairs { "expired", "wrong_name", "self_signed" } do
+    local bad = use_tls({ certificate = certificate })
+
+    it("takes a certificate that is " .. certificate .. ", and warns, once", function()
+      local options = ("{ base_url = %q, api_key = false, insecure = true }"):format(bad.url())
+      local out, err = invoke(options .. "):try_invoke 'hi'; mp.ChatOpenAI(" .. options)
+      assert.equal("hi\n", out)
+      assert.equal(("moonpipe: ChatOpenAI: insecure = true: nobody checks that %s is who it says; whoever"
+        .. " stands between can read all, the key too\n"):format(bad.url():match("^(.-%d+)/")), err)
+    end)
+  end
+
+  it("is said of a provider, with true or false", function()
+    helper.raises("insecure of ChatOpenAI must be a boolean, got a string", mp.ChatOpenAI,
+      { insecure = "yes" })
+  end)
+end)
+
+describe("a server that speaks TLS 1.1 alone", function()
+  local old = use_tls({ protocols = "tls1.1" })
+
+  it("is no server, whatever the system would allow", function()
+    local lax = helper.temp([[
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = lax
+[lax]
+MinProtocol = TLSv1
+CipherString = DEFAULT@SECLEVEL=0
+]])
+    local env = { OPENSSL_CONF = lax, SSL_CERT_FILE = old.tls.ca_file }
+    local _, _, code = helper.execute({ "curl", "-sS", "--tlsv1.0", "--cacert", old.tls.ca_file,
+      old.url() .. "/models" }, nil, env)
+    assert.equal(0, code)
+    local out = invoke(("{ base_url = %q, api_key = false }"):format(old.url()), env)
+    assert.equal("tls\n", out)
+  end)
+end)
+
 for certificate, what in pairs({
   expired = "whose time is over",
   wrong_name = "of another name",
@@ -158,7 +230,7 @@ for certificate, what in pairs({
   end)
 end
 
-describe("a proxy", function()
+describe("row 59: a proxy", function()
   local proxy
 
   local function start(opts)
@@ -202,6 +274,33 @@ describe("a proxy", function()
       err.message:match("^the proxy (%S+) refused the tunnel: 407") })
   end)
 
+  -- The test server in a proxy's place.
+  it("that refuses a tunnel fails with connect and its name, and hears of no key", function()
+    for _, status in ipairs { 403, 502 } do
+      server:script({ status = status })
+      local model = mp.ChatOpenAI({ base_url = "https://api.elsewhere.test/v1",
+        api_key = "sk-canary-0123456789", proxy = "http://localhost:" .. server.port, max_retries = 0 })
+      local err = helper.failure(model.invoke, model, "x")
+      assert.same({ "connect", ("the proxy localhost:%d refused the tunnel: %d"):format(server.port,
+        status) }, { err.kind, err.message })
+    end
+    local requests = server:requests()
+    assert.equal(2, #requests)
+    for _, request in ipairs(requests) do
+      assert.equal("CONNECT", request.method)
+      assert.is_nil(json.encode(request):find("canary", 1, true))
+    end
+  end)
+
+  it("that wants a password for a plain call says so with connect, and is not asked again", function()
+    server:script("status=407")
+    local model = mp.ChatOpenAI({ base_url = "http://elsewhere.test/v1", api_key = false,
+      proxy = "u:secret@localhost:" .. server.port, max_retries = 2 })
+    local err = helper.failure(model.invoke, model, "x")
+    assert.same({ "connect", "the proxy localhost:" .. server.port .. " refused the call: 407", 1 },
+      { err.kind, err.message, err.attempts })
+  end)
+
   it("gets its password from its URL, which no error shows", function()
     local url = start({ auth = "dTpw" })
     local with_password = url:gsub("//", "//u:p@")
@@ -217,7 +316,7 @@ describe("a proxy", function()
 end)
 
 -- The environment is that of the process: a child for each.
-describe("the environment's proxy", function()
+describe("row 59: the environment's proxy", function()
   local SCRIPT = [[
     local http = require "moonpipe.http"
     local plan = http.plan { url = arg[1], ca_file = arg[2] }

@@ -34,8 +34,9 @@ static bool parse_first_line(Request *request, Span line)
     drop_authority(&request->query);
     request->path = span_split(&request->query, '?');
     request->keep_alive = span_is(rest, "HTTP/1.1");
-    return request->path.len > 0 && *request->path.at == '/' &&
-           span_has_prefix(rest, "HTTP/1.");
+    if (request->path.len == 0 || !span_has_prefix(rest, "HTTP/1."))
+        return false;
+    return *request->path.at == '/' || span_is(request->method, "CONNECT");
 }
 
 static bool parse_length(Request *request, Span value)
