@@ -51,7 +51,7 @@ describe("bind", function()
       return mp.pipe({ b = echo }, mp.RunnableAssign({ a = step, c = echo }, { after = { c = "a" } }),
         mp.itemgetter "a")
     end,
-    tool = function(step) return step:as_tool { name = "t", description = "d", arg_types = "string" } end,
+    tool = function(step) return step:as_tool { name = "t", description = "d", arg_types = "number" } end,
     alternatives = function(step)
       return mp.RunnableLambda(echo):configurable_alternatives({ id = "a" }, { b = step })
         :with_config { configurable = { a = "b" } }
