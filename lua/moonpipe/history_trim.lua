@@ -78,8 +78,8 @@ end
 ---@field max_messages integer?
 ---@field max_tokens integer?
 ---@field strategy "last"|"first"|nil  which end is kept; the last
----@field token_counter (fun(one: moonpipe.Message): number)|"approximate"|nil  default: about a token
----  for 4 bytes, which is count_tokens_approximately
+---@field token_counter (fun(one: moonpipe.Message): number)|"approximate"|nil  default: about a
+---  token for 4 bytes, which is count_tokens_approximately
 ---@field include_system boolean?  keeps a system message at the beginning; true
 ---@field start_on string|string[]|nil  the role of the first that is kept
 ---@field end_on string|string[]|nil    the role of the last that is kept
