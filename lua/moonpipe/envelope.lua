@@ -8,16 +8,6 @@ local NULL = c.json_null
 
 local envelope = {}
 
--- lua-cjson reads envelopes; what it refuses (a lone surrogate), or where it is
--- missing, our own decoder reads.
-local has_cjson, cjson = pcall(require, "cjson")
-local fast = nil
-if has_cjson then
-  local own = cjson.new()
-  own.decode_invalid_numbers(false)
-  fast = own.decode
-end
-
 ---The value of an envelope, or nil, the problem, its kind and its offset.
 ---@param text string
 ---@return any value
@@ -25,10 +15,6 @@ end
 ---@return string? kind
 ---@return integer? offset
 function envelope.decode(text)
-  if fast then
-    local ok, value = pcall(fast, text)
-    if ok then return value end
-  end
   return c.json_decode((text:gsub("^\239\187\191", ""))) -- a byte order mark
 end
 

@@ -41,6 +41,23 @@ describe("a server that speaks as OpenAI's does", function()
     assert.same({ type = "json_object" }, seen().response_format)
   end)
 
+  it("gets thoughts back that it wants with calls of tools", function()
+    local function sent(class, kwargs, calls)
+      model(class):invoke { { "human", "x" },
+        mp.AIMessage { content = "so", additional_kwargs = kwargs, tool_calls = calls } }
+      return seen().messages[2]
+    end
+    local calls = { { name = "f", args = {}, id = "1" } }
+    local thought = { reasoning_content = "hm", reasoning_details = { { type = "t", data = "e" } } }
+    assert.equal("hm", sent("ChatDeepSeek", thought, calls).reasoning_content)
+    assert.equal("", sent("ChatDeepSeek", nil, calls).reasoning_content)
+    assert.is_nil(sent("ChatDeepSeek", thought).reasoning_content)
+    assert.same({ { type = "t", data = "e" } }, sent("ChatOpenRouter", thought).reasoning_details)
+    assert.is_nil(sent("ChatOpenRouter", nil, calls).reasoning_details)
+    local plain = sent("ChatGroq", thought, calls)
+    assert.same({ "so" }, { plain.content, plain.reasoning_content, plain.reasoning_details })
+  end)
+
   it("has a key of its own name", function()
     local ok, err = pcall(mp.ChatGroq, {})
     assert.is_false(ok)

@@ -89,6 +89,19 @@ describe("ChatGoogleGenerativeAI", function()
     }, seen().contents)
   end)
 
+  it("gives ids of the provider back, and none of its own making", function()
+    local calls = { { functionCall = { name = "f", args = {}, id = "g-1" } },
+      { functionCall = { name = "f", args = { x = 1 }, id = "g-2" } } }
+    local got = model(answer(calls, "STOP")):invoke "x"
+    model(answer({ { text = "ok" } }, "STOP")):invoke { { "human", "x" }, got,
+      mp.ToolMessage { content = "two", tool_call_id = "g-2" },
+      mp.ToolMessage { content = "one", tool_call_id = "g-1" } }
+    assert.same({ { role = "model", parts = calls }, { role = "user", parts = {
+      { functionResponse = { id = "g-2", name = "f", response = { output = "two" } } },
+      { functionResponse = { id = "g-1", name = "f", response = { output = "one" } } } } } },
+      { seen().contents[2], seen().contents[3] })
+  end)
+
   it("names the message whose call is not there", function()
     local _, err = model({}):try_invoke { { "human", "x" },
       mp.ToolMessage { content = "1", tool_call_id = "c9" } }

@@ -72,8 +72,8 @@ describe("ChatOllama", function()
     assert.same({
       { role = "user", content = "look", images = { "QUI=" } },
       { role = "assistant", content = "", tool_calls = {
-        { ["function"] = { name = "f", arguments = { x = 1 } } } } },
-      { role = "tool", content = "one", tool_name = "f" },
+        { id = "c1", ["function"] = { name = "f", arguments = { x = 1 } } } } },
+      { role = "tool", content = "one", tool_name = "f", tool_call_id = "c1" },
     }, seen().messages)
     local _, err = model({}):try_invoke { mp.HumanMessage { content = {
       { type = "image", url = "https://x.example/a" } } } }

@@ -139,6 +139,19 @@ describe("ChatOpenAI with the Responses API", function()
     assert.same({ THOUGHT, CALL }, { seen().input[2], seen().input[3] })
   end)
 
+  it("gives a list without members back as a list", function()
+    local thought = '{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"e"}'
+    local text = '{"id":"resp_1","model":"m","status":"completed","output":[' .. thought .. "]}"
+    local event = '{"type":"response.completed","response":' .. text .. "}"
+    local m = model { { body = text, content_type = "application/json" },
+      { body = "data: " .. event .. "\n\n", content_type = "text/event-stream" } }
+    for _, got in ipairs { m:invoke "x", m:stream("x"):collect() } do
+      model(answer { said "ok" }):invoke { { "human", "x" }, got, { "human", "y" } }
+      local _, request = seen()
+      assert.truthy(request.body:find('"summary":[]', 1, true), request.body)
+    end
+  end)
+
   it("says how an answer ended, and a refusal", function()
     local got = model(answer({ said "a" }, { status = "incomplete",
       incomplete_details = { reason = "max_output_tokens" } })):invoke "x"

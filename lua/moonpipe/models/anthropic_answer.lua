@@ -28,6 +28,8 @@ function answer.metadata(who, message, reason)
     finish_reason = FINISH[reason] or reason,
     stop_reason = reason,
     stop_sequence = member(message.stop_sequence),
+    stop_details = member(message.stop_details), -- why it refused
+    container = member(message.container),       -- goes along when a paused turn goes on
   }
 end
 

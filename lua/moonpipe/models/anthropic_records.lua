@@ -102,13 +102,13 @@ end
 -- ---- the end -------------------------------------------------------------------------------
 
 function READ.message_delta(stream, record)
-  local delta = member(record.delta) or {}
+  local delta = without_null(member(record.delta) or {})
   note_usage(stream, stream.started)
   note_usage(stream, member(record.usage))
-  if member(delta.stop_reason) then
+  if delta.stop_reason then
     stream.finish_reason, stream.finished = delta.stop_reason, true
     stream.message = stream.message or {}
-    stream.message.stop_sequence = delta.stop_sequence
+    for name, value in pairs(delta) do stream.message[name] = value end
   end
 end
 

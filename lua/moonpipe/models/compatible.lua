@@ -24,6 +24,18 @@ local function deepseek(wire)
   return wire
 end
 
+-- In its thinking mode DeepSeek refuses calls of tools without what was thought before them,
+-- be it nothing, <https://api-docs.deepseek.com/guides/thinking_mode>.
+local function with_thoughts(wire, m)
+  local kwargs = rawget(m, "additional_kwargs") or {}
+  if wire.tool_calls then wire.reasoning_content = kwargs.reasoning_content or "" end
+end
+
+-- Signed and encrypted thoughts, <https://openrouter.ai/docs/use-cases/reasoning-tokens>.
+local function with_details(wire, m)
+  wire.reasoning_details = (rawget(m, "additional_kwargs") or {}).reasoning_details
+end
+
 ---@class moonpipe.CompatibleSpec
 ---@field name string         "groq"
 ---@field class string        "ChatGroq"
@@ -34,12 +46,13 @@ end
 ---@field default_model string
 ---@field structured_method string?  of with_structured_output, where none is given
 ---@field tweak (fun(wire: table): table)?  what is said in another way
+---@field adorn (fun(wire: table, m: moonpipe.AIMessage))?  what of an answer goes back besides
 
 ---@type moonpipe.CompatibleSpec[]
 local PROVIDERS = {
   { name = "deepseek", class = "ChatDeepSeek", base_url = "https://api.deepseek.com/v1",
     base_env = "DEEPSEEK_BASE_URL", key_env = "DEEPSEEK_API_KEY", default_model = "deepseek-chat",
-    structured_method = "function_calling", tweak = deepseek },
+    structured_method = "function_calling", tweak = deepseek, adorn = with_thoughts },
   { name = "groq", class = "ChatGroq", base_url = "https://api.groq.com/openai/v1",
     base_env = "GROQ_BASE_URL", key_env = "GROQ_API_KEY", default_model = "llama-3.3-70b-versatile",
     structured_method = "function_calling" },
@@ -51,7 +64,7 @@ local PROVIDERS = {
     default_model = "mistral-small-latest", tweak = mistral },
   { name = "openrouter", class = "ChatOpenRouter", base_url = "https://openrouter.ai/api/v1",
     base_env = "OPENROUTER_BASE_URL", key_env = "OPENROUTER_API_KEY",
-    default_model = "openrouter/auto" },
+    default_model = "openrouter/auto", adorn = with_details },
   { name = "together", class = "ChatTogether", base_url = "https://api.together.xyz/v1",
     base_env = "TOGETHER_BASE_URL", key_env = "TOGETHER_API_KEY",
     default_model = "meta-llama/Llama-3.3-70B-Instruct-Turbo" },
@@ -90,6 +103,7 @@ function compatible.define(spec)
     options = { require_finish = "boolean", stream_usage = "boolean" },
     headers = false,
     wire = wire_of(spec.tweak),
+    body = spec.adorn and request.body_with(spec.adorn) or request.body,
   })
   local Class, methods = chat_api.define(api)
   methods.structured_method = spec.structured_method

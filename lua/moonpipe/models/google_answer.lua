@@ -18,7 +18,8 @@ local answer = {}
 local FINISH = {
   STOP = "stop", MAX_TOKENS = "length", SAFETY = "content_filter", RECITATION = "content_filter",
   BLOCKLIST = "content_filter", PROHIBITED_CONTENT = "content_filter", SPII = "content_filter",
-  IMAGE_SAFETY = "content_filter",
+  IMAGE_SAFETY = "content_filter", IMAGE_PROHIBITED_CONTENT = "content_filter",
+  IMAGE_RECITATION = "content_filter", FUNCTION_CALL = "tool_calls", -- which only gateways say
 }
 
 local function finish_of(reason, has_calls)
@@ -33,6 +34,7 @@ local function metadata(who, value, reason, has_calls)
     model_provider = who.name,
     finish_reason = finish_of(reason, has_calls),
     stop_reason = reason,
+    finish_message = text_of(value.finishMessage),
   }
 end
 
@@ -74,10 +76,10 @@ local function parts_of(candidate)
   return content and type(content.parts) == "table" and content.parts or {}
 end
 
--- Thoughts and signatures must go back as they came.
+-- Thoughts, signatures and the provider's own ids must go back as they came.
 local function is_private(part)
   return part.thought or part.thoughtSignature ~= nil
-    or not (part.text or part.functionCall)
+    or part.functionCall and part.functionCall.id ~= nil or not (part.text or part.functionCall)
 end
 
 -- Adds what a part says to what was found in those before.
@@ -127,6 +129,7 @@ function answer.fields(value, response, who)
   end
   local parts = parts_of(candidate)
   local found = find(parts)
+  value.finishMessage = candidate.finishMessage
   local fields = {
     content = (repair(found.text)),
     id = text_of(value.responseId),
@@ -163,10 +166,12 @@ local function note(stream, value, candidate)
   stream.detailed = true -- parts are kept
   stream.id = stream.id or text_of(value.responseId)
   stream.kept = stream.kept or {}
-  stream.value = { responseId = value.responseId, modelVersion = value.modelVersion }
+  stream.value = { responseId = value.responseId, modelVersion = value.modelVersion,
+    finishMessage = stream.value and stream.value.finishMessage }
   if value.usageMetadata then stream.usage = value.usageMetadata end
   if candidate and candidate.finishReason then
     stream.finish_reason, stream.finished = candidate.finishReason, true
+    stream.value.finishMessage = candidate.finishMessage
   end
 end
 

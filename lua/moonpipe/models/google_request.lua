@@ -52,9 +52,21 @@ local function name_of(m, before)
     errors.text(m.tool_call_id)))
 end
 
+-- The id of the call, where it is the provider's.
+local function id_of(m, before)
+  for i = #before, 1, -1 do
+    for _, part in ipairs(parts.native(before[i], "google") or {}) do
+      local call = part.functionCall
+      if call and call.id == m.tool_call_id then return call.id end
+    end
+  end
+end
+
 local function tool_parts(m, before)
   local said = m.status == "error" and "error" or "output"
-  return { { functionResponse = { name = name_of(m, before), response = { [said] = m:text() } } } }
+  return { { functionResponse = {
+    id = id_of(m, before), name = name_of(m, before), response = { [said] = m:text() },
+  } } }
 end
 
 local function turn_parts(m, kind, before)

@@ -42,8 +42,9 @@ ollama.SPEC = {
 
 local FINISH = { stop = "stop", length = "length" }
 
+-- Servers that only speak like Ollama may tell no reason.
 local function metadata(who, value, has_calls)
-  local reason = text_of(value.done_reason)
+  local reason = text_of(value.done_reason) or value.done == true and "stop" or nil
   return {
     model_name = text_of(value.model),
     model_provider = who.name,
@@ -64,7 +65,7 @@ local function usage_metadata(value)
 end
 
 local function kwargs_of(m)
-  local thoughts = text_of(m.thinking)
+  local thoughts = text_of(m.thinking) or text_of(m.reasoning_content) -- a gateway's word
   return thoughts and { reasoning_content = (repair(thoughts)) }
 end
 

@@ -45,7 +45,7 @@ end
 local function calls_of(m)
   local calls = {}
   for i, call in ipairs(m.tool_calls) do
-    calls[i] = { ["function"] = { name = call.name, arguments = call.args } }
+    calls[i] = { id = call.id, ["function"] = { name = call.name, arguments = call.args } }
   end
   return calls[1] and calls
 end
@@ -70,6 +70,7 @@ local function wire(m, before)
     thinking = kind == "ai" and kwargs.reasoning_content or nil,
     tool_calls = kind == "ai" and calls_of(m) or nil,
     tool_name = kind == "tool" and (m.name or tool_name(m, before)) or nil,
+    tool_call_id = kind == "tool" and m.tool_call_id or nil,
   }
 end
 

@@ -156,12 +156,17 @@ function answer.said_in(blocks)
 end
 
 local function message_fields(given)
+  local details = member(given.reasoning_details) -- OpenRouter's; they go back as they came
   local fields = { content = content_of(given), additional_kwargs = answer.extras(nil, given) }
   local text, reasoning
   if type(fields.content) == "table" then text, reasoning = answer.said_in(fields.content) end
   if reasoning then
     fields.content, fields.additional_kwargs = text or "", fields.additional_kwargs or {}
     fields.additional_kwargs.reasoning_content = reasoning
+  end
+  if type(details) == "table" and details[1] then
+    fields.additional_kwargs = fields.additional_kwargs or {}
+    fields.additional_kwargs.reasoning_details = without_null(details)
   end
   local calls = member(given.tool_calls)
   if calls and calls[1] then add_calls(fields, calls) end

@@ -4,7 +4,7 @@
 local answer = require "moonpipe.models.openai_answer"
 local envelope = require "moonpipe.envelope"
 
-local member = envelope.member
+local member, without_null = envelope.member, envelope.without_null
 
 ---@type moonpipe.ChatRecords
 local records = { key = "content" }
@@ -33,6 +33,34 @@ local function note(stream, record, choice)
   if member(choice.logprobs) then add_logprobs(stream, choice) end
 end
 
+-- Pieces of what OpenRouter calls reasoning_details: one kind at one place is one detail.
+local GROWING = { "text", "summary", "data" }
+
+local function add_details(stream, list)
+  stream.detailed = true
+  stream.details = stream.details or {}
+  for _, piece in ipairs(without_null(list)) do
+    local last = stream.details[#stream.details]
+    if not last or last.of.type ~= piece.type or last.of.index ~= piece.index then
+      last = { of = {}, text = {}, summary = {}, data = {} }
+      table.insert(stream.details, last)
+    end
+    for _, name in ipairs(GROWING) do table.insert(last[name], piece[name]) end
+    for name, value in pairs(piece) do last.of[name] = value end
+  end
+end
+
+local function whole_details(details)
+  local list = {}
+  for i, detail in ipairs(details) do
+    for _, name in ipairs(GROWING) do
+      if detail[name][1] then detail.of[name] = table.concat(detail[name]) end
+    end
+    list[i] = detail.of
+  end
+  return list
+end
+
 -- The text of blocks; what is thought goes to [kwargs].
 local function blocks(list, kwargs)
   local text, reasoning = answer.said_in(list)
@@ -56,6 +84,8 @@ function records.read(stream, record)
     text, kwargs = blocks(text, kwargs)
     stream.detailed = true
   end
+  local details = member(delta.reasoning_details)
+  if type(details) == "table" and details[1] then add_details(stream, details) end
   return type(text) == "string" and text or nil, kwargs,
     calls and calls[1] and stream:pieces(calls) or nil
 end
@@ -63,6 +93,7 @@ end
 function records.last(stream)
   local usage = stream.usage
   return {
+    additional_kwargs = stream.details and { reasoning_details = whole_details(stream.details) },
     usage_metadata = usage and answer.usage_metadata(usage),
     response_metadata = answer.metadata(stream.call.endpoint.who, stream.envelope or {}, usage,
       stream.finish_reason, stream.logprobs),

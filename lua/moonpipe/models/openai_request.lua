@@ -112,6 +112,21 @@ function request.body(messages, tail)
   return '{"messages":' .. request.messages(messages) .. tail
 end
 
+---A body for servers whose answers take more with them when they go back, which
+---`adorn(wire, message)` adds.
+---@param adorn fun(wire: table, m: moonpipe.AIMessage)
+---@return fun(messages: moonpipe.Message[], tail: string): string
+function request.body_with(adorn)
+  return function(messages, tail)
+    local list = {}
+    for i, m in ipairs(messages) do
+      list[i] = request.message(m)
+      if class_of(m).type == "ai" then adorn(list[i], m) end
+    end
+    return '{"messages":' .. check(encode(list)) .. tail
+  end
+end
+
 -- ---- parameters ------------------------------------------------------------------------
 
 --- Parameters that are options of the model too, with their types.
