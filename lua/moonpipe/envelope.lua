@@ -8,6 +8,17 @@ local NULL = c.json_null
 
 local envelope = {}
 
+-- lua-cjson leaves the bytes of half a character as they are, which the other half will
+-- follow. What it refuses (a lone surrogate), a list without members, which it would make an
+-- object of, or where it is missing, our own decoder reads.
+local has_cjson, cjson = pcall(require, "cjson")
+local fast = nil
+if has_cjson then
+  local own = cjson.new()
+  own.decode_invalid_numbers(false)
+  fast = own.decode
+end
+
 ---The value of an envelope, or nil, the problem, its kind and its offset.
 ---@param text string
 ---@return any value
@@ -15,6 +26,10 @@ local envelope = {}
 ---@return string? kind
 ---@return integer? offset
 function envelope.decode(text)
+  if fast and not text:find("[]", 1, true) then
+    local ok, value = pcall(fast, text)
+    if ok then return value end
+  end
   return c.json_decode((text:gsub("^\239\187\191", ""))) -- a byte order mark
 end
 
