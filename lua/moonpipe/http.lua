@@ -220,7 +220,6 @@ local function wait_for_head(self)
   return self
 end
 
--- The reader of job [id], once it has a head.
 local function follow(id, inbox, clock)
   local node = tree.job_node(scheduler.owner(), id)
   -- eight fields while it is open: a stream may be one of thousands
