@@ -73,7 +73,8 @@ local function shake_hands(self)
   self.capabilities = table_of(said.capabilities)
   self.instructions = type(said.instructions) == "string" and said.instructions or nil
   self.transport:agreed(said.protocolVersion)
-  self.rpc:notify("notifications/initialized")
+  -- some servers refuse what comes before
+  self.transport:say { jsonrpc = "2.0", method = "notifications/initialized" }
 end
 
 -- A server behind HTTP may forget its sessions: then another one is begun, once.

@@ -23,7 +23,7 @@ Http.__index = Http
 
 local mcp_http = {}
 
-local CONNECT, GOODBYE, FINISH = 5, 5, 1 -- seconds
+local CONNECT, GREETING, GOODBYE, FINISH = 5, 30, 5, 1 -- seconds
 
 ---@param rpc moonpipe.McpRpc
 ---@param opts { url: string, headers: table[], ca_file: string?, proxy: string? }
@@ -109,6 +109,14 @@ function Http:exchange(message, entry)
   if ok then return end
   reader:close()
   error(err, 0)
+end
+
+---Says, and waits until the server has heard it.
+---@async
+function Http:say(message)
+  local total_at = c.now() + GREETING
+  local response = http.send(plan_of(self, "POST"), json.encode(message), total_at)
+  if response.status < 200 or response.status >= 300 then refuse(self, response) end
 end
 
 -- Whether a POST that nobody waits for arrives is not known.

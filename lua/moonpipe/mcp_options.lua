@@ -11,6 +11,7 @@ local options = {}
 ---@field cwd string?
 ---@field url string?         of a server behind HTTP
 ---@field headers table<string, string|moonpipe.Secret>?
+---@field allow_http boolean? headers may go over a network without TLS
 ---@field ca_file string?
 ---@field proxy string?
 ---@field timeout number|false|nil  seconds of one request; 60
@@ -18,11 +19,15 @@ local options = {}
 ---  asked before a tool that may write is called; default true: the host is asked; false: nobody is
 ---@field name string?        for messages and logs
 
-local OPTIONS = { "ca_file", "command", "confirm", "cwd", "env", "headers", "name", "proxy",
-  "timeout", "url" }
+local OPTIONS = {
+  "allow_http", "ca_file", "command", "confirm", "cwd", "env", "headers", "name", "proxy",
+  "timeout", "url",
+}
 
-local TYPES = { ca_file = "string", command = "table", cwd = "string", env = "table",
-  headers = "table", name = "string", proxy = "string", url = "string" }
+local TYPES = {
+  allow_http = "boolean", ca_file = "string", command = "table", cwd = "string", env = "table",
+  headers = "table", name = "string", proxy = "string", url = "string",
+}
 
 local function check_types(opts)
   for key, expected in pairs(TYPES) do
@@ -85,9 +90,9 @@ end
 local function check_url(opts)
   local where = origin.parse(opts.url, "url of mcp.connect")
   local given = next(opts.headers or {}) ~= nil
-  if given and where.scheme == "http" and not where.is_loopback then
+  if given and where.scheme == "http" and not (where.is_loopback or opts.allow_http) then
     errors.raise("config", "headers of mcp.connect would go over http to " .. where.name
-      .. ", where everybody can read them; use https")
+      .. ", where everybody can read them; use https, or say allow_http = true")
   end
 end
 

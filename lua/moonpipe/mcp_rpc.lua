@@ -1,7 +1,8 @@
 --- JSON-RPC 2.0 as the Model Context Protocol has it: who asked what, and what was answered.
 --
 -- A transport has `exchange(message, entry)`, which sends and waits until `entry.answered`, and
--- `post(message)`, which sends and does not wait; it gives what comes to `rpc:receive(text)`.
+-- `post(message)`, which sends and does not wait, and `say(message)`, after which nothing that is
+-- sent can be heard earlier; it gives what comes to `rpc:receive(text)`.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local scheduler = require "moonpipe.scheduler"

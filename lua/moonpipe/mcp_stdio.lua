@@ -66,6 +66,11 @@ function Stdio:exchange(message, entry)
   end
 end
 
+-- What is written first is heard first.
+function Stdio:say(message)
+  self:post(message)
+end
+
 function Stdio:post(message)
   self.child:write_later(json.encode(message) .. "\n")
 end

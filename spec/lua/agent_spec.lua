@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local helper = require "spec.helper"
+local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 
@@ -97,6 +98,19 @@ describe("create_agent", function()
     local state = agent({ used(calls(call("shout", { x = "a" }, "1")), 5), used(mp.AIMessage "ok", 7) }):invoke "go"
     assert.same({ input_tokens = 12, output_tokens = 2, total_tokens = 14, input_token_details = { cache_read = 12 } },
       state.usage_metadata)
+  end)
+
+  it("tells the model of its tools, strictly where that is asked for", function()
+    local kwargs = agent({ "x" }, { strict = true, parallel_tool_calls = false }).model.kwargs
+    local fn = kwargs.tools[1]["function"]
+    assert.same({ "shout", true, false, false },
+      { fn.name, fn.strict, fn.parameters.additionalProperties, kwargs.parallel_tool_calls })
+  end)
+
+  it("takes a model by its name", function()
+    log.sink = function() return true end
+    assert.equal("create_agent{ExtractiveChatModel}", tostring(agent(nil, { model = "extractive" })))
+    log.sink = nil
   end)
 
   it("needs no tools", function()

@@ -297,6 +297,9 @@ describe("mcp: a server behind HTTP", function()
     local err = helper.failure(mp.mcp.connect, { url = "http://example.com/mcp", headers = { Authorization = "x" } })
     assert.equal("config", err.kind)
     assert.matches("everybody can read them; use https", err.message)
+    local far = server.closed_url:gsub("127.0.0.1", "0.0.0.0") -- by its name no loopback
+    err = helper.failure(mp.mcp.connect, { url = far, allow_http = true, headers = { A = "x" } })
+    assert.equal("connect", err.kind)
   end)
 end)
 
