@@ -28,7 +28,7 @@ function SchemaOutputParser.new(opts)
     errors.usage("SchemaOutputParser needs schema, a JSON Schema, got "
       .. errors.shape(opts.schema))
   end
-  schema.unchecked(opts.schema)
+  schema.sendable(opts.schema)
   return runnable.instance(SchemaOutputParser, { schema = opts.schema, sync = true })
 end
 

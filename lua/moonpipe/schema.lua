@@ -227,6 +227,10 @@ end
 ---@return table
 function schema.sendable(wanted)
   check.schema(wanted)
+  if not check.says_something(wanted) then
+    errors.usage(("the schema is malformed: %s has no word of JSON Schema; for an object write"
+      .. " mp.schema.object { … }"):format(errors.shape(wanted)))
+  end
   local ok, err = pcall(json.encode, wanted)
   if not ok then errors.usage("the schema is malformed: " .. errors.text(err.message)) end
   return wanted

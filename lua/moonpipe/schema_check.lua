@@ -222,6 +222,17 @@ end
 
 -- ---- schemas -----------------------------------------------------------------------------
 
+---Whether a schema has a word of JSON Schema, or says nothing at all: a table of properties alone
+---is what people write by mistake.
+---@param value table
+---@return boolean
+function check.says_something(value)
+  for _, word in ipairs(ORDER) do
+    if value[word] ~= nil then return true end
+  end
+  return value.const ~= nil or next(value) == nil
+end
+
 -- A schema that was looked at is not looked at again; it is not to be changed.
 local known = setmetatable({}, { __mode = "k" })
 

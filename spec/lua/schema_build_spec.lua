@@ -185,6 +185,11 @@ describe("schema.sendable", function()
       assert.equal("the schema is malformed: cannot encode a table that contains itself at"
         .. " $.properties.b", said(fn, endless))
     end
-    assert.truthy(said(s.sendable, { default = print }):find("cannot encode a function", 1, true))
+    assert.equal("the schema is malformed: a table with keys {age, name} has no word of JSON Schema;"
+      .. " for an object write mp.schema.object { … }",
+      said(s.sendable, { name = "string", age = "integer" }))
+    assert.truthy(s.sendable {})
+    assert.truthy(s.sendable { const = 5 })
+    assert.truthy(said(s.sendable, { type = "array", default = print }):find("cannot encode a function", 1, true))
   end)
 end)
