@@ -297,6 +297,33 @@ static void test_too_long(void)
     term(&heard);
 }
 
+/* One that does not read is told so much, and no more. */
+static void test_does_not_read(void)
+{
+    mp_Engine *engine = new_engine();
+    size_t len = MP_CHILD_INPUT_MAX / 2 + (1 << 20);
+    char *text = calloc(1, len);
+    mp_Child *child;
+    uint64_t first, second, id;
+
+    id = submit_job(engine, new_job("sh", "sleep 60", NULL, &child));
+    first = submit_job(engine, mp_child_write(child, text, len));
+    second = submit_job(engine, mp_child_write(child, text, len));
+    for (int ends = 0; ends < 2;) {
+        mp_Event *event = await_event(engine);
+
+        if (event->job && event->id == first)
+            ends += event->kind == MP_EVENT_DONE;
+        else if (event->job && event->id == second)
+            ends += event->job->err->kind == MP_KIND_TOO_LARGE;
+        mp_job_free_event(event);
+    }
+    mp_engine_cancel(engine, id);
+    mp_child_free(child);
+    mp_engine_free(engine);
+    free(text);
+}
+
 /* One that says more than is read stops at the window, and goes on. */
 static void test_pauses(void)
 {
@@ -390,6 +417,7 @@ int main(void)
     test_cancel();
     test_close();
     test_too_long();
+    test_does_not_read();
     test_pauses();
     CHECK(torture(whole, NULL) > 8);
     CHECK(works(NULL) && (!FORKS_BUSY || fork_finds(works, NULL)));

@@ -165,14 +165,20 @@ describe("mcp: a server of the SDK, by HTTP", function()
     local client = open "events"
     assert.equal("1 0 0 ", (client:call "count"))
     client:call "forget"
-    mp.sleep(0.05)
-    assert.equal("2 0 0 ", (client:call "count"))
+    local said
+    for _ = 1, 500 do
+      said = client:call "count"
+      if said == "2 0 0 " then break end
+      mp.sleep(0.01)
+    end
+    assert.equal("2 0 0 ", said)
   end)
 
   it_has("is told of what is given up, and of the end", function()
-    local client = open("events", { timeout = 0.3 })
+    local client = open "events"
+    client.timeout = 0.3
     assert.equal("timeout_total", helper.failure(client.call, client, "wait").kind)
-    client.timeout = 10
+    client.timeout = 60
     local url, said = client.transport.url, nil
     for _ = 1, 500 do
       said = client:call "count"
@@ -188,6 +194,21 @@ describe("mcp: a server of the SDK, by HTTP", function()
     local client = open("events", { headers = { ["X-Key"] = mp.secret "sk-canary" } })
     assert.equal("1 0 0 sk-canary", (client:call "count"))
     assert.is_nil(mp.inspect(client.transport.headers):find("sk-canary", 1, true))
+  end)
+
+  it_has("leaves nobody waiting when it is closed", function()
+    local client = open("events", { timeout = false })
+    local waits = mp.RunnableLambda(function() return client:call "wait" end):start()
+    client:ping()
+    client:close()
+    assert.equal("closed", select(2, waits:wait(5)).kind)
+    assert.equal("closed", helper.failure(client.ping, client).kind)
+  end)
+
+  it_has("says what it does not offer", function()
+    local client = open "events"
+    assert.same({}, client:prompts())
+    assert.equal("unsupported", helper.failure(client.prompt, client, "greet").kind)
   end)
 
   it_has("that goes away is an error", function()
