@@ -135,9 +135,11 @@ end)
 
 describe("mcp: a server of the SDK, by HTTP", function()
   local function open(mode, opts)
-    helper.execute { "cp", "spec/support/mcp_sdk.mjs", FOLDER .. "/spec.mjs" }
+    local script = FOLDER .. "/" .. helper.temp():match "[^/]+$" .. ".mjs" -- where its modules are found
+    helper.write(script, helper.read "spec/support/mcp_sdk.mjs")
     opts = opts or {}
-    opts.url = ("http://127.0.0.1:%s/mcp"):format(start({ "node", FOLDER .. "/spec.mjs", mode }, {}, "^%d+$"))
+    opts.url = ("http://127.0.0.1:%s/mcp"):format(start({ "node", script, mode }, {}, "^%d+$"))
+    os.remove(script)
     return connect(opts)
   end
 
