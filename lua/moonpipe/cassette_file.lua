@@ -14,7 +14,7 @@ local cassette_stream = require "moonpipe.cassette_stream"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local native = require "moonpipe.native"
-local secret = require "moonpipe.secret"
+local redact = require "moonpipe.redact"
 
 local file = {}
 
@@ -189,7 +189,7 @@ end
 ---@return fun(text: string): string
 function file.cleaner(own)
   return function(text)
-    text = secret.redact(text)
+    text = redact.text(text)
     if not own then return text end
     local cleaned = own(text)
     if type(cleaned) == "string" then return cleaned end

@@ -12,8 +12,8 @@ local message = require "moonpipe.message"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
 local record_shape = require "moonpipe.models.record_shape"
+local redact = require "moonpipe.redact"
 local retry = require "moonpipe.retry"
-local secret = require "moonpipe.secret"
 
 local c = native.c
 local decode, member, given = envelope.decode, envelope.member, envelope.text
@@ -94,7 +94,7 @@ function Stream:fail(err)
 end
 
 local function raise(self, kind, text)
-  self:fail(errors.new { kind = kind, message = secret.redact(text) })
+  self:fail(errors.new { kind = kind, message = redact.text(text) })
 end
 
 ---Raises an error that a record tells of.

@@ -21,7 +21,7 @@ local secret = require "moonpipe.secret"
 local Endpoint = {}
 local mt = { __name = "moonpipe.Endpoint", __index = Endpoint }
 
-local endpoint = { OPTIONS = options.NAMES }
+local endpoint = { OPTIONS = options.NAMES, sealed = options.sealed }
 
 local REMOTE_SLOTS = 256 -- calls in flight through one gate; none are counted on loopback
 

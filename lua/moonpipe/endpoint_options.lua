@@ -151,6 +151,41 @@ local function sorted_names(fields)
   return names
 end
 
+-- Headers whose value nobody else shall see have one of these in their name.
+local TELLING = { "auth", "cookie", "credential", "key", "password", "secret", "token" }
+
+local function is_telling(name)
+  for _, word in ipairs(TELLING) do
+    if name:lower():find(word, 1, true) then return true end
+  end
+  return false
+end
+
+-- What cannot be a key, such as two cookies, stays a text.
+local function sealed_header(name, value)
+  if type(name) ~= "string" or type(value) ~= "string" or not is_telling(name) then return value end
+  local prefix, key = value:match("^(%a+ +)(%S+)$")
+  local ok, sealed = pcall(secret.of, key or value)
+  if not ok then return value end
+  return prefix and secret.prefixed(sealed, prefix) or sealed
+end
+
+---The same options with secrets in the place of keys that are texts.
+---@param spec moonpipe.EndpointSpec
+---@param opts table
+---@return table
+function options.sealed(spec, opts)
+  local out = {}
+  for name, value in pairs(opts) do out[name] = value end
+  if type(opts.api_key) == "string" then out.api_key = given_key(spec, opts.api_key) end
+  if type(opts.default_headers) ~= "table" then return out end
+  out.default_headers = {}
+  for name, value in pairs(opts.default_headers) do
+    out.default_headers[name] = sealed_header(name, value)
+  end
+  return out
+end
+
 -- Ours, the provider's own, then the user's, each replacing what has its name.
 local function headers_of(spec, opts, key, own_headers)
   local list, at = {}, {}
@@ -217,6 +252,7 @@ function options.read(spec, opts, own_headers)
         errors.shape(opts[name])))
     end
   end
+  opts = options.sealed(spec, opts)
   local base, own = origins_of(spec, opts)
   local key, key_name = key_of(spec, opts, base, own)
   local headers = headers_of(spec, opts, key, own_headers)

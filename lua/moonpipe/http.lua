@@ -1,10 +1,9 @@
 --- One attempt of an HTTP call, seen from a task: whole, or as a stream.
 --
--- Raises what the transport failed with (dns connect tls timeout_* reset
--- truncated protocol too_large fds memory cancelled); a status is no failure
--- here, the provider knows what it means. A stream's transfer is a node in the
--- tree: it ends with the stream, the task or the call that opened it, and the
--- connection is closed then.
+-- Raises what the transport failed with (dns connect tls timeout_* reset truncated protocol
+-- too_large fds memory cancelled); a status is no failure here, the provider knows what it means.
+-- A stream's transfer is a node in the tree: it ends with the stream, the task or the call that
+-- opened it, and the connection is closed then.
 local errors = require "moonpipe.error"
 local jobs = require "moonpipe.jobs"
 local native = require "moonpipe.native"

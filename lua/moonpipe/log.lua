@@ -1,7 +1,7 @@
 --- What is told beside results: notices and warnings, one line each.
 --
 -- They go to standard error, or to the sink that a C host has given. A line may hold what a server
--- said.
+-- said; keys are masked.
 local log = {}
 
 ---Takes a line, or gives false for one that it cannot take.
@@ -12,6 +12,7 @@ log.sink = nil
 local NOTICE, WARNING = 1, 2
 
 local function tell(level, text)
+  text = require("moonpipe.redact").text(text)
   if log.sink and log.sink(level, text) then return end
   io.stderr:write(("moonpipe: %s\n"):format(require("moonpipe.terminal").printable(text)))
 end

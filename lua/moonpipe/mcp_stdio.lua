@@ -4,8 +4,8 @@ local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local log = require "moonpipe.log"
 local native = require "moonpipe.native"
+local redact = require "moonpipe.redact"
 local scheduler = require "moonpipe.scheduler"
-local secret = require "moonpipe.secret"
 local terminal = require "moonpipe.terminal"
 
 ---@class moonpipe.McpStdio
@@ -21,7 +21,7 @@ local SHOWN = 300 -- bytes of a line
 -- On one line, without what a terminal would obey, and without our keys.
 local function printable(line)
   local text = native.c.utf8_repair(line:sub(1, SHOWN), #line > SHOWN)
-  return secret.redact((terminal.printable(text):gsub("%s+", " ")))
+  return redact.text((terminal.printable(text):gsub("%s+", " ")))
 end
 
 local function on_end(self, err)

@@ -1,8 +1,8 @@
 --- What a provider's refusal means: its status and its words as an mp.Error.
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
+local redact = require "moonpipe.redact"
 local retry = require "moonpipe.retry"
-local secret = require "moonpipe.secret"
 
 local c = native.c
 
@@ -33,7 +33,7 @@ local REASONS = {
 -- The first bytes of an answer, on one line; not cut inside a character, nor inside a key,
 -- whose half nobody would know.
 local function excerpt(body)
-  body = secret.redact(body:sub(1, SHOWN + KEY_MAX))
+  body = redact.text(body:sub(1, SHOWN + KEY_MAX))
   local text = c.utf8_repair(body:sub(1, SHOWN), #body > SHOWN)
   if #body > SHOWN then text = text .. "…" end
   return (text:gsub("[%c%s]+", " "):match("^%s*(.-)%s*$"))
@@ -201,7 +201,7 @@ local function make(who, status, said, response)
   local hint = kind == "auth" and who.key_name and "; check " .. who.key_name or ""
   local err = errors.new {
     kind = kind,
-    message = secret.redact(message_of(who, status, said, response)) .. hint,
+    message = redact.text(message_of(who, status, said, response)) .. hint,
     provider = who.name,
     status = status,
     code = text_of(said.code),
@@ -245,7 +245,7 @@ end
 function provider.reject(who, response, kind, message, retryable)
   local shown = excerpt(response.body)
   if shown ~= "" then message = message .. ": " .. shown end
-  errors.raise(kind, secret.redact(message), {
+  errors.raise(kind, redact.text(message), {
     provider = who.name,
     status = response.status,
     request_id = provider.request_id(response.header),

@@ -3,6 +3,7 @@
 local errors = require "moonpipe.error"
 local lock = require "moonpipe.lock"
 local native = require "moonpipe.native"
+local redact = require "moonpipe.redact"
 local scheduler = require "moonpipe.scheduler"
 
 local c = native.c
@@ -13,15 +14,6 @@ local secret = {}
 
 ---@type table<string, moonpipe.Secret>  entered at the terminal, by name
 local entered = {}
-
--- Keys of well-known shapes, for texts that hold one we were never given.
-local SHAPES = {
-  "%f[%w]sk%-[%w_%-]+", -- OpenAI, Anthropic, OpenRouter, …
-  "%f[%w]gsk_%w+",      -- Groq
-  "%f[%w]xai%-%w+",
-  "%f[%w]AIza[%w_%-]+", -- Google
-}
-local SHAPE_FROM = 20
 
 local NO_KEY = "a-cassette-plays-without-a-key"
 
@@ -54,7 +46,7 @@ end
 local function of_file(path, what)
   local key, message, kind = c.secret_file(path)
   if key then return key end
-  errors.raise(kind, ("%s: '%s': %s"):format(what, secret.redact(path), message))
+  errors.raise(kind, ("%s: '%s': %s"):format(what, redact.text(path), message))
 end
 
 ---The key in a file, which must be the user's own and closed to others. Raises kind
@@ -179,21 +171,6 @@ end
 ---@return string
 function secret.id(key)
   return c.secret_id(key)
-end
-
-local function mask_shape(text)
-  if #text < SHAPE_FROM then return nil end
-  return text:match("^sk%-") and "sk-…" or "…"
-end
-
----The text with every key in it masked: those that this program holds, and what
----looks like one. What goes to a log, an error or a trace passes here.
----@param text string
----@return string
-function secret.redact(text)
-  text = c.secret_redact(text)
-  for _, shape in ipairs(SHAPES) do text = text:gsub(shape, mask_shape) end
-  return text
 end
 
 return secret

@@ -197,3 +197,32 @@ describe("endpoint: options", function()
     assert.same({ connect = 1, first_byte = 2, idle = 3, total = 600 }, remote.endpoint.timeouts)
   end)
 end)
+
+describe("endpoint: headers of the user's", function()
+  local function headers_of(headers)
+    local given = { base_url = "http://127.0.0.1:1", api_key = false, default_headers = headers }
+    local out = {}
+    for _, header in ipairs(mp.ChatOpenAI(given).endpoint.headers) do out[header[1]] = header[2] end
+    assert.equal(headers, given.default_headers)
+    return out
+  end
+
+  it("are secrets where their names tell of keys", function()
+    local given = { Authorization = "Bearer " .. KEY, ["x-api-KEY"] = KEY, Cookie = "a=1; b=2",
+      ["X-Token"] = "", ["X-Team"] = "blue", ["x-secret"] = secret.of(KEY) }
+    local got = headers_of(given)
+    assert.same({ "sk-…cdef", "sk-…cdef", "a=1; b=2", "", "blue", "sk-…cdef" }, {
+      tostring(got.Authorization), tostring(got["x-api-KEY"]), got.Cookie, got["X-Token"],
+      got["X-Team"], tostring(got["x-secret"]),
+    })
+    assert.equal(secret.prefixed(secret.of(KEY), "Bearer "), got.Authorization)
+    assert.equal("Bearer " .. KEY, given.Authorization)
+  end)
+
+  it("do not cross the network in the open either", function()
+    local err = helper.raises("a key would cross the network in the open", mp.ChatOpenAI, {
+      base_url = "http://x.test", api_key = false, default_headers = { ["X-Api-Key"] = KEY },
+    })
+    assert.equal("config", err.kind)
+  end)
+end)

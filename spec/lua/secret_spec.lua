@@ -1,6 +1,7 @@
 local helper = require "spec.helper"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
+local redact = require "moonpipe.redact"
 local secret = require "moonpipe.secret"
 
 local KEY = "sk-canary-0123456789abcdef-wxyz"
@@ -79,29 +80,40 @@ describe("secret", function()
   end)
 end)
 
-describe("secret.redact", function()
+describe("redact.text", function()
   it("masks every key that the program holds", function()
     local odd = secret.of("notakeyshape0123456789")
-    assert.equal("a …6789 b …6789", secret.redact(
+    assert.equal("a …6789 b …6789", redact.text(
       "a notakeyshape0123456789 b notakeyshape0123456789"))
     assert.is_true(secret.is(odd))
   end)
 
   it("masks what looks like a key", function()
-    assert.equal('{"message":"bad key sk-…"}', secret.redact(
+    assert.equal('{"message":"bad key sk-…"}', redact.text(
       '{"message":"bad key sk-proj-AAAAAAAAAAAAAAAAAAAAAAAA"}'))
-    assert.equal("x … y", secret.redact("x gsk_aaaaaaaaaaaaaaaaaaaaaaaaaa y"))
+    assert.equal("x … y", redact.text("x gsk_aaaaaaaaaaaaaaaaaaaaaaaaaa y"))
+  end)
+
+  it("masks a key of which another is a part as a whole", function()
+    for i = 1, 20 do -- the order in which a table is gone through is no order
+      local long = secret.of(("part-of-a-key-%02d-and-more"):format(i))
+      local short = secret.of(("part-of-a-key-%02d"):format(i))
+      local bearer = secret.prefixed(short, "Bearer ")
+      assert.equal("a …more b " .. tostring(short), redact.text(
+        ("a part-of-a-key-%02d-and-more b part-of-a-key-%02d"):format(i, i)))
+      assert.is_true(secret.is(long) and secret.is(bearer))
+    end
   end)
 
   it("leaves the rest as it is", function()
     for _, text in ipairs({ "", "task-force", "a risk-averse-and-long-sentence-here", "sk-…wxyz" }) do
-      assert.equal(text, secret.redact(text))
+      assert.equal(text, redact.text(text))
     end
   end)
 
   it("does not look for keys so short that words hold them", function()
     local short = secret.of("word")
-    assert.equal("a word", secret.redact("a word"))
+    assert.equal("a word", redact.text("a word"))
     assert.is_true(secret.is(short))
   end)
 
@@ -109,7 +121,7 @@ describe("secret.redact", function()
     assert.equal("…5678", tostring(secret.of("temporary-key-12345678")))
     collectgarbage()
     collectgarbage()
-    assert.equal("a temporary-key-12345678", secret.redact("a temporary-key-12345678"))
+    assert.equal("a temporary-key-12345678", redact.text("a temporary-key-12345678"))
   end)
 end)
 

@@ -39,8 +39,10 @@ end
 
 local function text_of(err)
   local text = require("moonpipe.terminal").printable(errors.text(err))
-  if err.kind ~= "lua" then return text end
-  return text:gsub("^lua: ", "", 1) .. (err.traceback and own_lines(err.traceback) or "")
+  if err.kind == "lua" then
+    text = text:gsub("^lua: ", "", 1) .. (err.traceback and own_lines(err.traceback) or "")
+  end
+  return require("moonpipe.redact").text(text)
 end
 host.text_of = text_of
 

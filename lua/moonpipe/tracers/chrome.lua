@@ -4,7 +4,6 @@
 -- is whole after every call that ended: `{"traceEvents":[…]}`, complete events
 -- ("ph":"X") with microseconds of the wall clock.
 local errors = require "moonpipe.error"
-local json = require "moonpipe.json"
 local record = require "moonpipe.tracers.record"
 
 local chrome = {}
@@ -33,7 +32,7 @@ local function args_of(run, contents)
 end
 
 local function event_of(run, lane, contents)
-  return json.encode {
+  return record.encode {
     name = run.name,
     cat = run.kind,
     ph = "X",

@@ -104,7 +104,7 @@ end
 -- ---- sending -------------------------------------------------------------------
 
 local function body_of(spans)
-  return json.encode { resourceSpans = json.array { {
+  return record.encode { resourceSpans = json.array { {
     resource = { attributes = attributes_of {
       ["service.name"] = os.getenv "OTEL_SERVICE_NAME" or "moonpipe",
       ["telemetry.sdk.name"] = "moonpipe",

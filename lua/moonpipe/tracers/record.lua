@@ -3,6 +3,7 @@ local errors = require "moonpipe.error"
 local inspect = require "moonpipe.inspect"
 local json = require "moonpipe.json"
 local native = require "moonpipe.native"
+local redact = require "moonpipe.redact"
 
 local c = native.c
 
@@ -36,6 +37,13 @@ function record.model(run)
   local told = type(out) == "table" and type(out.response_metadata) == "table"
     and out.response_metadata.model_name
   return told or run.step.model
+end
+
+---What goes into a file or over the network: without keys.
+---@param value table
+---@return string
+function record.encode(value)
+  return redact.text(json.encode(value))
 end
 
 ---One line that says how it failed.

@@ -28,7 +28,7 @@ local function line_of(run, contents)
     line.inputs, line.outputs = record.data(run.inputs), record.data(run.outputs)
     line.metadata = record.data(run.metadata)
   end
-  return json.encode(line)
+  return record.encode(line)
 end
 
 ---A callback that appends each run to a file.

@@ -9,6 +9,7 @@
 local errors = require "moonpipe.error"
 local inspect = require "moonpipe.inspect"
 local record = require "moonpipe.tracers.record"
+local redact = require "moonpipe.redact"
 local terminal = require "moonpipe.terminal"
 
 local timeline = {}
@@ -39,7 +40,7 @@ local function bar_of(run, root)
 end
 
 local function short(value)
-  local text = inspect(value):gsub("%s+", " ")
+  local text = redact.text(inspect(value)):gsub("%s+", " ")
   if #text > CONTENT then text = text:sub(1, CONTENT - 3) .. "..." end
   return text
 end
@@ -100,7 +101,7 @@ function timeline.TimelineTracer(target, opts)
     if run.parent then return end
     local lines = lines_of(run, below[run] or {}, opts.contents)
     below[run] = nil
-    file:write(terminal.printable(table.concat(lines, "\n")), "\n")
+    file:write(terminal.printable(redact.text(table.concat(lines, "\n"))), "\n")
     file:flush()
   end
   local function note_start(run)
