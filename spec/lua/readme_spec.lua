@@ -1,5 +1,7 @@
 --- README.md: its code runs and prints what it says, its messages are those that are printed.
+local cjson = require "cjson"
 local helper = require "spec.helper"
+local mp = require "moonpipe"
 local process = require "spec.support.process"
 local server = require("spec.support.server").use()
 
@@ -90,7 +92,6 @@ describe("README.md's code in Lua", function()
   end)
 
   it("names what is there", function()
-    local mp = require "moonpipe"
     local list = assert(README:match("ports line by line: `(.-)`%."))
     for name in list:gmatch("%a[%w_]*") do
       if name ~= "assign" then assert.truthy(mp[name], name) end
@@ -99,6 +100,66 @@ describe("README.md's code in Lua", function()
     for name in README:gmatch("mp%.([%a_]+)") do
       assert.truthy(name == "name" or mp[name] ~= nil, name)
     end
+  end)
+end)
+
+describe("README.md's providers", function()
+  it("are those that are there, with their keys and servers", function()
+    local names, listed = require "moonpipe.model_names", { extractive = true }
+    for name, class, key, variable in README:gmatch "\n| `(%l+)` | `(%a+)` | ([%w_ ]+) | ([%u_]+) |" do
+      local Class = names.class(name)
+      local model = Class { api_key = "sk-none", base_url = "http://127.0.0.1:9" }
+      local spec = model.api.spec
+      assert.equal(class, tostring(model))
+      assert.equal(mp[class], Class)
+      assert.equal(spec.key_optional and "none needed" or spec.key_env, key)
+      assert.equal(spec.base_env[1], variable)
+      listed[name] = true
+    end
+    for _, name in ipairs(names.providers()) do assert.is_true(listed[name], name) end
+  end)
+
+  it("take the options that all share", function()
+    local all = assert(README:match "All take `(.-)`")
+    for _, name in ipairs(require("moonpipe.model_names").providers()) do
+      local methods = require("moonpipe.model_names").class(name).methods
+      local takes = {}
+      for _, option in ipairs(name ~= "extractive" and methods.option_names or {}) do takes[option] = true end
+      for option in all:gmatch "[%w_]+" do
+        assert.is_true(name == "extractive" or takes[option], name .. " " .. option)
+      end
+    end
+  end)
+
+  it("may be one more, whose tape is recorded, then played", function()
+    local said = '"model":"acme-1","ended":"stop","tokens":{"read":2,"written":3}}'
+    local env = { ACME_API_KEY = "sk-acme", ACME_BASE_URL = server:lane("acme", {
+      { body = '{"says":"Hello.",' .. said, content_type = "application/json" },
+      { body = 'data: {"says":"Hel"}\n\ndata: {"says":"lo."}\n\ndata: {' .. said .. "\n\n",
+        content_type = "text/event-stream" } }) }
+    local path = folder { ["acme.lua"] = block_with("lua", "-- acme.lua"),
+      ["acme_spec.lua"] = block_with("lua", 'require "acme"') }
+    local function play()
+      return helper.execute({ "sh", "-c", 'cd "$1" && exec "$2" run acme_spec.lua', "sh", path,
+        absolute(helper.bin) }, nil, env)
+    end
+    for _ = 1, 2 do
+      local _, stderr, code = play()
+      assert.same({ "", 0 }, { stderr, code })
+      env.ACME_API_KEY = false -- the second time there is a tape
+    end
+    assert.equal(2, server:stats().lanes.acme.requests)
+    local sent = cjson.decode(server:requests()[1].body)
+    assert.same({ model = "acme-1", stream = false, talk = { { from = "you", text = "hi" } } }, sent)
+  end)
+
+  it("may be one that speaks as OpenAI does", function()
+    local text = block_with("lua", "ChatThere") .. [[
+
+      return ChatThere { api_key = "k", base_url = arg_url }:invoke("hi").content]]
+    local chunk = assert(loadstring(text))
+    setfenv(chunk, setmetatable({ arg_url = server:lane("there", { answer = "Hi." }) }, { __index = _G }))
+    assert.equal("Hi.", chunk())
   end)
 end)
 
