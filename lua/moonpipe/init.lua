@@ -87,7 +87,10 @@ local MODULES = {
   secret = "getpass secret=of secret_cmd=command secret_file=file",
   run = "dispatch_custom_event",
   sequence = "RunnableSequence",
-  splitter = "RecursiveCharacterTextSplitter",
+  splitter = [[CharacterTextSplitter RecursiveCharacterTextSplitter MarkdownTextSplitter
+    TokenTextSplitter]],
+  splitter_json = "RecursiveJsonSplitter",
+  splitter_markdown = "MarkdownHeaderTextSplitter",
   store = "FAISS",
   terminal = "printable",
   ["tracers.chrome"] = "ChromeTracer",

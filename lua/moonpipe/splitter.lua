@@ -1,214 +1,207 @@
 --- Cuts texts into pieces that an embedding or a prompt can hold.
 --
--- Sizes are bytes. A piece is always a part of its text, byte for byte, so where it begins is
--- known exactly, also for text that occurs twice; it begins and ends between characters.
-local document = require "moonpipe.document"
+-- Sizes are bytes, or what `length_function` says. A piece begins and ends between characters.
+local base = require "moonpipe.splitter_base"
+local cut = require "moonpipe.splitter_cut"
 local errors = require "moonpipe.error"
+local native = require "moonpipe.native"
 
 local splitter = {}
 
-local OPTIONS = { "add_start_index", "chunk_overlap", "chunk_size", "separators" }
-
 local SEPARATORS = { "\n\n", "\n", " ", "" }
 
----@class moonpipe.RecursiveCharacterTextSplitter
----@field chunk_size integer
----@field chunk_overlap integer
----@field separators string[]
----@field add_start_index boolean
-local methods = {}
+-- True is the field's word for "start".
+local KEEP = { [true] = "start", [false] = false, start = "start", ["end"] = "end" }
 
-local mt = { __name = "moonpipe.RecursiveCharacterTextSplitter", __index = methods }
-
-function mt.__tostring()
-  return "RecursiveCharacterTextSplitter"
-end
-
--- Pieces are pairs of numbers: first and last byte in the text.
-
--- Cuts at each separator, which goes to the piece behind it. "" cuts between characters.
-local function cut(text, first, last, separator)
-  local pieces, from = {}, first
-  local at = first
-  while true do
-    local start, stop
-    if separator == "" then
-      start = text:find("[^\128-\191]", at + 1)
-      stop = start
-    else
-      start, stop = text:find(separator, at, true)
-    end
-    if not start or start > last then break end
-    if start > from then
-      pieces[#pieces + 1] = { from, start - 1 }
-      from = start
-    end
-    at = separator == "" and start or stop + 1
+local function keep_of(value, default, what)
+  if value == nil then return default end
+  local keep = KEEP[value]
+  if keep == nil then
+    errors.usage(("keep_separator of %s is %s; it must be \"start\", \"end\", true or false")
+      :format(what, errors.shape(value)))
   end
-  pieces[#pieces + 1] = { from, last }
-  return pieces
+  return keep
 end
 
--- The pieces of text[first..last] that are no longer than `size`, as far as separators allow.
-local function atoms(self, text, first, last, level, out)
-  if last - first + 1 <= self.chunk_size or level > #self.separators then
-    out[#out + 1] = { first, last }
-    return out
-  end
-  for _, piece in ipairs(cut(text, first, last, self.separators[level])) do
-    atoms(self, text, piece[1], piece[2], level + 1, out)
-  end
-  return out
-end
-
--- The next chunk begins with as many of the last pieces as the overlap holds and the size allows.
-local function step_back(self, list, first, next_one)
-  local limit = self.chunk_size - (list[next_one][2] - list[next_one][1] + 1)
-  local from = next_one
-  while from - 1 > first do
-    local length = list[next_one][1] - list[from - 1][1]
-    if length > self.chunk_overlap or length > limit then break end
-    from = from - 1
-  end
-  return from
-end
-
--- Joins pieces that follow one another, up to the size.
-local function join(self, list)
-  local chunks, first = {}, 1
-  for i = 2, #list + 1 do
-    local over = i > #list or list[i][2] - list[first][1] + 1 > self.chunk_size
-    if over then
-      chunks[#chunks + 1] = { list[first][1], list[i - 1][2] }
-      if i <= #list then first = step_back(self, list, first, i) end
-    end
-  end
-  return chunks
-end
-
--- Without the blanks at its ends; nil if nothing is left.
-local function strip(text, chunk)
-  local first = text:find("%S", chunk[1])
-  if not first or first > chunk[2] then return nil end
-  local last = chunk[2]
-  while text:find("^%s", last) do last = last - 1 end
-  return first, last
-end
-
-local function each_chunk(self, text, take)
-  if text == "" then return end
-  for _, chunk in ipairs(join(self, atoms(self, text, 1, #text, 1, {}))) do
-    local first, last = strip(text, chunk)
-    if first then take(text:sub(first, last), first) end
+-- One that is half a character would cut others.
+local function check_separator(separator, name)
+  if type(separator) ~= "string" then
+    errors.usage(("%s is %s; it must be a string"):format(name, errors.shape(separator)))
+  elseif native.c.utf8_repair(separator) ~= separator then
+    errors.usage(name .. " is no UTF-8")
   end
 end
 
---- The pieces of a text, in order.
----@param text string
----@return string[]
-function methods:split_text(text)
-  if type(text) ~= "string" then
-    errors.usage("split_text takes a string, got " .. errors.shape(text))
-  end
-  local out = {}
-  each_chunk(self, text, function(piece) out[#out + 1] = piece end)
-  return out
-end
-
-local function documents_of(self, text, metadata, out)
-  each_chunk(self, text, function(piece, first)
-    local own = {}
-    for key, value in pairs(metadata or {}) do own[key] = value end
-    if self.add_start_index then own.start_index = first end
-    out[#out + 1] = document.Document(piece, own)
-  end)
-end
-
---- Documents of the pieces of texts; each has its text's metadata, and with `add_start_index` the
---- number of its first byte in the text, from 1, as `start_index`.
----@param texts string[]
----@param metadatas table[]?
----@return moonpipe.Document[]
-function methods:create_documents(texts, metadatas)
-  errors.list(texts, "create_documents")
-  metadatas = metadatas or {}
-  for i = 1, #texts do
-    local given = type(metadatas) == "table" and metadatas[i]
-    if given ~= nil and type(given) ~= "table" then
-      errors.usage("metadatas of create_documents is a list of tables, one for each text, got "
-        .. errors.shape(given or metadatas))
-    end
-  end
-  local out = {}
-  for i, text in ipairs(texts) do
-    if type(text) ~= "string" then
-      errors.usage(("text %d of create_documents is %s; it must be a string"):format(i,
-        errors.shape(text)))
-    end
-    documents_of(self, text, metadatas[i], out)
-  end
-  return out
-end
-
---- The same for documents.
----@param documents moonpipe.Document[]
----@return moonpipe.Document[]
-function methods:split_documents(documents)
-  errors.list(documents, "split_documents")
-  local out = {}
-  for i, doc in ipairs(documents) do
-    if not document.is(doc) then
-      errors.usage(("item %d of split_documents is %s; it must be a Document"):format(i,
-        errors.shape(doc)))
-    end
-    documents_of(self, doc.page_content, doc.metadata, out)
-  end
-  return out
-end
-
-local function check_size(value, name, least)
-  if type(value) ~= "number" or value < least or value % 1 ~= 0 then
-    errors.usage(("%s of RecursiveCharacterTextSplitter is %s; it must be an integer from %d on")
-      :format(name, errors.shape(value), least))
-  end
-end
-
-local function check_separators(list)
-  errors.list(list, "separators of RecursiveCharacterTextSplitter")
+local function check_separators(list, what)
+  errors.list(list, "separators of " .. what)
   for i, separator in ipairs(list) do
-    if type(separator) ~= "string" then
-      errors.usage(("separator %d of RecursiveCharacterTextSplitter is %s; it must be a string")
-        :format(i, errors.shape(separator)))
-    end
+    check_separator(separator, ("separator %d of %s"):format(i, what))
   end
 end
 
-local function construct(_, opts)
-  opts = errors.options(opts, OPTIONS, "RecursiveCharacterTextSplitter")
-  local size, overlap = opts.chunk_size or 4000, opts.chunk_overlap or 200
-  check_size(size, "chunk_size", 1)
-  check_size(overlap, "chunk_overlap", 0)
-  if overlap >= size then
-    errors.usage(("chunk_overlap of RecursiveCharacterTextSplitter is %d; it must be less than"
-      .. " chunk_size, %d"):format(overlap, size))
+-- CharacterTextSplitter ---------------------------------------------------------------------------
+
+---@class moonpipe.CharacterTextSplitter: moonpipe.TextSplitter
+---@field separator string
+---@field keep_separator "start"|"end"|false
+local Character = {}
+local CHARACTER = base.metatable("CharacterTextSplitter", Character)
+
+local function measuring(self, text)
+  return function(first, last) return self.measure(text, first, last) end
+end
+
+local function joined(self, text, spans)
+  return cut.join(spans, self.chunk_size, self.chunk_overlap, measuring(self, text))
+end
+
+function Character:spans(text, take)
+  local spans = cut.apart(text, 1, #text, self.separator, self.keep_separator)
+  base.give(self, text, joined(self, text, spans), take)
+end
+
+---`CharacterTextSplitter{ separator = "\n\n", chunk_size = 4000, chunk_overlap = 200 }`: cuts at
+---one separator and joins the pieces up to the size. A piece without a separator that is longer
+---stays whole.
+---@overload fun(opts: table?): moonpipe.CharacterTextSplitter
+splitter.CharacterTextSplitter = base.class("CharacterTextSplitter", function(_, opts)
+  local what = "CharacterTextSplitter"
+  local self, given = base.configure(opts, { "keep_separator", "length_function", "separator" },
+    what, "length_function")
+  self.separator = given.separator or "\n\n"
+  check_separator(self.separator, "separator of " .. what)
+  self.keep_separator = keep_of(given.keep_separator, false, what)
+  return setmetatable(self, CHARACTER)
+end)
+
+-- RecursiveCharacterTextSplitter ------------------------------------------------------------------
+
+---@class moonpipe.RecursiveCharacterTextSplitter: moonpipe.TextSplitter
+---@field separators string[]
+---@field keep_separator "start"|"end"|false
+local Recursive = {}
+local RECURSIVE = base.metatable("RecursiveCharacterTextSplitter", Recursive)
+
+local function append(chunks, more)
+  for _, chunk in ipairs(more) do chunks[#chunks + 1] = chunk end
+end
+
+-- What fits is joined with its neighbours; what does not is cut at the next separator, so that a
+-- part that was cut is never mixed with the one behind it.
+local function recurse(self, text, first, last, level, chunks)
+  local separator = self.separators[level]
+  if not separator or self.measure(text, first, last) <= self.chunk_size then
+    chunks[#chunks + 1] = { first, last }
+    return
   end
-  check_separators(opts.separators or SEPARATORS)
-  return setmetatable({
-    chunk_size = size,
-    chunk_overlap = overlap,
-    separators = { unpack(opts.separators or SEPARATORS) },
-    add_start_index = opts.add_start_index == true,
-  }, mt)
+  local short = {}
+  for _, span in ipairs(cut.apart(text, first, last, separator, self.keep_separator)) do
+    if self.measure(text, span[1], span[2]) <= self.chunk_size then
+      short[#short + 1] = span
+    else
+      append(chunks, joined(self, text, short))
+      short = {}
+      recurse(self, text, span[1], span[2], level + 1, chunks)
+    end
+  end
+  append(chunks, joined(self, text, short))
+end
+
+function Recursive:spans(text, take)
+  local chunks = {}
+  if text ~= "" then recurse(self, text, 1, #text, 1, chunks) end
+  base.give(self, text, chunks, take)
+end
+
+local RECURSIVE_OPTIONS = { "keep_separator", "length_function", "separators" }
+
+local function recursive(opts, what, default)
+  local self, given = base.configure(opts, RECURSIVE_OPTIONS, what, "length_function")
+  local separators = given.separators or default
+  check_separators(separators, what)
+  self.separators = { unpack(separators) }
+  self.keep_separator = keep_of(given.keep_separator, "start", what)
+  return setmetatable(self, RECURSIVE)
+end
+
+local function separators_of(language)
+  local languages = require "moonpipe.splitter_languages"
+  local found = type(language) == "string" and languages[language:lower()]
+  if not found then
+    local names = {}
+    for name in pairs(languages) do names[#names + 1] = name end
+    table.sort(names)
+    errors.usage(("there are no separators for the language %s; there are for %s"):format(
+      type(language) == "string" and "'" .. language .. "'" or errors.shape(language),
+      table.concat(names, ", ")))
+  end
+  return { unpack(found) }
 end
 
 ---`RecursiveCharacterTextSplitter{ chunk_size = 4000, chunk_overlap = 200, separators =,
----add_start_index = }`: cuts at blank lines first, then at ends of lines, at blanks, and at last
----between characters, and joins pieces up to the size.
+---keep_separator = "start", length_function =, add_start_index =, strip_whitespace = true }`: cuts
+---at blank lines first, what is still too long at ends of lines, at blanks, and at last between
+---characters, and joins pieces up to the size.
 ---@overload fun(opts: table?): moonpipe.RecursiveCharacterTextSplitter
-splitter.RecursiveCharacterTextSplitter = setmetatable({}, {
-  __name = "moonpipe.class",
-  __call = construct,
-  __tostring = function() return "RecursiveCharacterTextSplitter" end,
-})
+splitter.RecursiveCharacterTextSplitter = base.class("RecursiveCharacterTextSplitter",
+  function(_, opts) return recursive(opts, "RecursiveCharacterTextSplitter", SEPARATORS) end, {
+    ---One that cuts the programs or texts of a language where its parts begin.
+    ---@param language string  such as "lua", "python", "markdown"
+    ---@param opts table?
+    ---@return moonpipe.RecursiveCharacterTextSplitter
+    from_language = function(language, opts)
+      return recursive(opts, "RecursiveCharacterTextSplitter", separators_of(language))
+    end,
+
+    ---@param language string
+    ---@return string[]
+    get_separators_for_language = separators_of,
+  })
+
+---`MarkdownTextSplitter{ … }`: RecursiveCharacterTextSplitter.from_language("markdown", …).
+---@overload fun(opts: table?): moonpipe.RecursiveCharacterTextSplitter
+splitter.MarkdownTextSplitter = base.class("MarkdownTextSplitter", function(_, opts)
+  return recursive(opts, "MarkdownTextSplitter", separators_of "markdown")
+end)
+
+-- TokenTextSplitter -------------------------------------------------------------------------------
+
+local BYTES_PER_TOKEN = 4 -- as count_tokens_approximately has it
+
+---@class moonpipe.TokenTextSplitter: moonpipe.TextSplitter
+local Token = {}
+local TOKEN = base.metatable("TokenTextSplitter", Token)
+
+local function estimate(_, first, last)
+  return math.ceil((last - first + 1) / BYTES_PER_TOKEN)
+end
+
+-- The words of a text; those that are longer than a chunk in pieces that are not.
+local function words(self, text)
+  local spans = {}
+  for _, word in ipairs(cut.words(text, 1, #text)) do
+    if self.measure(text, word[1], word[2]) <= self.chunk_size then
+      spans[#spans + 1] = word
+    else
+      local characters = cut.apart(text, word[1], word[2], "", false)
+      append(spans, cut.join(characters, self.chunk_size, 0, measuring(self, text)))
+    end
+  end
+  return spans
+end
+
+function Token:spans(text, take)
+  base.give(self, text, joined(self, text, words(self, text)), take)
+end
+
+---`TokenTextSplitter{ chunk_size = 4000, chunk_overlap = 200, token_counter = fn }`: sizes are
+---tokens, as `token_counter(text)` counts them, else estimated: four bytes are one. Cuts between
+---words, and a word that is longer than a chunk between its characters.
+---@overload fun(opts: table?): moonpipe.TokenTextSplitter
+splitter.TokenTextSplitter = base.class("TokenTextSplitter", function(_, opts)
+  local self = base.configure(opts, { "token_counter" }, "TokenTextSplitter", "token_counter",
+    estimate)
+  return setmetatable(self, TOKEN)
+end)
 
 return splitter
