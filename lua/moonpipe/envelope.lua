@@ -16,6 +16,7 @@ local fast = nil
 if has_cjson then
   local own = cjson.new()
   own.decode_invalid_numbers(false)
+  own.decode_max_depth(128) -- as ours
   fast = own.decode
 end
 
@@ -47,12 +48,13 @@ function envelope.text(value)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
----Drops the nulls of a table and of those in it.
+---Drops the nulls of a table and of those in it, and what no double holds: cjson makes that
+---infinite, and then no JSON could hold it.
 ---@param t table
 ---@return table t
 function envelope.without_null(t)
   for key, value in pairs(t) do
-    if value == NULL then
+    if value == NULL or value == math.huge or value == -math.huge then
       t[key] = nil
     elseif type(value) == "table" then
       envelope.without_null(value)
