@@ -29,6 +29,17 @@ static const char *text_field(lua_State *L, const char *name, size_t *len)
     return lua_tolstring(L, -1, len);
 }
 
+/* The same for a text that may be a secret. */
+static const char *hidden_field(lua_State *L, const char *name)
+{
+    size_t len;
+
+    lua_getfield(L, 1, name);
+    if (lua_isuserdata(L, -1)) return mp_bind_secret(L, -1, &len);
+    lua_pop(L, 1);
+    return text_field(L, name, NULL);
+}
+
 static double number_field(lua_State *L, const char *name)
 {
     double value;
@@ -138,7 +149,7 @@ static void read_spec(lua_State *L, mp_HttpSpec *spec)
     spec->url = text_field(L, "url", NULL);
     spec->method = text_field(L, "method", NULL);
     spec->gate = text_field(L, "gate", NULL);
-    spec->proxy = text_field(L, "proxy", NULL);
+    spec->proxy = hidden_field(L, "proxy");
     spec->ca_file = text_field(L, "ca_file", NULL);
     if (!spec->url) luaL_error(L, "a request needs a url");
 }

@@ -78,12 +78,12 @@ local methods = {}
 
 local function construct(api, names, mt)
   return function(_, opts)
-    opts = endpoint.sealed(api.spec, check_options(api, names, opts))
+    opts = check_options(api, names, opts)
     local model = opts.model or api.default_model
     local server = endpoint.new(api.spec, opts, api.headers and api.headers(opts))
     return setmetatable({
       api = api,
-      opts = opts,
+      opts = endpoint.sealed(api.spec, opts),
       model = model,
       dimensions = opts.dimensions,
       endpoint = server,

@@ -54,7 +54,7 @@ function endpoint.new(spec, opts, own_headers)
     name = spec.name,
     key_name = self.key_name,
     base_url = self.origin.url,
-    proxy = options.proxy_name(self),
+    proxy = self.proxy_name,
     loopback_port = self.origin.is_loopback and self.origin.port or nil,
   }
   self.call_mt = {

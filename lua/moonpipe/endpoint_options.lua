@@ -178,6 +178,9 @@ function options.sealed(spec, opts)
   local out = {}
   for name, value in pairs(opts) do out[name] = value end
   if type(opts.api_key) == "string" then out.api_key = given_key(spec, opts.api_key) end
+  if (opts.proxy or ""):find("@", 1, true) then
+    out.proxy = secret.of(opts.proxy, "proxy of " .. spec.class)
+  end
   if type(opts.default_headers) ~= "table" then return out end
   out.default_headers = {}
   for name, value in pairs(opts.default_headers) do
@@ -217,12 +220,10 @@ local PROXIES = {
   https = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" },
 }
 
----The host and port of the proxy that an endpoint would ask, without its password; nil where
----there is none.
----@param endpoint moonpipe.Endpoint
----@return string?
-function options.proxy_name(endpoint)
-  local url = endpoint.proxy or env(PROXIES[endpoint.origin.scheme])
+-- The host and port of the proxy that would be asked, without its password; nil where there
+-- is none.
+local function proxy_name(opts, base)
+  local url = opts.proxy or env(PROXIES[base.scheme])
   return url and url:gsub("^%a[%w+.-]*://", ""):gsub("^.*@", ""):match("^[^/?#]+")
 end
 
@@ -252,8 +253,9 @@ function options.read(spec, opts, own_headers)
         errors.shape(opts[name])))
     end
   end
-  opts = options.sealed(spec, opts)
   local base, own = origins_of(spec, opts)
+  local proxy = proxy_name(opts, base)
+  opts = options.sealed(spec, opts)
   local key, key_name = key_of(spec, opts, base, own)
   local headers = headers_of(spec, opts, key, own_headers)
   if is_exposed(base, headers) and not opts.allow_http then
@@ -269,6 +271,7 @@ function options.read(spec, opts, own_headers)
     timeouts = timeouts_of(spec, opts, base.is_loopback),
     max_retries = retries_of(spec, opts),
     proxy = opts.proxy,
+    proxy_name = proxy,
     rate_limiter = limits.option(opts.rate_limiter, spec.class),
     ca_file = opts.ca_file,
     insecure = is_insecure(spec, opts, base),

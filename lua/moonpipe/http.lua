@@ -24,7 +24,7 @@ local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into me
 ---@field connect number?     seconds, as those below; nil: no limit
 ---@field first_byte number?  of a stream
 ---@field idle number?
----@field proxy string?
+---@field proxy (string|moonpipe.Secret)?
 ---@field ca_file string?
 ---@field insecure boolean?   no certificate is checked
 ---@field max_body integer?   bytes

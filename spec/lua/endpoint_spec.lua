@@ -219,6 +219,16 @@ describe("endpoint: headers of the user's", function()
     assert.equal("Bearer " .. KEY, given.Authorization)
   end)
 
+  it("and the password of a proxy are not shown", function()
+    local given = { base_url = "http://127.0.0.1:1", api_key = false,
+      proxy = "http://user:" .. KEY .. "@proxy.test:3128" }
+    for _, made in ipairs { mp.ChatOpenAI(given), mp.OpenAIEmbeddings(given) } do
+      local shown = mp.inspect({ made, made.endpoint, made.opts }, { depth = 20, max_items = 1000 })
+      assert.is_nil(shown:find("canary", 1, true))
+      assert.equal("proxy.test:3128", made.endpoint.who.proxy)
+    end
+  end)
+
   it("do not cross the network in the open either", function()
     local err = helper.raises("a key would cross the network in the open", mp.ChatOpenAI, {
       base_url = "http://x.test", api_key = false, default_headers = { ["X-Api-Key"] = KEY },
