@@ -2,7 +2,7 @@
 #include "hash.h"
 
 #include "alloc.h"
-#include "utf8.h"
+#include "word.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -11,15 +11,6 @@
 #define FNV_BASIS  0xcbf29ce484222325u
 #define FNV_PRIME  0x100000001b3u
 #define FIRST_SIZE 256
-
-/* A word in lower case with a blank on either side; `starts` are those of its
- * characters, the end included. A character takes no more bytes than before. */
-typedef struct Word {
-    char bytes[MP_HASH_WORD + 8];
-    uint8_t starts[MP_HASH_WORD + 8];
-    size_t len;
-    size_t characters;
-} Word;
 
 /* --- features --- */
 
@@ -82,79 +73,7 @@ static bool add(mp_Hash *hash, uint64_t feature)
 
 /* --- words --- */
 
-/* Of a character of two bytes: what stands between Latin-1's letters. */
-static bool is_latin_mark(unsigned char first, unsigned char second)
-{
-    return first == 0xc2 ? second != 0xaa && second != 0xb5 && second != 0xba
-                         : first == 0xc3 && (second == 0x97 || second == 0xb7);
-}
-
-/* Whether the character of [len] bytes is part of a word. */
-static bool is_word(const char *text, size_t len)
-{
-    const unsigned char *c = (const unsigned char *)text;
-
-    if (c[0] < 0x80)
-        return (c[0] >= '0' && c[0] <= '9') || c[0] == '_' ||
-               ((c[0] | 32) >= 'a' && (c[0] | 32) <= 'z');
-    if (len == 2) return !is_latin_mark(c[0], c[1]);
-    if (len != 3) return true;
-    if (c[0] == 0xe2) return c[1] > 0x81 || (c[1] == 0x81 && c[2] > 0xaf);
-    return c[0] != 0xe3 || c[1] != 0x80; /* U+3000 to U+303F */
-}
-
-static unsigned lower(unsigned code)
-{
-    if (code >= 0xc0 && code <= 0xde) return code + 32;
-    if (code >= 0x391 && code <= 0x3a9) return code + 32;
-    if (code >= 0x410 && code <= 0x42f) return code + 32;
-    if (code >= 0x400 && code <= 0x40f) return code + 80;
-    return code;
-}
-
-static void append(Word *word, const char *text, size_t len)
-{
-    char *out = word->bytes + word->len;
-
-    word->starts[word->characters++] = (uint8_t)word->len;
-    word->len += len;
-    memcpy(out, text, len);
-    if (len == 1 && *out >= 'A' && *out <= 'Z') *out = (char)(*out + 32);
-    if (len == 2)
-        mp_utf8_put(
-            lower(((unsigned)text[0] & 31) << 6 | ((unsigned)text[1] & 63)),
-            out);
-}
-
-/* The length of the character at [text]; a bad byte is one. */
-static size_t character(const char *text, size_t len)
-{
-    size_t used;
-
-    return mp_utf8_next(text, len, &used) == MP_UTF8_GOOD ? used : 1;
-}
-
-/* Reads the word at [text]; returns how many bytes it took, 0 where there is
- * none. */
-static size_t read_word(Word *word, const char *text, size_t len)
-{
-    size_t at = 0;
-
-    word->len = word->characters = 0;
-    append(word, " ", 1);
-    while (at < len) {
-        size_t used = character(text + at, len - at);
-
-        if (!is_word(text + at, used) || at + used > MP_HASH_WORD) break;
-        append(word, text + at, used);
-        at += used;
-    }
-    append(word, " ", 1);
-    word->starts[word->characters] = (uint8_t)word->len;
-    return at;
-}
-
-static bool add_grams(mp_Hash *hash, const Word *word, size_t count)
+static bool add_grams(mp_Hash *hash, const mp_Word *word, size_t count)
 {
     for (size_t i = 0; i + count <= word->characters; i++) {
         size_t from = word->starts[i], to = word->starts[i + count];
@@ -166,7 +85,7 @@ static bool add_grams(mp_Hash *hash, const Word *word, size_t count)
     return true;
 }
 
-static bool add_word(mp_Hash *hash, const Word *word)
+static bool add_word(mp_Hash *hash, const mp_Word *word)
 {
     uint64_t own = feature_of('w', word->bytes + 1, word->len - 2);
     uint64_t before = hash->previous;
@@ -202,18 +121,10 @@ void mp_hash_term(mp_Hash *hash)
 mp_Status mp_hash_read(mp_Hash *hash, const char *text, size_t len, size_t *at,
                        size_t until, mp_Error *err)
 {
-    if (until > len) until = len;
-    while (*at < until) {
-        size_t left = len - *at;
-        Word word;
-        size_t used = read_word(&word, text + *at, left);
+    mp_Word word;
 
-        if (used == 0)
-            used = character(text + *at, left);
-        else if (!add_word(hash, &word))
-            return mp_err_memory(err);
-        *at += used;
-    }
+    while (mp_word_next(&word, text, len, at, until))
+        if (!add_word(hash, &word)) return mp_err_memory(err);
     return MP_OK;
 }
 

@@ -1,11 +1,7 @@
 /*
  * hash.h: a vector made of a text alone, without a model: `hash-1024-v1`.
  *
- * Signed feature hashing. A word is a run of letters and digits, in lower case:
- * ASCII letters and digits, `_` and every character beyond ASCII that is no
- * Latin-1, general or ideographic punctuation. Lower case is that of ASCII,
- * Latin-1, Greek and Cyrillic without their accented capitals. A word longer
- * than MP_HASH_WORD bytes is read as several. The features are
+ * Signed feature hashing of the words of word.h. The features are
  *
  *     w  each word             3  three characters in a row, 4  four of them,
  *     b  each two in a row        of the word with a blank on either side
@@ -13,8 +9,7 @@
  * Each is hashed (FNV-1a with its letter in front, then mixed) to one of 1,024
  * places and a sign, and adds 1 + ln(times it occurs). The sum is scaled to
  * length 1; a text without words is all zeros. No weight for rarity: a vector
- * is a function of its text alone, so stores may keep it. Bytes that are no
- * UTF-8 are characters of their own.
+ * is a function of its text alone, so stores may keep it.
  *
  * The name covers all of this: whoever changes a vector changes the name.
  *
@@ -30,7 +25,6 @@
 
 #define MP_HASH_NAME "hash-1024-v1"
 #define MP_HASH_DIM  1024
-#define MP_HASH_WORD 64
 
 typedef struct mp_HashSlot {
     uint64_t feature; /* 0: free */

@@ -5,6 +5,7 @@
 #include "hash_job.h"
 #include "test.h"
 #include "torture.h"
+#include "word.h"
 
 #include "check_case.h"
 
@@ -115,7 +116,7 @@ static void test_words(void)
 
 static void test_long_word(void)
 {
-    char text[3 * MP_HASH_WORD + 1], cut[3 * MP_HASH_WORD + 3];
+    char text[3 * MP_WORD_MAX + 1], cut[3 * MP_WORD_MAX + 3];
 
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
