@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "bind_floats.h"
+#include "bind_texts.h"
 #include "hash_job.h"
 
 /* hash_vector(text) -> Floats, one row | nil, message, kind */
@@ -24,43 +25,18 @@ static int f_hash_vector(lua_State *L)
     return 1;
 }
 
-/* Copies the list at 1; raises nothing. [ends] has room for all. */
-static mp_Status copy_texts(lua_State *L, mp_Buf *texts, size_t *ends,
-                            size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        size_t len;
-        const char *text;
-
-        lua_rawgeti(L, 1, (int)i + 1);
-        text = lua_tolstring(L, -1, &len);
-        mp_buf_append(texts, text, len);
-        ends[i] = texts->len;
-        lua_pop(L, 1);
-    }
-    return texts->status;
-}
-
 /* hash(texts) -> id of a job that gives a row for each | nil, message, kind */
 static int f_hash(lua_State *L)
 {
-    size_t count = lua_objlen(L, 1), *ends;
-    mp_Job *job = NULL;
+    size_t *ends;
     mp_Buf texts;
+    size_t count = mp_bind_copy_texts(L, 1, &texts, &ends);
+    mp_Job *job = count ? mp_hash_job(&texts, ends, count) : NULL;
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_argcheck(L, count > 0, 1, "no texts");
-    for (size_t i = 1; i <= count; i++) {
-        lua_rawgeti(L, 1, (int)i);
-        luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 1, "not all strings");
-        lua_pop(L, 1);
+    if (count && !job) {
+        mp_alloc_free(ends);
+        mp_buf_term(&texts);
     }
-    mp_buf_init(&texts, SIZE_MAX / 2);
-    ends = mp_alloc_zero(count, sizeof *ends);
-    if (ends && copy_texts(L, &texts, ends, count) == MP_OK)
-        job = mp_hash_job(&texts, ends, count);
-    if (!job) mp_alloc_free(ends);
-    mp_buf_term(&texts);
     return mp_bind_submit(L, job);
 }
 
