@@ -77,6 +77,45 @@ function c.index_search(index, query, k) end
 ---@return integer
 function c.index_count(index) end
 
+-- ---- words ---------------------------------------------------------------------------
+
+---@class moonpipe.LexicalIndex: userdata
+
+---@param k1 number
+---@param b number
+---@return moonpipe.LexicalIndex?
+---@return string? message
+---@return string? kind
+function c.lexical_new(k1, b) end
+
+---@param index moonpipe.LexicalIndex
+---@param texts string[]  one at least
+---@param cut boolean     NULs stand between their terms; else these are the words
+---@return integer? id  of a job
+---@return integer|string first  the number of the first document, from 0; or the message
+---@return string? kind
+function c.lexical_add(index, texts, cut) end
+
+---@param index moonpipe.LexicalIndex
+---@param numbers integer[]
+---@return integer? id  of a job that deletes those that are there
+---@return string? message
+---@return string? kind
+function c.lexical_delete(index, numbers) end
+
+---@param index moonpipe.LexicalIndex
+---@param query string
+---@param cut boolean
+---@param k integer
+---@return integer? id  of a job that gives what one of index_search does, of documents
+---@return string? message
+---@return string? kind
+function c.lexical_search(index, query, cut, k) end
+
+---@param index moonpipe.LexicalIndex
+---@return integer
+function c.lexical_count(index) end
+
 -- ---- databases --------------------------------------------------------------------
 
 ---@class moonpipe.Db: userdata  a hold of a file

@@ -1,0 +1,160 @@
+/* line.c: see line.h. */
+#include "line.h"
+
+#include "clock.h"
+#include "os.h"
+
+#include <stddef.h>
+
+/* --- the turn --- */
+
+static mp_LineJob *take(mp_Line *line)
+{
+    mp_LineJob *job;
+
+    pthread_mutex_lock(&line->lock);
+    job = line->first;
+    line->first = job->next;
+    if (!line->first) line->last = NULL;
+    pthread_mutex_unlock(&line->lock);
+    job->begun = false;
+    return job;
+}
+
+static mp_CpuStep work(mp_LineJob *job, int64_t until_us)
+{
+    if (mp_job_is_cancelled(&job->cpu.job)) return MP_CPU_FAILED;
+    job->begun = true;
+    return job->cls->slice(job, until_us);
+}
+
+static void end(mp_LineJob *job, bool good)
+{
+    bool in_time =
+        mp_job_decide(&job->cpu.job, good ? MP_EVENT_DONE : MP_EVENT_FAILED);
+
+    if (job->begun) job->cls->end(job, good && in_time);
+}
+
+/* Who gets the answer may fork at once: by then all is as it will be found.
+ * The job holds the line, so the turn's reference is not the last. */
+static bool end_turn(mp_Line *line, mp_LineJob *ended)
+{
+    bool more;
+
+    pthread_mutex_lock(&line->lock);
+    more = line->first != NULL;
+    line->active = more;
+    pthread_mutex_unlock(&line->lock);
+    if (!more) mp_line_unref(line);
+    mp_job_tell(&ended->cpu.job);
+    return more;
+}
+
+static bool run_turn(mp_PoolTask *task)
+{
+    mp_Line *line = (mp_Line *)((char *)task - offsetof(mp_Line, turn));
+    mp_LineJob *job;
+    mp_CpuStep step;
+
+    if (!line->job) line->job = take(line);
+    job = line->job;
+    step = work(job, mp_clock_us() + MP_CPU_SLICE_US);
+    if (step == MP_CPU_MORE) return true;
+    end(job, step == MP_CPU_DONE);
+    line->job = NULL;
+    return end_turn(line, job);
+}
+
+/* --- jobs --- */
+
+static void append_locked(mp_Line *line, mp_LineJob *job)
+{
+    job->next = NULL;
+    if (line->last)
+        line->last->next = job;
+    else
+        line->first = job;
+    line->last = job;
+}
+
+/* On the pool: joins the line, and sends the turn if it is not on its way.
+ * Until then nobody can settle the job, so its engine keeps the pool; a
+ * reference held longer could be the last, and no pool thread can join itself.
+ */
+static mp_CpuStep join_line(mp_CpuJob *cpu, int64_t until_us)
+{
+    mp_LineJob *self = (mp_LineJob *)cpu;
+    mp_Line *line = self->line;
+    mp_Pool *pool;
+    bool sends;
+
+    (void)until_us;
+    if (mp_pool_acquire(&pool, &cpu->err) != MP_OK) return MP_CPU_FAILED;
+    mp_pool_release(pool);
+    pthread_mutex_lock(&line->lock);
+    append_locked(line, self);
+    sends = !line->active;
+    line->active = true;
+    if (sends) {
+        line->pool = pool;
+        atomic_fetch_add(&line->references, 1);
+    }
+    pthread_mutex_unlock(&line->lock);
+    if (sends) mp_pool_send(pool, &line->turn);
+    return MP_CPU_PARKED;
+}
+
+static void term(mp_CpuJob *cpu)
+{
+    mp_LineJob *self = (mp_LineJob *)cpu;
+
+    self->cls->term(self);
+    mp_line_unref(self->line);
+}
+
+static const mp_CpuClass line_class = {join_line, term};
+
+void mp_line_job_init(mp_LineJob *job, mp_Line *line,
+                      const mp_LineJobClass *cls)
+{
+    mp_cpu_init(&job->cpu, &line_class);
+    atomic_fetch_add(&line->references, 1);
+    job->line = line;
+    job->cls = cls;
+}
+
+/* --- the line --- */
+
+void mp_line_init(mp_Line *line, void (*free)(mp_Line *line))
+{
+    line->free = free;
+    line->first = line->last = line->job = NULL;
+    line->active = false;
+    line->pool = NULL;
+    line->turn.run = run_turn;
+    line->generation = mp_os_generation();
+    atomic_init(&line->references, 1);
+    pthread_mutex_init(&line->lock, NULL);
+}
+
+void mp_line_unref(mp_Line *line)
+{
+    if (atomic_fetch_sub(&line->references, 1) != 1) return;
+    pthread_mutex_destroy(&line->lock);
+    line->free(line);
+}
+
+/* In a forked child: nobody works on the line, if nobody did before. */
+mp_Status mp_line_claim(mp_Line *line, mp_Error *err)
+{
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    if (line->generation == mp_os_generation()) return MP_OK;
+    if (line->active || line->first)
+        return mp_err_set(err, MP_KIND_CLOSED,
+                          "the index was in use when the process forked");
+    line->lock = fresh;
+    line->generation = mp_os_generation();
+    return MP_OK;
+}
