@@ -5,6 +5,7 @@ local errors = require "moonpipe.error"
 ---@field page_content string
 ---@field metadata table
 ---@field id string?
+---@field score number?  of documents that were found by one: how well, more is better
 
 local document = {}
 
@@ -48,6 +49,63 @@ document.Document = setmetatable({}, {
   __call = construct,
   __tostring = function() return "Document" end,
 })
+
+-- One for each text, if given.
+local function check_beside(list, count, name)
+  if list ~= nil and (type(list) ~= "table" or #list ~= count) then
+    errors.usage(("%s must be a list of %d, one for each text, got %s"):format(name, count,
+      errors.shape(list)))
+  end
+  return list or {}
+end
+
+--- The documents of texts, with what `metadatas` and `ids` of [opts] say of them.
+---@param texts string[]
+---@param opts { metadatas: table[]?, ids: string[]? }
+---@param what string  whose texts
+---@return moonpipe.Document[]
+function document.of_texts(texts, opts, what)
+  errors.list(texts, what)
+  local metadatas = check_beside(opts.metadatas, #texts, "metadatas")
+  local ids = check_beside(opts.ids, #texts, "ids")
+  local list = {}
+  for i, text in ipairs(texts) do
+    if type(text) ~= "string" then
+      errors.usage(("text %d of %s is %s; it must be a string"):format(i, what,
+        errors.shape(text)))
+    end
+    list[i] = document.Document { page_content = text, metadata = metadatas[i], id = ids[i] }
+  end
+  return list
+end
+
+--- Checks a list of Documents.
+---@param list moonpipe.Document[]
+---@param what string  whose list
+---@return moonpipe.Document[]
+function document.check_list(list, what)
+  for i, doc in ipairs(errors.list(list, what)) do
+    if not document.is(doc) then
+      errors.usage(("item %d of %s is %s; it must be a Document"):format(i, what,
+        errors.shape(doc)))
+    end
+  end
+  return list
+end
+
+--- The same document, with [score]; it keeps its id, or gets [id].
+---@param doc moonpipe.Document
+---@param score number?
+---@param id string?
+---@return moonpipe.Document
+function document.scored(doc, score, id)
+  return setmetatable({
+    page_content = doc.page_content,
+    metadata = doc.metadata,
+    id = doc.id or id,
+    score = score,
+  }, mt)
+end
 
 --- True for a Document.
 ---@param value any

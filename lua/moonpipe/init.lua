@@ -81,6 +81,8 @@ local MODULES = {
   prompt_text = "PromptTemplate",
   router = "RouterRunnable",
   rate_limiter = "RateLimiter",
+  retriever_bm25 = "BM25Retriever",
+  retriever_ensemble = "EnsembleRetriever",
   retrying = "RunnableRetry",
   scheduler = "now sleep update",
   schema = "schema=",

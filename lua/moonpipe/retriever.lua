@@ -1,14 +1,15 @@
 --- A step that gives the documents of a store that are nearest to a question.
+local base = require "moonpipe.retriever_base"
 local errors = require "moonpipe.error"
 local runnable = require "moonpipe.runnable"
 
----@class moonpipe.VectorStoreRetriever: moonpipe.Runnable
+---@class moonpipe.VectorStoreRetriever: moonpipe.BaseRetriever
 ---@field vectorstore moonpipe.FAISS
 ---@field search_kwargs { k: integer }
 local VectorStoreRetriever, methods = runnable.class("VectorStoreRetriever", {
+  base = base.BaseRetriever,
   label = "retriever",
 })
-methods.run_kind = "retriever"
 
 local retriever = {}
 
@@ -27,7 +28,7 @@ function retriever.new(store, opts)
   local kwargs = errors.options(opts.search_kwargs, { "k" }, "search_kwargs")
   return runnable.instance(VectorStoreRetriever, {
     vectorstore = store,
-    search_kwargs = { k = store.check_k(kwargs.k) },
+    search_kwargs = { k = base.check_k(kwargs.k) },
   })
 end
 
@@ -42,33 +43,8 @@ function methods:_with_options(changes)
   })
 end
 
-local function problem(input)
-  local key = type(input) == "table" and getmetatable(input) == nil
-    and (input.question ~= nil and "question" or input.input ~= nil and "input")
-  return ("got %s; use mp.itemgetter(\"%s\")"):format(errors.shape(input), key or "question")
-end
-
-function methods:_input_schema()
-  return { type = "string" }
-end
-
-function methods:_output_schema()
-  return { type = "array", items = { type = "object", title = "Document" } }
-end
-
---- Says at composition that a map is no question.
----@param keys string[]
----@return string? problem
-function methods:_check_keys(keys)
-  local fields = {}
-  for _, key in ipairs(keys) do fields[key] = true end
-  return "a retriever takes a string, " .. problem(fields)
-end
-
 function methods:_invoke(input)
-  if type(input) ~= "string" then
-    errors.raise("input", "a retriever takes a string, " .. problem(input))
-  end
+  base.check(input)
   return self.vectorstore:similarity_search(input, self.search_kwargs)
 end
 

@@ -11,6 +11,7 @@ local errors = require "moonpipe.error"
 local floats = require "moonpipe.floats"
 local native = require "moonpipe.native"
 local retriever = require "moonpipe.retriever"
+local retriever_base = require "moonpipe.retriever_base"
 local scheduler = require "moonpipe.scheduler"
 
 local c, check = native.c, native.check
@@ -33,15 +34,6 @@ local OPTIONS = { "distance_strategy", "embedding", "ids", "metadatas" }
 
 -- ---- arguments ---------------------------------------------------------------------------------
 
--- One for each text, if given.
-local function check_beside(list, count, name)
-  if list ~= nil and (type(list) ~= "table" or #list ~= count) then
-    errors.usage(("%s must be a list of %d, one for each text, got %s"):format(name, count,
-      errors.shape(list)))
-  end
-  return list or {}
-end
-
 local function check_embedding(embedding, what)
   if type(embedding) ~= "table" or type(embedding.embed_documents) ~= "function"
     or type(embedding.embed_query) ~= "function" then
@@ -51,29 +43,7 @@ local function check_embedding(embedding, what)
   return embedding
 end
 
---- How many documents [k] asks for. Raises if it is given and no such number.
----@param k integer?
----@return integer
-function methods.check_k(k)
-  if k ~= nil and (type(k) ~= "number" or k < 1 or k % 1 ~= 0) then
-    errors.usage(("k is %s; it must be a positive integer"):format(errors.shape(k)))
-  end
-  return k or 4
-end
-
-local function documents_of(texts, opts, what)
-  local metadatas = check_beside(opts.metadatas, #texts, "metadatas")
-  local ids = check_beside(opts.ids, #texts, "ids")
-  local list = {}
-  for i, text in ipairs(texts) do
-    if type(text) ~= "string" then
-      errors.usage(("text %d of %s is %s; it must be a string"):format(i, what,
-        errors.shape(text)))
-    end
-    list[i] = document.Document { page_content = text, metadata = metadatas[i], id = ids[i] }
-  end
-  return list
-end
+methods.check_k = retriever_base.check_k
 
 -- ---- adding ------------------------------------------------------------------------------------
 
@@ -144,8 +114,7 @@ end
 ---@return string[] ids
 function methods:add_texts(texts, opts)
   opts = errors.options(opts, { "ids", "metadatas" }, "add_texts")
-  errors.list(texts, "add_texts")
-  return scheduler.call(embed_and_add, self, documents_of(texts, opts, "add_texts"))
+  return scheduler.call(embed_and_add, self, document.of_texts(texts, opts, "add_texts"))
 end
 
 --- Adds documents and gives their ids.
@@ -153,13 +122,7 @@ end
 ---@param documents moonpipe.Document[]
 ---@return string[] ids
 function methods:add_documents(documents)
-  for i, doc in ipairs(errors.list(documents, "add_documents")) do
-    if not document.is(doc) then
-      errors.usage(("item %d of add_documents is %s; it must be a Document"):format(i,
-        errors.shape(doc)))
-    end
-  end
-  return scheduler.call(embed_and_add, self, documents)
+  return scheduler.call(embed_and_add, self, document.check_list(documents, "add_documents"))
 end
 
 -- ---- searching ---------------------------------------------------------------------------------
@@ -256,9 +219,9 @@ local FAISS = {}
 ---@return moonpipe.FAISS
 function FAISS.from_texts(texts, opts)
   opts = errors.options(opts, OPTIONS, "FAISS.from_texts")
-  errors.list(texts, "FAISS.from_texts")
+  local list = document.of_texts(texts, opts, "FAISS.from_texts")
   local self = new(opts, "FAISS.from_texts")
-  scheduler.call(embed_and_add, self, documents_of(texts, opts, "FAISS.from_texts"))
+  scheduler.call(embed_and_add, self, list)
   return self
 end
 
@@ -282,9 +245,8 @@ end
 ---@return moonpipe.FAISS
 function FAISS.from_embeddings(texts, vectors, opts)
   opts = errors.options(opts, OPTIONS, "FAISS.from_embeddings")
-  errors.list(texts, "FAISS.from_embeddings")
+  local list = document.of_texts(texts, opts, "FAISS.from_embeddings")
   local self = new(opts, "FAISS.from_embeddings")
-  local list = documents_of(texts, opts, "FAISS.from_embeddings")
   scheduler.call(add, self, list, floats.Floats(vectors))
   return self
 end

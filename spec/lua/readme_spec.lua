@@ -97,7 +97,7 @@ describe("README.md's code in Lua", function()
       if name ~= "assign" then assert.truthy(mp[name], name) end
     end
     assert.is_function(mp.RunnablePassthrough.assign)
-    for name in README:gmatch("mp%.([%a_]+)") do
+    for name in README:gmatch("mp%.([%w_]+)") do
       assert.truthy(name == "name" or mp[name] ~= nil, name)
     end
   end)

@@ -1,0 +1,52 @@
+--- What all retrievers are: steps that give documents for a question, which is a string.
+local errors = require "moonpipe.error"
+local runnable = require "moonpipe.runnable"
+
+---@class moonpipe.BaseRetriever: moonpipe.Runnable
+local BaseRetriever, methods = runnable.class("BaseRetriever")
+methods.run_kind = "retriever"
+
+local retriever_base = { BaseRetriever = BaseRetriever }
+
+--- How many documents [k] asks for. Raises if it is given and no such number.
+---@param k integer?
+---@return integer
+function retriever_base.check_k(k)
+  if k ~= nil and (type(k) ~= "number" or k < 1 or k % 1 ~= 0) then
+    errors.usage(("k is %s; it must be a positive integer"):format(errors.shape(k)))
+  end
+  return k or 4
+end
+
+local function problem(input)
+  local key = type(input) == "table" and getmetatable(input) == nil
+    and (input.question ~= nil and "question" or input.input ~= nil and "input")
+  return ("got %s; use mp.itemgetter(\"%s\")"):format(errors.shape(input), key or "question")
+end
+
+function methods:_input_schema()
+  return { type = "string" }
+end
+
+function methods:_output_schema()
+  return { type = "array", items = { type = "object", title = "Document" } }
+end
+
+--- Raises where [input] is no question.
+---@param input any
+function retriever_base.check(input)
+  if type(input) ~= "string" then
+    errors.raise("input", "a retriever takes a string, " .. problem(input))
+  end
+end
+
+--- Says at composition that a map is no question.
+---@param keys string[]
+---@return string? problem
+function methods:_check_keys(keys)
+  local fields = {}
+  for _, key in ipairs(keys) do fields[key] = true end
+  return "a retriever takes a string, " .. problem(fields)
+end
+
+return retriever_base
