@@ -105,34 +105,47 @@ local MODULES = {
   ["tool.steps"] = "host host_step",
 }
 
-local homes, names = {}, { "version" }
-for module, list in pairs(MODULES) do
-  for name, equals, field in list:gmatch("([%w_]+)(=?)([%w_]*)") do
-    homes[name] = { module = "moonpipe." .. module, field = equals == "" and name or field }
-    names[#names + 1] = name
-  end
-end
-table.sort(names)
-
 mp.version = require("moonpipe.native").c.version
+
+-- Each `name`, `=` or nothing, `field` or nothing.
+local function entries(list)
+  return list:gmatch("([%w_]+)(=?)([%w_]*)")
+end
 
 ---The names of the language, sorted.
 ---@return string[]
 function mp.names()
-  return { unpack(names) }
+  local names = { "version" }
+  for _, list in pairs(MODULES) do
+    for name in entries(list) do names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+-- A script asks for few names: they are searched for, as a table of all of them would
+-- be made at each start.
+local function home_of(wanted)
+  for module, list in pairs(MODULES) do
+    if list:find(wanted, 1, true) then
+      for name, equals, field in entries(list) do
+        if name == wanted then return module, equals == "" and name or field end
+      end
+    end
+  end
 end
 
 setmetatable(mp, {
   __name = "moonpipe",
   __index = function(_, name)
-    local home = homes[name]
+    local home, field
+    if type(name) == "string" then home, field = home_of(name) end
     if not home then
-      errors.usage(("mp has no '%s'%s"):format(errors.text(name), errors.hint(name, names)))
+      errors.usage(("mp has no '%s'%s"):format(errors.text(name), errors.hint(name, mp.names())))
     end
-    if home.module:find("^moonpipe%.loader") then require "moonpipe.operator" end -- it sets itself
-    local module = require(home.module)
-    local value = module
-    if home.field ~= "" then value = module[home.field] end
+    if home:find("^loader") then require "moonpipe.operator" end -- it sets itself
+    local value = require("moonpipe." .. home)
+    if field ~= "" then value = value[field] end
     mp[name] = value
     return value
   end,
