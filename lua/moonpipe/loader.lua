@@ -13,14 +13,14 @@ local loader = {}
 local raw = { load = load, require = require, open = io.open, stdin = io.stdin }
 local loaded = package.loaded
 
-local operator
+local new_operator
 -- The Ps of all texts: no names of the author's.
 local operators = setmetatable({}, { __mode = "k" })
 
----Sets who makes the P of a text: `operator.new(sites, name)`.
----@param module table  moonpipe.operator, which is of a later letter
-function loader.set_operator(module)
-  operator = module
+---Sets what makes the P of a text: `operator.new`, which is of a later letter.
+---@param new fun(sites: table, name: string): table
+function loader.set_operator(new)
+  new_operator = new
 end
 
 -- How LuaJIT calls a chunk in messages: it is asked, since it cuts long names.
@@ -54,8 +54,8 @@ local function compile(text, chunkname, mode, env)
   local fn, message = raw.load(text, chunkname, mode, env)
   if not fn then return nil, explain(message) end
   if not sites then return fn end
-  if not operator then error("moonpipe.operator is not loaded") end
-  local p = operator.new(sites, name)
+  if not new_operator then error("moonpipe.operator is not loaded") end
+  local p = new_operator(sites, name)
   operators[p] = true
   return fn(p)
 end

@@ -44,36 +44,14 @@ local function is_step(value)
   return rawget(mt, "__call") ~= nil
 end
 
--- ---- refusing ---------------------------------------------------------------------
+operator.is_number, operator.is_step = is_number, is_step
 
-local function refuse_operand(value, text, where)
-  if runnable.is_class(value) then
-    local name = runnable.class_name(value)
-    errors.usage(("%s is a class; write %s()"):format(name, name), where)
-  end
-  local is_answer = type(value) == "string" or coerce.is_answer(value)
-  local advice = is_answer and "; did you call the step? 'model \"x\"' invokes it" or ""
-  errors.usage(("cannot pipe '%s' (%s) into a chain%s"):format(text, errors.shape(value), advice),
-    where)
+-- Says what is wrong with operands and maps.
+local function mistakes()
+  return require "moonpipe.operator_mistakes"
 end
 
--- Lua's own words, where a number shows that bits were meant.
-local function refuse_bits(a, b, site, where)
-  local value, text = a, site.left
-  if is_number(a) then value, text = b, site.right end
-  errors.usage(("attempt to perform bitwise operation on a %s value ('%s')"):format(
-    type(value), text), where)
-end
-
--- One of the operands is no step.
-local function refuse(a, b, site, where)
-  local a_fits, b_fits = is_step(a), is_step(b)
-  if not a_fits and not b_fits and (is_number(a) or is_number(b)) then
-    return refuse_bits(a, b, site, where)
-  end
-  if a_fits then return refuse_operand(b, site.right, where) end
-  return refuse_operand(a, site.left, where)
-end
+-- ---- P ---------------------------------------------------------------------------
 
 local function check_integer(value, where)
   if type(value) == "number" and value % 1 ~= 0 then
@@ -87,11 +65,9 @@ local function bits(a, b, where)
   return bit.bor(a, b)
 end
 
--- ---- P ---------------------------------------------------------------------------
-
 local function join(p, a, b, site)
   local where = where_of(p, site.line)
-  if not is_step(a) or not is_step(b) then refuse(a, b, site, where) end
+  if not is_step(a) or not is_step(b) then mistakes().refuse(a, b, site, where) end
   return compose.join(a, b, where)
 end
 
@@ -124,28 +100,12 @@ end
 
 -- ---- maps ------------------------------------------------------------------------
 
-local function refuse_vanished(p, entry)
-  errors.usage(("in map key '%s': '%s' is nil"):format(tostring(entry.key), entry.text),
-    where_of(p, entry.line))
-end
-
 -- A computed key cannot be looked up by name, but its value can be missed.
 local function check_count(p, map, site)
-  local count, computed = 0, {}
+  local count = 0
   for _ in pairs(map) do count = count + 1 end
   if count >= #site.entries then return end
-  for _, entry in ipairs(site.entries) do
-    if entry.spread then return end
-    if entry.computed then computed[#computed + 1] = entry end
-  end
-  if #computed == 0 then return end
-  local entry = computed[1]
-  if #computed == 1 then
-    errors.usage(("in map key '[%s]': '%s' is nil, or the key is written twice"):format(
-      entry.computed, entry.text), where_of(p, entry.line))
-  end
-  errors.usage(("in a map with %d computed keys, from '[%s]' on: a value is nil, or a key is "
-    .. "written twice"):format(#computed, entry.computed), where_of(p, entry.line))
+  mistakes().check_computed(site, p.name)
 end
 
 -- Where the map and its keys stand, for errors of coercion; made once a site.
@@ -163,7 +123,9 @@ local function map_checker(p)
   return function(map, number)
     local site = p.sites[number]
     for _, entry in ipairs(site.entries) do
-      if entry.key ~= nil and map[entry.key] == nil then refuse_vanished(p, entry) end
+      if entry.key ~= nil and map[entry.key] == nil then
+        mistakes().refuse_vanished(entry, p.name)
+      end
     end
     check_count(p, map, site)
     coerce.remember(map, origin_of(p, site))
@@ -181,6 +143,6 @@ function operator.new(sites, name)
   return p
 end
 
-loader.set_operator(operator)
+loader.set_operator(operator.new)
 
 return operator

@@ -3,36 +3,6 @@ local command = {}
 
 local USAGE = 2
 
-local HELP = [[
-usage: moonpipe [options] run FILE [arguments]
-       moonpipe [options] FILE [arguments]
-       moonpipe [options] -e CODE [arguments]
-       moonpipe [options] - [arguments]
-       moonpipe [repl]
-
-Runs a Lua script in which `|` composes steps and a table is a parallel map.
-Results go to standard output, all else to standard error.
-
-commands:
-  run FILE       run the script in FILE
-  FILE           the same; for scripts that begin with #!
-  -e CODE        run CODE
-  -              run what comes from standard input
-  repl           run line by line what is typed; without words, on a terminal
-
-options:
-  --jit=off      interpret only: every Lua loop can be interrupted
-  --trace        show each call of a chain as a tree with times, on standard error
-  --trace=TO     write it to TO: a Chrome trace where TO ends in .json, a line of
-                 JSON for each run where it ends in .jsonl, else the tree; `otlp`
-                 sends OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT
-  --version      print the version
-  -h, --help     print this
-
-exit codes: 0 success, 1 the script failed, 2 wrong usage or unreadable file,
-  3 configuration or key missing, 4 refused by the provider, 5 provider or
-  network failed, 124 deadline, 130 interrupted, 141 nobody reads the output]]
-
 local function rest(arguments, from)
   return { unpack(arguments, from) }
 end
@@ -65,7 +35,7 @@ local function repl()
 end
 
 local function help()
-  print(HELP)
+  print(require "moonpipe.tool.help")
   return 0
 end
 
@@ -87,23 +57,6 @@ local WORDS = {
 -- Options that the program has carried out before Lua began.
 local DONE = { ["--jit=off"] = true, ["--jit=on"] = true }
 
-local function tracer_of(target)
-  if not target then return require("moonpipe.tracers.timeline").TimelineTracer() end
-  if target == "otlp" then return require("moonpipe.tracers.otlp").OTLPTracer() end
-  if target:find("%.jsonl$") then return require("moonpipe.tracers.runlog").RunLog(target) end
-  if target:find("%.json$") then return require("moonpipe.tracers.chrome").ChromeTracer(target) end
-  return require("moonpipe.tracers.timeline").TimelineTracer(target)
-end
-
--- Reads `--trace`; gives the tracer, or nil and what is wrong.
-local function trace(option)
-  require "moonpipe.runnable"
-  local ok, tracer = pcall(tracer_of, option:match("^%-%-trace=(.*)$"))
-  if not ok then return nil, require("moonpipe.error").text(tracer) end
-  require("moonpipe.context").add_callback(tracer)
-  return tracer
-end
-
 -- The options before the first word. Gives the place of that word, and what is to
 -- be waited for at the end.
 local function read_options(argv)
@@ -111,7 +64,7 @@ local function read_options(argv)
   while true do
     local option = argv[at] or ""
     if option == "--trace" or option:find("^%-%-trace=.") then
-      local tracer, problem = trace(option)
+      local tracer, problem = require("moonpipe.tool.trace")(option)
       if not tracer then return nil, problem end
       flushes[#flushes + 1] = tracer.flush
     elseif not DONE[option] then
@@ -130,7 +83,7 @@ function command.main(argv, host)
   if not at then return USAGE, "moonpipe: " .. flushes end
   local word = argv[at]
   if not word then
-    io.stderr:write(HELP, "\n")
+    io.stderr:write(require "moonpipe.tool.help", "\n")
     return USAGE
   end
   local action = WORDS[word]

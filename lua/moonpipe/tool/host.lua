@@ -97,11 +97,16 @@ function host.attach()
   host.guest = true
 end
 
+-- The operator loads with the first text that uses it, and sets itself.
+local function new_operator(sites, name)
+  return require("moonpipe.operator").new(sites, name)
+end
+
 -- Makes the language ready in this VM: once.
 local function prepare()
   if host.prepared then return end
   host.prepared = true
-  loader.set_operator(require("moonpipe.operator"))
+  loader.set_operator(new_operator)
   loader.set_scheduler(scheduler)
   if host.guest then return end
   require("moonpipe.coroutines").install()

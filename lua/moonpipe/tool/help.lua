@@ -1,0 +1,30 @@
+--- What `moonpipe --help` prints.
+return [[
+usage: moonpipe [options] run FILE [arguments]
+       moonpipe [options] FILE [arguments]
+       moonpipe [options] -e CODE [arguments]
+       moonpipe [options] - [arguments]
+       moonpipe [repl]
+
+Runs a Lua script in which `|` composes steps and a table is a parallel map.
+Results go to standard output, all else to standard error.
+
+commands:
+  run FILE       run the script in FILE
+  FILE           the same; for scripts that begin with #!
+  -e CODE        run CODE
+  -              run what comes from standard input
+  repl           run line by line what is typed; without words, on a terminal
+
+options:
+  --jit=off      interpret only: every Lua loop can be interrupted
+  --trace        show each call of a chain as a tree with times, on standard error
+  --trace=TO     write it to TO: a Chrome trace where TO ends in .json, a line of
+                 JSON for each run where it ends in .jsonl, else the tree; `otlp`
+                 sends OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT
+  --version      print the version
+  -h, --help     print this
+
+exit codes: 0 success, 1 the script failed, 2 wrong usage or unreadable file,
+  3 configuration or key missing, 4 refused by the provider, 5 provider or
+  network failed, 124 deadline, 130 interrupted, 141 nobody reads the output]]
