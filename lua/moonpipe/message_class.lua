@@ -1,9 +1,9 @@
 --- The kinds of messages and their chunks.
 --
 -- A message is a table with a metatable; its class is found by the metatable alone. Where many are
--- made (templates, models) `Class.instance_mt` is set by hand: one table a message, no check.
+-- made (templates, models) `Class.instance_mt` is set by hand: one table a message, no check; what
+-- users make is checked (message_make.lua).
 local errors = require "moonpipe.error"
-local json = require "moonpipe.json"
 
 ---@class moonpipe.Message
 ---@field type string  system, human, ai, tool or chat
@@ -32,8 +32,6 @@ local words = {}
 local function toolcall()
   return require "moonpipe.toolcall"
 end
-
-local ARRAY = getmetatable(json.array({}))
 
 -- metatable -> class, for all messages and chunks
 local CLASS = {}
@@ -87,60 +85,8 @@ local function new_metatable(class, index)
   return mt
 end
 
---- True for what a message may hold: text, or a list of strings and content blocks.
----@param value any
----@return boolean
-function words.is_content(value)
-  local mt = getmetatable(value)
-  return type(value) == "string" or type(value) == "table" and (mt == nil or mt == ARRAY)
-    and (value[1] ~= nil or next(value) == nil)
-end
-
-local function check_content(class, content)
-  if not words.is_content(content) then
-    errors.usage(("content of %s is %s; it must be a string or a list of content blocks"):format(
-      class.name, errors.shape(content)))
-  end
-end
-
-local function check_required(class, fields)
-  for _, key in ipairs(class.required) do
-    if fields[key] == nil then
-      errors.usage(("%s needs %s"):format(class.name, key))
-    end
-  end
-end
-
--- An answer that only calls tools has no text, and a chunk may carry anything but text.
-local function complete(class, fields)
-  if fields.content == nil and (fields.tool_calls or class.whole) then
-    fields.content = ""
-  end
-  if fields.tool_calls then
-    local invalid
-    fields.tool_calls, invalid = toolcall().normalise(fields.tool_calls)
-    if invalid[1] and not fields.invalid_tool_calls then
-      fields.invalid_tool_calls = invalid
-    end
-  end
-end
-
 local function construct(class, content, opts)
-  local given = opts
-  if type(content) == "table" and content[1] == nil and not getmetatable(content) then
-    given, content = content, nil
-  end
-  local fields = {}
-  for key, value in pairs(errors.options(given, class.allowed, class.name)) do
-    fields[key] = value
-  end
-  if content ~= nil then
-    fields.content = content
-  end
-  complete(class, fields)
-  check_required(class, fields)
-  check_content(class, fields.content)
-  return setmetatable(fields, class.instance_mt)
+  return require("moonpipe.message_make").construct(class, content, opts)
 end
 
 local function joined(a, b)

@@ -9,7 +9,6 @@ local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
-local task = require "moonpipe.task"
 
 local current = scheduler.current
 local run_invoke = run.invoke
@@ -154,7 +153,8 @@ local function run_with(fn, self, a, config)
   config = context.check(config)
   local ctx = context.derive(running.ctx, config)
   if not config.timeout then return fn(self, a, ctx) end
-  return task.within(config.timeout, timed_out(self, config.timeout), ctx, fn, self, a)
+  return require("moonpipe.task").within(config.timeout, timed_out(self, config.timeout), ctx, fn,
+    self, a)
 end
 runnable.run_with = run_with
 

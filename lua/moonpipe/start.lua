@@ -5,6 +5,7 @@ local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
+require "moonpipe.task" -- the methods of what is given
 
 local start = {}
 
