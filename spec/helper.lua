@@ -67,6 +67,15 @@ function helper.temp(text)
   return path
 end
 
+--- Returns a name at which there is no file; what is there after the test is
+--- removed, also what SQLite keeps beside a database.
+function helper.fresh()
+  local path = helper.temp()
+  for _, rest in ipairs { "-wal", "-shm" } do temps[#temps + 1] = path .. rest end
+  os.remove(path)
+  return path
+end
+
 local function words(list)
   local out = {}
   for i, word in ipairs(list) do out[i] = quote(tostring(word)) end

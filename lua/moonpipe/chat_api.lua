@@ -150,11 +150,7 @@ end
 local MODELS_TIMEOUT, MODELS_SHOWN = 3, 8
 
 local function openai_names(list)
-  local names = {}
-  for _, entry in ipairs(type(list.data) == "table" and list.data or {}) do
-    names[#names + 1] = envelope.text(entry.id)
-  end
-  return names
+  return envelope.texts(list.data, "id")
 end
 
 -- The names that the server lists; none where it does not answer.

@@ -7,23 +7,15 @@ local floats = require "moonpipe.floats"
 local mmr = require "moonpipe.embedding_mmr"
 local store = require "moonpipe.store"
 local template = require "moonpipe.template"
+local traversal = require "moonpipe.traversal"
 
 local examples = {}
 
 -- What both share ---------------------------------------------------------------------------------
 
-local function sorted_keys(values)
-  local keys = {}
-  for key in pairs(values) do
-    keys[#keys + 1] = tostring(key)
-  end
-  table.sort(keys)
-  return keys
-end
-
 local function text_of(self, values)
   local texts = {}
-  for _, key in ipairs(self.input_keys or sorted_keys(values)) do
+  for _, key in ipairs(self.input_keys or traversal.keys(values)) do
     if values[key] ~= nil then
       texts[#texts + 1] = template.text_of(values[key], key)
     end

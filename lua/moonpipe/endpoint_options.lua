@@ -11,6 +11,7 @@ local native = require "moonpipe.native"
 local origin = require "moonpipe.endpoint_origin"
 local retry = require "moonpipe.retry"
 local secret = require "moonpipe.secret"
+local traversal = require "moonpipe.traversal"
 
 ---@class moonpipe.EndpointSpec  what is a provider's own
 ---@field class string        for messages: "ChatOpenAI"
@@ -144,13 +145,6 @@ local function check_header(spec, name, value)
   end
 end
 
-local function sorted_names(fields)
-  local names = {}
-  for name in pairs(fields) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 -- Headers whose value nobody else shall see have one of these in their name.
 local TELLING = { "auth", "cookie", "credential", "key", "password", "secret", "token" }
 
@@ -201,7 +195,7 @@ local function headers_of(spec, opts, key, own_headers)
   if key then add(spec.key_header, secret.prefixed(key, spec.key_prefix)) end
   for name, value in pairs(opts.default_headers or {}) do check_header(spec, name, value) end
   for _, fields in ipairs({ own_headers or {}, opts.default_headers or {} }) do
-    for _, name in ipairs(sorted_names(fields)) do add(name, fields[name]) end
+    for _, name in ipairs(traversal.keys(fields)) do add(name, fields[name]) end
   end
   return list
 end

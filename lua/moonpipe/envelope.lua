@@ -63,6 +63,18 @@ function envelope.without_null(t)
   return t
 end
 
+---The texts named [field] of the objects in a list; none where it is no list.
+---@param list any
+---@param field string
+---@return string[]
+function envelope.texts(list, field)
+  local out = {}
+  for _, entry in ipairs(type(list) == "table" and list or {}) do
+    out[#out + 1] = type(entry) == "table" and envelope.text(entry[field]) or nil
+  end
+  return out
+end
+
 ---The object of a whole answer; raises what came in its place.
 ---@param response moonpipe.HttpResponse
 ---@param who moonpipe.Provider

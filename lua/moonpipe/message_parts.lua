@@ -84,6 +84,20 @@ function parts.split_system(messages)
   return texts[1] and table.concat(texts, "\n\n"), others
 end
 
+---The name of the tool whose result [m] is: its own, else that of the call in the messages
+---[before] it; nil where there is none.
+---@param m moonpipe.ToolMessage
+---@param before moonpipe.Message[]
+---@return string?
+function parts.tool_name(m, before)
+  if m.name then return m.name end
+  for i = #before, 1, -1 do
+    for _, call in ipairs(before[i].tool_calls or {}) do
+      if call.id == m.tool_call_id then return call.name end
+    end
+  end
+end
+
 ---The role of a message among "human", "ai", "tool", "system".
 ---@param m moonpipe.Message
 ---@return string

@@ -2,6 +2,7 @@
 local inspect = require "moonpipe.inspect"
 local terminal = require "moonpipe.terminal"
 local words = require "moonpipe.message_class"
+local traversal = require "moonpipe.traversal"
 
 local printing = {}
 
@@ -18,15 +19,6 @@ local function title_of(message)
   return label:gsub("^%l", string.upper) .. " Message"
 end
 
-local function sorted_keys(values)
-  local keys = {}
-  for key in pairs(values) do
-    keys[#keys + 1] = tostring(key)
-  end
-  table.sort(keys)
-  return keys
-end
-
 local function value_text(value)
   return type(value) == "string" and value or inspect(value)
 end
@@ -41,7 +33,7 @@ local function add_calls(lines, title, calls)
     if type(call.args) ~= "table" then
       lines[#lines + 1] = "    " .. value_text(call.args)
     else
-      for _, key in ipairs(sorted_keys(call.args)) do
+      for _, key in ipairs(traversal.keys(call.args)) do
         lines[#lines + 1] = ("    %s: %s"):format(key, value_text(call.args[key]))
       end
     end

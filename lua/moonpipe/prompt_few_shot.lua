@@ -8,6 +8,7 @@ local message = require "moonpipe.message"
 local prompt_base = require "moonpipe.prompt_base"
 local runnable = require "moonpipe.runnable"
 local values = require "moonpipe.prompt_value"
+local traversal = require "moonpipe.traversal"
 
 local few_shot = {}
 
@@ -26,21 +27,12 @@ FewShotChatMessagePromptTemplate.mt.few_shot = true
 
 -- Examples ----------------------------------------------------------------------------------------
 
-local function sorted_keys(example)
-  local keys = {}
-  for key in pairs(example) do
-    keys[#keys + 1] = tostring(key)
-  end
-  table.sort(keys)
-  return keys
-end
-
 -- What is wrong with the i-th example, or nil.
 local function problem_of(example_prompt, example, i)
   if type(example) ~= "table" or getmetatable(example) ~= nil then
     return ("example %d is %s; it must be a table of values"):format(i, errors.shape(example))
   end
-  local problem = example_prompt:_check_keys(sorted_keys(example))
+  local problem = example_prompt:_check_keys(traversal.keys(example))
   return problem and ("example %d: %s"):format(i, problem)
 end
 

@@ -3,6 +3,7 @@ local errors = require "moonpipe.error"
 local format = require "moonpipe.schema_format"
 local json = require "moonpipe.json"
 local pattern = require "moonpipe.schema_pattern"
+local traversal = require "moonpipe.traversal"
 
 local check = {}
 
@@ -30,6 +31,28 @@ end
 
 local member = check.member
 
+---fn(schema, path) of each schema of a table by names.
+---@param fn fun(schema: any, path: string): any
+---@param map table<string, any>
+---@param path string
+---@return table<string, any>
+function check.map(fn, map, path)
+  local out = {}
+  for name, one in pairs(map) do out[name] = fn(one, member(path, name)) end
+  return out
+end
+
+---The same of a list.
+---@param fn fun(schema: any, path: string): any
+---@param list any[]
+---@param path string
+---@return any[]
+function check.list(fn, list, path)
+  local out = json.array {}
+  for i = 1, #list do out[i] = fn(list[i], member(path, i)) end
+  return out
+end
+
 local function refuse(path, what, value)
   errors.usage(("the schema is malformed: %s must be %s, got %s"):format(path, what,
     type(value) == "string" and json.encode(value) or errors.shape(value)))
@@ -41,13 +64,6 @@ local function is_list(value)
 end
 
 -- Mistakes are told in one order, always.
-local function sorted_keys(t)
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  return keys
-end
-
 -- ---- keywords ----------------------------------------------------------------------------
 
 local look -- at a schema: look(state, schema, path)
@@ -58,7 +74,7 @@ end
 
 local function schema_map(state, value, path)
   if type(value) ~= "table" or value[1] ~= nil then refuse(path, "a table of schemas", value) end
-  for _, key in ipairs(sorted_keys(value)) do
+  for _, key in ipairs(traversal.keys(value)) do
     if type(key) ~= "string" then refuse(path, "a table of schemas by name", value) end
     look(state, value[key], member(path, key))
   end
@@ -124,7 +140,7 @@ end
 
 local function expressions(state, value, path)
   schema_map(state, value, path)
-  for _, key in ipairs(sorted_keys(value)) do expression(state, key, member(path, key)) end
+  for _, key in ipairs(traversal.keys(value)) do expression(state, key, member(path, key)) end
 end
 
 local function format_word(state, value, path)
@@ -140,7 +156,7 @@ end
 
 local function name_lists(state, value, path)
   if type(value) ~= "table" then refuse(path, "a table of lists of names", value) end
-  for _, key in ipairs(sorted_keys(value)) do strings(state, value[key], member(path, key)) end
+  for _, key in ipairs(traversal.keys(value)) do strings(state, value[key], member(path, key)) end
 end
 
 local function items(state, value, path)
@@ -171,7 +187,7 @@ local KEYWORDS = {
   pattern = expression, format = format_word,
 }
 
-local ORDER = sorted_keys(KEYWORDS)
+local ORDER = traversal.keys(KEYWORDS)
 
 function look(state, value, path)
   if type(value) == "boolean" or state.seen[value] then return end

@@ -52,22 +52,10 @@ end
 
 local form
 
-local function form_map(map, path)
-  local out = {}
-  for name, one in pairs(map) do out[name] = form(one, check.member(path, name)) end
-  return out
-end
-
-local function form_list(list, path)
-  local out = json.array {}
-  for i = 1, #list do out[i] = form(list[i], check.member(path, i)) end
-  return out
-end
-
 local function close(schema, out, path)
   if schema.additionalProperties then refuse(check.member(path, "additionalProperties")) end
   out.additionalProperties = false
-  out.properties = form_map(schema.properties or {}, check.member(path, "properties"))
+  out.properties = check.map(form, schema.properties or {}, check.member(path, "properties"))
 end
 
 function form(schema, path)
@@ -79,10 +67,10 @@ function form(schema, path)
   for _, word in ipairs(KEPT) do out[word] = schema[word] end
   describe(schema, out)
   for _, word in ipairs { "$defs", "definitions" } do
-    out[word] = schema[word] and form_map(schema[word], check.member(path, word))
+    out[word] = schema[word] and check.map(form, schema[word], check.member(path, word))
   end
   for _, word in ipairs { "anyOf", "allOf", "oneOf" } do
-    local list = schema[word] and form_list(schema[word], check.member(path, word))
+    local list = schema[word] and check.list(form, schema[word], check.member(path, word))
     if list and word == "oneOf" and out.anyOf then refuse(check.member(path, word)) end
     if list then out[word == "oneOf" and "anyOf" or word] = list end
   end

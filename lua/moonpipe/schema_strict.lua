@@ -18,18 +18,6 @@ end
 
 local form
 
-local function form_map(map, path)
-  local out = {}
-  for name, one in pairs(map) do out[name] = form(one, check.member(path, name)) end
-  return out
-end
-
-local function form_list(list, path)
-  local out = json.array {}
-  for i = 1, #list do out[i] = form(list[i], check.member(path, i)) end
-  return out
-end
-
 local function is_required(schema, name)
   for _, one in ipairs(schema.required or {}) do
     if one == name then return true end
@@ -54,7 +42,7 @@ local function form_object(schema, out, path)
     refuse(check.member(path, "additionalProperties"), "is not false")
   end
   local names = {}
-  out.properties = form_map(schema.properties or {}, check.member(path, "properties"))
+  out.properties = check.map(form, schema.properties or {}, check.member(path, "properties"))
   for name, one in pairs(out.properties) do
     names[#names + 1] = name
     local open = one.type == nil and one["$ref"] == nil and one.anyOf == nil and one.enum == nil
@@ -72,10 +60,10 @@ function form(schema, path)
   local out = {}
   for key, value in pairs(schema) do out[key] = value end
   for _, word in ipairs { "$defs", "definitions" } do
-    out[word] = schema[word] and form_map(schema[word], check.member(path, word))
+    out[word] = schema[word] and check.map(form, schema[word], check.member(path, word))
   end
   if schema.items ~= nil then out.items = form(schema.items, check.member(path, "items")) end
-  if schema.anyOf then out.anyOf = form_list(schema.anyOf, check.member(path, "anyOf")) end
+  if schema.anyOf then out.anyOf = check.list(form, schema.anyOf, check.member(path, "anyOf")) end
   if schema.type == "object" or schema.properties then form_object(schema, out, path) end
   return out
 end

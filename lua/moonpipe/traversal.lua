@@ -29,6 +29,20 @@ end
 ---pairs for the library itself; the build gives it to each module.
 traversal.pairs = traversal.is_broken() and through_lua or builtin
 
+local function by_text(a, b)
+  return tostring(a) < tostring(b)
+end
+
+---The keys of a table, in the order of their texts.
+---@param t table
+---@return any[]
+function traversal.keys(t)
+  local keys = {}
+  for key in traversal.pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys, by_text)
+  return keys
+end
+
 ---Replaces pairs in this VM, where it has the defect.
 function traversal.install()
   if traversal.is_broken() then _G.pairs = traversal.pairs end

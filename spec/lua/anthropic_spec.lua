@@ -2,18 +2,12 @@ local cjson = require "cjson"
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
+local providers = require "spec.support.providers"
 local server = require("spec.support.server").use()
 
-local lanes = 0
-
--- A model whose server answers the next calls by [scripts].
-local function model(scripts, opts)
-  lanes = lanes + 1
-  local url = server:lane("anthropic-" .. lanes, scripts):gsub("/v1$", "")
-  local all = { base_url = url, api_key = "sk-ant-test", max_retries = 0 }
-  for key, value in pairs(opts or {}) do all[key] = value end
-  return mp.ChatAnthropic(all)
-end
+local provider = providers.use(server, "ChatAnthropic",
+  { base = "", frame = "named", options = { api_key = "sk-ant-test" } })
+local model, stream, seen = provider.model, provider.stream, provider.seen
 
 local function answer(fields)
   local value = {
@@ -22,15 +16,7 @@ local function answer(fields)
     stop_sequence = cjson.null, usage = { input_tokens = 10, output_tokens = 3 },
   }
   for key, field in pairs(fields or {}) do value[key] = field end
-  return { body = cjson.encode(value), content_type = "application/json" }
-end
-
-local function stream(records)
-  local out = {}
-  for i, record in ipairs(records) do
-    out[i] = ("event: %s\ndata: %s\n\n"):format(record.type, cjson.encode(record))
-  end
-  return { body = table.concat(out), content_type = "text/event-stream" }
+  return provider.whole(value)
 end
 
 local START = { type = "message_start", message = {
@@ -54,12 +40,6 @@ end
 local function ending(reason)
   return { type = "message_delta", delta = { stop_reason = reason, stop_sequence = cjson.null },
     usage = { output_tokens = 7 } }
-end
-
-local function seen()
-  local all = server:requests()
-  local last = all[#all]
-  return cjson.decode(last.body), last
 end
 
 describe("ChatAnthropic", function()
@@ -204,9 +184,7 @@ describe("ChatAnthropic", function()
 end)
 
 describe("a stream of ChatAnthropic", function()
-  local function collected(records)
-    return model(stream(records)):stream("x"):collect()
-  end
+  local collected = provider.collected
 
   it("gives texts as they come, and the rest at the end", function()
     local seen_texts = {}

@@ -32,20 +32,11 @@ local function warnings(fn)
   return table.concat(told, "\n")
 end
 
-local function temp_file()
-  local path = os.tmpname()
-  os.remove(path)
-  finally(function()
-    for _, rest in ipairs { "", "-wal", "-shm" } do os.remove(path .. rest) end
-  end)
-  return path
-end
-
 for _, kind in ipairs { "InMemoryCache", "SQLiteCache" } do
   describe(kind, function()
     local function make(opts)
       opts = opts or {}
-      if kind == "SQLiteCache" then opts.path = temp_file() end
+      if kind == "SQLiteCache" then opts.path = helper.fresh() end
       return mp[kind](opts)
     end
 
@@ -159,7 +150,7 @@ end)
 
 describe("a cache in a file", function()
   it("is there for the next program, and for its owner alone", function()
-    local path = temp_file()
+    local path = helper.fresh()
     local text = ([[
       local mp = require "moonpipe"
       local m = mp.ChatOpenAI { base_url = %q, cache = mp.SQLiteCache { path = %q } }
@@ -174,7 +165,7 @@ describe("a cache in a file", function()
   end)
 
   it("gives nothing that is old", function()
-    local cache = mp.SQLiteCache { path = temp_file(), ttl = 1 }
+    local cache = mp.SQLiteCache { path = helper.fresh(), ttl = 1 }
     cache:store("a", "1")
     assert.equal("1", cache:lookup "a")
     cache.file:run "UPDATE llm_cache SET made_at = made_at - 2"
@@ -184,7 +175,7 @@ describe("a cache in a file", function()
   end)
 
   it("drops what is damaged, and asks anew", function()
-    local cache = mp.SQLiteCache { path = temp_file() }
+    local cache = mp.SQLiteCache { path = helper.fresh() }
     local m, asked = model(cache, { answer = "x" })
     m:invoke "hi"
     cache.file:run "UPDATE llm_cache SET answer = '{\"type\":'"

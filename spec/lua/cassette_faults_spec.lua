@@ -10,21 +10,10 @@ local server = require("spec.support.server").use()
 
 local now = native.c.now
 
-local function model(script, opts)
-  opts = opts or {}
-  opts.base_url = opts.base_url or (script and server:with(script) or server.base_url)
-  opts.max_retries = opts.max_retries or 0
-  return mp.ChatOpenAI(opts)
-end
-
-local function fresh()
-  local path = helper.temp()
-  os.remove(path)
-  return path
-end
+local model = calls.models(server, { max_retries = 0 })
 
 local function recorded(fn, opts)
-  local path = fresh()
+  local path = helper.fresh()
   opts = opts or {}
   opts.mode = "record"
   return path, mp.cassette(path, opts, fn)
@@ -234,7 +223,7 @@ describe("cassette: cancelled calls", function()
   end)
 
   it("that are under way at the end are told and left out", function()
-    local path = fresh()
+    local path = helper.fresh()
     local _, err = helper.moonpipe({ "-e", ([[local mp = require "moonpipe"
       local tape = mp.cassette(%q)
       local m = mp.ChatOpenAI { base_url = %q }
@@ -326,7 +315,7 @@ end
 
 describe("cassette: a canary key", function()
   local function record_in_child(script, input)
-    local path = fresh()
+    local path = helper.fresh()
     local out, err = helper.moonpipe({ "-e", ([[local mp = require "moonpipe"
       mp.cassette(%q)
       local m = mp.ChatOpenAI { max_retries = 0, default_query = { key = "%s", v = "1" },
@@ -355,7 +344,7 @@ describe("cassette: a canary key", function()
   end)
 
   it("is needed by nobody who plays", function()
-    local path = fresh()
+    local path = helper.fresh()
     local script = ([[local mp = require "moonpipe"
       local json = require "moonpipe.json"
       mp.cassette(%q, { mode = ... }, function()

@@ -7,23 +7,11 @@ local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local server = require("spec.support.server").use()
 
-local function model(script, opts)
-  opts = opts or {}
-  opts.base_url = opts.base_url or (script and server:with(script) or server.base_url)
-  opts.max_retries = opts.max_retries or 0
-  return mp.ChatOpenAI(opts)
-end
-
--- A name at which there is no file.
-local function fresh()
-  local path = helper.temp()
-  os.remove(path)
-  return path
-end
+local model = calls.models(server, { max_retries = 0 })
 
 -- Records fn() on a new cassette and gives its path and what fn gave.
 local function recorded(fn, opts)
-  local path = fresh()
+  local path = helper.fresh()
   opts = opts or {}
   opts.mode = "record"
   return path, mp.cassette(path, opts, fn)
@@ -81,7 +69,7 @@ describe("cassette", function()
 
   it("is for the calls that begin while it is in", function()
     local m = model()
-    local path = fresh()
+    local path = helper.fresh()
     local tape = mp.cassette(path)
     m:invoke "a"
     tape:close()
@@ -93,7 +81,7 @@ describe("cassette", function()
 
   it("gives what the function gives, nils included, and is out when it fails", function()
     local m = model()
-    local path = fresh()
+    local path = helper.fresh()
     local a, b, c, d = mp.cassette(path, function() return 1, nil, 3, nil end)
     assert.same({ 1, nil, 3, nil }, { a, b, c, d })
     local tape
@@ -110,7 +98,7 @@ describe("cassette", function()
 
   it("gives way to one that is put in later, until that is closed", function()
     local m = model()
-    local outer, inner = fresh(), fresh()
+    local outer, inner = helper.fresh(), helper.fresh()
     local first = mp.cassette(outer)
     m:invoke "a"
     local second = mp.cassette(inner)
@@ -242,7 +230,7 @@ describe("cassette: the file", function()
     assert.same({ "unsupported", true }, { err.kind, err.message:find("has format 2", 1, true) ~= nil })
     err = helper.failure(mp.cassette, "spec", { mode = "replay" })
     assert.same({ "io", true }, { err.kind, err.message:find("cannot read the cassette 'spec'", 1, true) ~= nil })
-    err = helper.failure(mp.cassette, fresh(), { mode = "replay" })
+    err = helper.failure(mp.cassette, helper.fresh(), { mode = "replay" })
     assert.equal("io", err.kind)
     assert.truthy(err.message:find("mode = 'record' makes one", 1, true))
   end)
@@ -256,7 +244,7 @@ describe("cassette: the file", function()
 
   it("is written when the program ends, closed or not", function()
     for _, ending in ipairs { "", "error('x', 0)", "os.exit(0, true)" } do
-      local path = fresh()
+      local path = helper.fresh()
       helper.moonpipe({ "-e", ([[local mp = require "moonpipe"
         mp.cassette(%q)
         mp.ChatOpenAI { base_url = %q }:invoke "x" %s]]):format(path, server.base_url, ending) })
@@ -274,7 +262,7 @@ end)
 
 describe("cassette: modes", function()
   it("auto records where there is no file and plays where there is one", function()
-    local path = fresh()
+    local path = helper.fresh()
     local tape = mp.cassette(path)
     assert.equal("record", tape.mode)
     model():invoke "a"
@@ -327,8 +315,8 @@ describe("cassette: modes", function()
     local script = ([[local mp = require "moonpipe"
       local m = mp.ChatOpenAI { base_url = %q, max_retries = 0 }
       for _ = 1, 2 do print(select(2, m:try_invoke "x")) end]]):format(server.base_url)
-    for _, env in ipairs { { MOONPIPE_CASSETTE = fresh(), MOONPIPE_CASSETTE_MODE = "replay" },
-      { MOONPIPE_CASSETTE = fresh(), MOONPIPE_CASSETTE_MODE = "odd" } } do
+    for _, env in ipairs { { MOONPIPE_CASSETTE = helper.fresh(), MOONPIPE_CASSETTE_MODE = "replay" },
+      { MOONPIPE_CASSETTE = helper.fresh(), MOONPIPE_CASSETTE_MODE = "odd" } } do
       local out = helper.moonpipe({ "-e", script }, nil, env)
       assert.equal(2, select(2, out:gsub("cassette", "")), out)
     end

@@ -17,20 +17,11 @@ local function counting(model)
   return inner
 end
 
-local function temp_file()
-  local path = os.tmpname()
-  os.remove(path)
-  finally(function()
-    for _, rest in ipairs { "", "-wal", "-shm" } do os.remove(path .. rest) end
-  end)
-  return path
-end
-
 for _, where in ipairs { "memory", "a file" } do
   describe("vectors kept in " .. where, function()
     local function make(inner, opts)
       opts = opts or {}
-      if where == "a file" then opts.path = opts.path or temp_file() end
+      if where == "a file" then opts.path = opts.path or helper.fresh() end
       return mp.CacheBackedEmbeddings(inner, opts)
     end
 
@@ -75,7 +66,7 @@ end
 
 describe("a file of vectors", function()
   it("serves the next program, and another model not", function()
-    local path, inner, other = temp_file(), counting(), counting "other"
+    local path, inner, other = helper.fresh(), counting(), counting "other"
     mp.CacheBackedEmbeddings(inner, { path = path }):embed_documents { "a", "b\0c" }
     local again = mp.CacheBackedEmbeddings(inner, { path = path })
     assert.same({ { 1, 0.5 }, { 3, 0.5 } }, again:embed_documents({ "a", "b\0c" }):totable())
@@ -87,14 +78,14 @@ describe("a file of vectors", function()
   it("holds many", function()
     local inner, texts = counting(), {}
     for i = 1, 1200 do texts[i] = "text " .. i end
-    local e = mp.CacheBackedEmbeddings(inner, { path = temp_file() })
+    local e = mp.CacheBackedEmbeddings(inner, { path = helper.fresh() })
     e:embed_documents(texts)
     assert.equal(1200, #e:embed_documents(texts))
     assert.equal(1200, #inner.asked)
   end)
 
   helper.with_vectors(it)("is a store's embedding", function()
-    local e = mp.CacheBackedEmbeddings(mp.HashEmbeddings(), { path = temp_file() })
+    local e = mp.CacheBackedEmbeddings(mp.HashEmbeddings(), { path = helper.fresh() })
     local store = mp.FAISS.from_texts({ "a cat", "a dog" }, { embedding = e })
     assert.equal("a dog", store:similarity_search("dog", { k = 1 })[1].page_content)
   end)

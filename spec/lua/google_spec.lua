@@ -1,18 +1,13 @@
 local cjson = require "cjson"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
+local providers = require "spec.support.providers"
 local server = require("spec.support.server").use()
 
-local lanes = 0
-
--- A model whose server answers the next calls by [scripts].
-local function model(scripts, opts)
-  lanes = lanes + 1
-  local all = { base_url = server:lane("google-" .. lanes, scripts):gsub("/v1$", "/v1beta"),
-    api_key = "AIza-test", max_retries = 0 }
-  for key, value in pairs(opts or {}) do all[key] = value end
-  return mp.ChatGoogleGenerativeAI(all)
-end
+local provider = providers.use(server, "ChatGoogleGenerativeAI",
+  { base = "/v1beta", frame = "sse", options = { api_key = "AIza-test" } })
+local model, stream, seen = provider.model, provider.stream, provider.seen
+local collected = provider.collected
 
 local USAGE = { promptTokenCount = 8, candidatesTokenCount = 4, thoughtsTokenCount = 2,
   totalTokenCount = 14, cachedContentTokenCount = 3 }
@@ -28,22 +23,7 @@ local function value_of(parts, reason, fields)
 end
 
 local function answer(...)
-  return { body = cjson.encode(value_of(...)), content_type = "application/json" }
-end
-
-local function stream(records)
-  local out = {}
-  for i, record in ipairs(records) do out[i] = "data: " .. cjson.encode(record) .. "\r\n\r\n" end
-  return { body = table.concat(out), content_type = "text/event-stream" }
-end
-
-local function seen()
-  local all = server:requests()
-  return cjson.decode(all[#all].body), all[#all]
-end
-
-local function collected(records)
-  return model(stream(records)):stream("x"):collect()
+  return provider.whole(value_of(...))
 end
 
 describe("ChatGoogleGenerativeAI", function()

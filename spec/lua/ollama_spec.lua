@@ -1,18 +1,12 @@
 local child = require "spec.support.child"
-local cjson = require "cjson"
 local mp = require "moonpipe"
+local providers = require "spec.support.providers"
 local server = require("spec.support.server").use()
 
-local lanes = 0
-
--- A model whose server answers the next calls by [scripts].
-local function model(scripts, opts)
-  lanes = lanes + 1
-  local all = { base_url = server:lane("ollama-" .. lanes, scripts):gsub("/v1$", ""),
-    model = "m", max_retries = 0 }
-  for key, value in pairs(opts or {}) do all[key] = value end
-  return mp.ChatOllama(all)
-end
+local provider = providers.use(server, "ChatOllama",
+  { base = "", frame = "ndjson", options = { model = "m" } })
+local model, stream, seen = provider.model, provider.stream, provider.seen
+local collected = provider.collected
 
 local function value_of(message, fields)
   local value = { model = "m", created_at = "2026-01-01T00:00:00Z", message = message, done = false }
@@ -24,22 +18,7 @@ local DONE = { done = true, done_reason = "stop", prompt_eval_count = 5, eval_co
   total_duration = 7 }
 
 local function answer(message)
-  return { body = cjson.encode(value_of(message, DONE)), content_type = "application/json" }
-end
-
-local function stream(records)
-  local out = {}
-  for i, record in ipairs(records) do out[i] = cjson.encode(record) .. "\n" end
-  return { body = table.concat(out), content_type = "application/x-ndjson" }
-end
-
-local function collected(records)
-  return model(stream(records)):stream("x"):collect()
-end
-
-local function seen()
-  local all = server:requests()
-  return cjson.decode(all[#all].body), all[#all]
+  return provider.whole(value_of(message, DONE))
 end
 
 describe("ChatOllama", function()

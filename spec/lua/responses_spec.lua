@@ -1,16 +1,12 @@
 local cjson = require "cjson"
 local mp = require "moonpipe"
+local providers = require "spec.support.providers"
 local server = require("spec.support.server").use()
 
-local lanes = 0
-
-local function model(scripts, opts)
-  lanes = lanes + 1
-  local all = { base_url = server:lane("responses-" .. lanes, scripts), api_key = "sk-test",
-    max_retries = 0, use_responses_api = true }
-  for key, value in pairs(opts or {}) do all[key] = value end
-  return mp.ChatOpenAI(all)
-end
+local provider = providers.use(server, "ChatOpenAI",
+  { base = "/v1", frame = "named", options = { api_key = "sk-test", use_responses_api = true } })
+local model, stream, seen = provider.model, provider.stream, provider.seen
+local collected = provider.collected
 
 local function said(text)
   return { type = "message", role = "assistant", id = "msg_1",
@@ -29,25 +25,7 @@ local function value_of(output, fields)
 end
 
 local function answer(...)
-  return { body = cjson.encode(value_of(...)), content_type = "application/json" }
-end
-
-local function stream(records)
-  local out = {}
-  for i, record in ipairs(records) do
-    record.sequence_number = i
-    out[i] = ("event: %s\ndata: %s\n\n"):format(record.type, cjson.encode(record))
-  end
-  return { body = table.concat(out), content_type = "text/event-stream" }
-end
-
-local function seen()
-  local all = server:requests()
-  return cjson.decode(all[#all].body), all[#all]
-end
-
-local function collected(records)
-  return model(stream(records)):stream("x"):collect()
+  return provider.whole(value_of(...))
 end
 
 local CREATED = { type = "response.created", response = { id = "resp_2" } }
@@ -87,8 +65,8 @@ describe("ChatOpenAI with the Responses API", function()
   end)
 
   it("is asked by an option that is its own", function()
-    model(answer { said "x" }, { use_responses_api = nil, reasoning = { effort = "low" } })
-      :invoke "hi"
+    local plain = providers.use(server, "ChatOpenAI", { base = "/v1", frame = "named" })
+    plain.model(answer { said "x" }, { reasoning = { effort = "low" } }):invoke "hi"
     assert.truthy(select(2, seen()).path:find("/responses$"))
   end)
 

@@ -105,11 +105,15 @@ function calls.wait(server, check, seconds)
 end
 
 --- A function that makes a model whose calls [server] answers as a script says.
-function calls.models(server)
+---@param server spec.Server
+---@param defaults table?  options that are not given
+function calls.models(server, defaults)
   return function(script, opts)
-    opts = opts or {}
-    opts.base_url = script and server:with(script) or server.base_url
-    return mp.ChatOpenAI(opts)
+    local all = { base_url = script and server:with(script) or server.base_url }
+    for _, set in ipairs { defaults or {}, opts or {} } do
+      for key, value in pairs(set) do all[key] = value end
+    end
+    return mp.ChatOpenAI(all)
   end
 end
 

@@ -36,11 +36,8 @@ local function path(model, is_stream)
 end
 
 local function names(list)
-  local out = {}
-  for _, entry in ipairs(type(list.models) == "table" and list.models or {}) do
-    local name = envelope.text(entry.name)
-    out[#out + 1] = name and name:gsub("^models/", "")
-  end
+  local out = envelope.texts(list.models, "name")
+  for i, name in ipairs(out) do out[i] = name:gsub("^models/", "") end
   return out
 end
 

@@ -42,14 +42,8 @@ end
 
 -- A result names its function; messages name the call.
 local function name_of(m, before)
-  if m.name then return m.name end
-  for i = #before, 1, -1 do
-    for _, call in ipairs(before[i].tool_calls or {}) do
-      if call.id == m.tool_call_id then return call.name end
-    end
-  end
-  errors.raise("input", ("no call before the tool message has the id '%s'"):format(
-    errors.text(m.tool_call_id)))
+  return parts.tool_name(m, before) or errors.raise("input",
+    ("no call before the tool message has the id '%s'"):format(errors.text(m.tool_call_id)))
 end
 
 -- The id of the call, where it is the provider's.

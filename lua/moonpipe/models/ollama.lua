@@ -122,11 +122,7 @@ end
 -- ---- the class ---------------------------------------------------------------------------
 
 local function names(list)
-  local out = {}
-  for _, entry in ipairs(type(list.models) == "table" and list.models or {}) do
-    out[#out + 1] = envelope.text(entry.name)
-  end
-  return out
+  return envelope.texts(list.models, "name")
 end
 
 ---@type moonpipe.ChatApi

@@ -50,15 +50,6 @@ local function calls_of(m)
   return calls[1] and calls
 end
 
--- A result names its function; messages name the call.
-local function tool_name(m, before)
-  for i = #before, 1, -1 do
-    for _, call in ipairs(before[i].tool_calls or {}) do
-      if call.id == m.tool_call_id then return call.name end
-    end
-  end
-end
-
 local function wire(m, before)
   local kind = parts.kind(m)
   local content, images = content_of(m)
@@ -69,7 +60,7 @@ local function wire(m, before)
     images = images,
     thinking = kind == "ai" and kwargs.reasoning_content or nil,
     tool_calls = kind == "ai" and calls_of(m) or nil,
-    tool_name = kind == "tool" and (m.name or tool_name(m, before)) or nil,
+    tool_name = kind == "tool" and parts.tool_name(m, before) or nil,
     tool_call_id = kind == "tool" and m.tool_call_id or nil,
   }
 end
