@@ -4,7 +4,6 @@
 -- Keys are bound to their origin: that of the environment goes where the
 -- environment says, or to the provider itself, and nowhere else.
 local errors = require "moonpipe.error"
-local http = require "moonpipe.http"
 local limits = require "moonpipe.endpoint_limits"
 local log = require "moonpipe.log"
 local native = require "moonpipe.native"
@@ -102,12 +101,6 @@ local function given_key(spec, value)
   return secret.of(value, "api_key of " .. spec.class)
 end
 
--- Whether no call leaves this program: answers come from a cassette.
-local function is_keyless()
-  local tape = http.tape()
-  return tape and tape.keyless
-end
-
 local function refuse_foreign(spec, base, own)
   errors.raise("config", ("%s: base_url '%s' is written in the script, so it needs an api_key of"
     .. " its own: %s goes to %s only (api_key = false sends none)"):format(spec.class, base.url,
@@ -122,7 +115,7 @@ end
 local function key_of(spec, opts, base, own)
   if opts.api_key ~= nil then return given_key(spec, opts.api_key), "api_key" end
   local is_own = base.name == own.name
-  local needs_key = not (base.is_loopback or spec.key_optional or is_keyless())
+  local needs_key = not (base.is_loopback or spec.key_optional or secret.is_needless())
   if not is_own and needs_key then refuse_foreign(spec, base, own) end
   local key = is_own and env_key(spec) or nil
   if not key and needs_key then

@@ -120,8 +120,16 @@ function secret.variable(name)
   end
 end
 
+---Whether no call leaves this program, so that none needs a key: a cassette is played.
+---@return boolean
+function secret.is_needless()
+  local tape = require("moonpipe.http").tape()
+  return tape ~= nil and tape.keyless == true
+end
+
 ---The key [name]: as it was entered, or as the environment has it in [name], in the file
----[name]_FILE or by the command [name]_CMD; nil where there is none of them.
+---[name]_FILE or by the command [name]_CMD, which are left alone where no key is needed; nil where
+---there is none of them.
 ---@async
 ---@param name string
 ---@return moonpipe.Secret?
@@ -129,7 +137,7 @@ function secret.env(name)
   if entered[name] then return entered[name] end
   local key, message, kind = c.secret_env(name)
   if kind then errors.raise(kind, name .. ": " .. message) end
-  if key then return key end
+  if key or secret.is_needless() then return key end
   local path, command = setting(name .. "_FILE"), setting(name .. "_CMD")
   if path then return of_file(path, name .. "_FILE") end
   return command and of_command(command, name .. "_CMD") or nil
@@ -148,8 +156,7 @@ function secret.getpass(name, prompt)
   end
   local key = secret.env(name)
   if key then return key end
-  local tape = require("moonpipe.http").tape()
-  if tape and tape.keyless then return secret.of(NO_KEY) end
+  if secret.is_needless() then return secret.of(NO_KEY) end
   local asked, message, kind = c.secret_ask((prompt or name) .. ": ")
   if kind == "config" then
     errors.raise(kind, ("%s is not set, and %s"):format(name, message))
