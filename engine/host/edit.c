@@ -194,10 +194,16 @@ static void open_history(void)
     lib->history(history_list, &event, H_LOAD, history_path);
 }
 
-/* A key on the command line is nobody else's business, not even a file's. */
+/* A key on the command line is nobody else's business, not even a file's: what
+ * stands before one, and how the well-known ones begin. */
 static bool holds_key(const char *line)
 {
-    return strstr(line, "api_key") || strstr(line, "sk-");
+    static const char *const signs[] = {
+        "api_key", "mp.secret", "Bearer ", "sk-", "gsk_", "xai-", "AIza"};
+
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (strstr(line, signs[i])) return true;
+    return false;
 }
 
 static void remember(const char *line)
