@@ -15,7 +15,7 @@ local FILTERS = {
   "exclude_names", "exclude_tags", "exclude_types", "include_names", "include_tags",
   "include_types",
 }
-local OPTIONS = context.keys_and(FILTERS)
+local OPTIONS = require("moonpipe.context_config").keys_and(FILTERS)
 
 -- ---- one event -----------------------------------------------------------------
 

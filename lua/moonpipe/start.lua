@@ -10,7 +10,8 @@ require "moonpipe.task" -- the methods of what is given
 local start = {}
 
 local CALLBACKS = { "on_done", "on_error", "on_token" }
-local OPTIONS = context.keys_and { "on_done", "on_token" } -- on_error is a key of any config
+-- on_error is a key of any config
+local OPTIONS = require("moonpipe.context_config").keys_and { "on_done", "on_token" }
 
 -- Streams, tells each chunk, and gives them merged. After a cancel, which the
 -- callback may make too, nothing is told any more.
