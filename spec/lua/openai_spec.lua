@@ -108,6 +108,25 @@ describe("ChatOpenAI", function()
     assert.equal("moonpipe/" .. mp.version, seen().headers["user-agent"])
   end)
 
+  it("says behind the results of tools what is no text in them", function()
+    local image = { type = "image", base64 = "QUI=", mime_type = "image/png" }
+    model():invoke {
+      mp.AIMessage { content = "", tool_calls = { { id = "c1", name = "f", args = {} },
+        { id = "c2", name = "g", args = {} } } },
+      mp.ToolMessage { content = { "seen: ", image }, tool_call_id = "c1", name = "f" },
+      mp.ToolMessage { content = "two", tool_call_id = "c2" },
+      mp.HumanMessage "and?",
+    }
+    local messages = seen().body.messages
+    assert.same({
+      { role = "tool", content = "seen: ", tool_call_id = "c1" },
+      { role = "tool", content = "two", tool_call_id = "c2" },
+      { role = "user", content = { { type = "image_url",
+        image_url = { url = "data:image/png;base64,QUI=" } } } },
+      { role = "user", content = "and?" },
+    }, { unpack(messages, 2) })
+  end)
+
   it("takes parameters of a call from bind", function()
     local tools = { { type = "function", ["function"] = { name = "f" } } }
     model({ temperature = 1, stop = "a" }):bind({ stop = "b", model = "other", tools = tools,

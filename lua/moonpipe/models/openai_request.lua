@@ -16,15 +16,15 @@ local request = { OPENAI = OPENAI }
 
 local ROLE = { system = "system", human = "user", ai = "assistant", tool = "tool" }
 
+local function wire_image(part)
+  local url = part.type == "image" and parts.image_url(part)
+  return url and { type = "image_url", image_url = { url = url, detail = part.detail } }
+end
+
 local function wire_content(content)
   if type(content) == "string" then return content end
   local blocks = parts.of(content)
-  for i, part in ipairs(blocks) do
-    local url = part.type == "image" and parts.image_url(part)
-    if url then
-      blocks[i] = { type = "image_url", image_url = { url = url, detail = part.detail } }
-    end
-  end
+  for i, part in ipairs(blocks) do blocks[i] = wire_image(part) or part end
   return blocks[1] and blocks or ""
 end
 
@@ -51,10 +51,11 @@ local function wire_role(m, class)
 end
 
 local function wire_message(m, class)
-  local wire = { role = wire_role(m, class), content = wire_content(m.content), name = m.name }
   if class.type == "tool" then
-    wire.tool_call_id = m.tool_call_id
-  elseif class.type == "ai" then
+    return { role = ROLE.tool, content = m:text(), tool_call_id = m.tool_call_id }
+  end
+  local wire = { role = wire_role(m, class), content = wire_content(m.content), name = m.name }
+  if class.type == "ai" then
     local kwargs = rawget(m, "additional_kwargs") or {}
     wire.tool_calls, wire.refusal = wire_calls(m), kwargs.refusal
     if kwargs.audio and kwargs.audio.id then wire.audio = { id = kwargs.audio.id } end
@@ -88,13 +89,28 @@ function request.message(m)
   return wire_message(m, class_of(m))
 end
 
+-- Results of tools are texts; what they hold besides is said by the user behind them.
+local function add_besides(list, m)
+  if class_of(m).type ~= "tool" or type(m.content) == "string" then return end
+  for _, part in ipairs(parts.of(m.content)) do
+    if part.type ~= "text" then list[#list + 1] = wire_image(part) or part end
+  end
+end
+
 ---The JSON of a list of messages.
 ---@param messages moonpipe.Message[]
 ---@return string
 function request.messages(messages)
-  if not messages[2] then return "[" .. message_text(messages[1]) .. "]" end
-  local list = {}
-  for i = 1, #messages do list[i] = message_text(messages[i]) end
+  local list, besides, count = {}, {}, #messages
+  for i = 1, count do
+    local m, after = messages[i], messages[i + 1]
+    list[#list + 1] = message_text(m)
+    add_besides(besides, m)
+    if besides[1] and not (after and class_of(after).type == "tool") then
+      list[#list + 1] = check(encode { role = ROLE.human, content = besides })
+      besides = {}
+    end
+  end
   return "[" .. table.concat(list, ",") .. "]"
 end
 

@@ -49,7 +49,7 @@ local function add_message(items, m)
   if kind == "ai" then return add_answer(items, m) end
   if kind == "tool" then
     items[#items + 1] = { type = "function_call_output", call_id = m.tool_call_id,
-      output = m:text() }
+      output = content_of(m.content) }
     return
   end
   local kwargs = rawget(m, "additional_kwargs")
