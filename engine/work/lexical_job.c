@@ -253,7 +253,7 @@ mp_Status mp_lexical_index_new(mp_LexicalIndex **out, double k1, double b,
     mp_LexicalIndex *index = mp_alloc_zero(1, sizeof *index);
 
     if (!index) return mp_err_memory(err);
-    mp_line_init(&index->line, free_index);
+    mp_line_init(&index->line, mp_line_turn, free_index);
     mp_lexical_init(&index->lexical, k1, b);
     *out = index;
     return MP_OK;

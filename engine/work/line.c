@@ -8,17 +8,21 @@
 
 /* --- the turn --- */
 
-static mp_LineJob *take(mp_Line *line)
+mp_LineJob *mp_line_take(mp_Line *line, bool (*together)(const mp_LineJob *job),
+                         size_t most)
 {
-    mp_LineJob *job;
+    mp_LineJob *first, *last;
 
     pthread_mutex_lock(&line->lock);
-    job = line->first;
-    line->first = job->next;
+    first = last = line->first;
+    if (together && together(first))
+        while (--most > 0 && last->next && together(last->next))
+            last = last->next;
+    line->first = last->next;
     if (!line->first) line->last = NULL;
     pthread_mutex_unlock(&line->lock);
-    job->begun = false;
-    return job;
+    last->next = NULL;
+    return first;
 }
 
 static mp_CpuStep work(mp_LineJob *job, int64_t until_us)
@@ -36,34 +40,42 @@ static void end(mp_LineJob *job, bool good)
     if (job->begun) job->cls->end(job, good && in_time);
 }
 
-/* Who gets the answer may fork at once: by then all is as it will be found.
- * The job holds the line, so the turn's reference is not the last. */
-static bool end_turn(mp_Line *line, mp_LineJob *ended)
+static void tell_all(mp_LineJob *job)
 {
-    bool more;
+    while (job) {
+        mp_LineJob *next = job->next; /* the job is gone once told */
 
+        mp_job_tell(&job->cpu.job);
+        job = next;
+    }
+}
+
+/* Who gets an answer may fork at once: by then all is as it will be found.
+ * The jobs hold the line, so the turn's reference is not the last. */
+bool mp_line_end_turn(mp_Line *line, mp_LineJob *ended, bool more)
+{
     pthread_mutex_lock(&line->lock);
-    more = line->first != NULL;
+    more = more || line->first;
     line->active = more;
     pthread_mutex_unlock(&line->lock);
     if (!more) mp_line_unref(line);
-    mp_job_tell(&ended->cpu.job);
+    tell_all(ended);
     return more;
 }
 
-static bool run_turn(mp_PoolTask *task)
+bool mp_line_turn(mp_PoolTask *task)
 {
     mp_Line *line = (mp_Line *)((char *)task - offsetof(mp_Line, turn));
     mp_LineJob *job;
     mp_CpuStep step;
 
-    if (!line->job) line->job = take(line);
+    if (!line->job) line->job = mp_line_take(line, NULL, 1);
     job = line->job;
     step = work(job, mp_clock_us() + MP_CPU_SLICE_US);
     if (step == MP_CPU_MORE) return true;
     end(job, step == MP_CPU_DONE);
     line->job = NULL;
-    return end_turn(line, job);
+    return mp_line_end_turn(line, job, false);
 }
 
 /* --- jobs --- */
@@ -126,13 +138,14 @@ void mp_line_job_init(mp_LineJob *job, mp_Line *line,
 
 /* --- the line --- */
 
-void mp_line_init(mp_Line *line, void (*free)(mp_Line *line))
+void mp_line_init(mp_Line *line, bool (*turn)(mp_PoolTask *task),
+                  void (*free)(mp_Line *line))
 {
     line->free = free;
     line->first = line->last = line->job = NULL;
     line->active = false;
     line->pool = NULL;
-    line->turn.run = run_turn;
+    line->turn.run = turn;
     line->generation = mp_os_generation();
     atomic_init(&line->references, 1);
     pthread_mutex_init(&line->lock, NULL);

@@ -6,17 +6,13 @@
 #ifndef MP_VECTOR_INDEX_H
 #define MP_VECTOR_INDEX_H
 
-#include "cpu.h"
+#include "line.h"
 #include "scan.h"
 #include "vector.h"
 #include "vector_lib.h"
 
-#include <pthread.h>
-
 typedef struct mp_VectorJob {
-    mp_CpuJob cpu;
-    mp_Vector *index;
-    struct mp_VectorJob *next;
+    mp_LineJob line;
     mp_Floats rows; /* to add, or the query */
     size_t k;       /* 0: an add */
 } mp_VectorJob;
@@ -29,22 +25,15 @@ typedef struct mp_VectorHand {
 } mp_VectorHand;
 
 struct mp_Vector {
+    mp_Line line;
     const mp_VectorLib *lib;
     void *faiss;
     size_t dim;
     int metric;
-    atomic_uint references;
-    unsigned generation;
-    pthread_mutex_t lock;
-    mp_VectorJob *first;
-    mp_VectorJob *last;
-    bool active;
-    size_t count;
-    mp_Pool *pool; /* while active: then it has jobs that are not answered */
-    mp_PoolTask turn;
+    size_t count;        /* of the line's lock; below it is the turn's alone */
     mp_VectorJob *batch; /* what the turn works on */
-    mp_VectorJob *ended; /* what it answers at its end */
-    mp_VectorJob **ended_last;
+    mp_LineJob *ended;   /* what it answers at its end */
+    mp_LineJob **ended_last;
     size_t at; /* rows added, or jobs answered */
     const float *rows;
     mp_Scan scan;
@@ -54,6 +43,12 @@ struct mp_Vector {
     atomic_size_t next;    /* vector that no hand has looked at */
     atomic_size_t at_work; /* hands that have not left this slice */
 };
+
+/* The one behind it, in the line or the batch. */
+static inline mp_VectorJob *mp_vector_next(const mp_VectorJob *job)
+{
+    return (mp_VectorJob *)job->line.next;
+}
 
 /* What FAISS's [code] means. */
 mp_Status mp_vector_fail(mp_Error *err, int code, const char *message);

@@ -38,12 +38,12 @@ static mp_Status copy_queries(mp_Vector *index, mp_Error *err)
 {
     size_t queries = 0, q = 0;
 
-    for (mp_VectorJob *job = index->batch; job; job = job->next)
+    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job))
         queries++;
     if (mp_scan_init(&index->scan, index->metric, index->dim, queries, err) !=
         MP_OK)
         return -MP_KIND_MEMORY;
-    for (mp_VectorJob *job = index->batch; job; job = job->next)
+    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job))
         mp_scan_set(&index->scan, q++, job->rows.data,
                     job->k < index->count ? job->k : index->count);
     return mp_scan_begin(&index->scan, index->count, err);
@@ -55,7 +55,7 @@ static size_t count_hands(const mp_Vector *index)
     size_t numbers = scan->queries * scan->dim * index->count;
     size_t hands = 1 + numbers / HAND_NUMBERS;
     size_t hits = scan->from[scan->queries] + 1;
-    size_t width = mp_pool_width(index->pool);
+    size_t width = mp_pool_width(index->line.pool);
 
     if (hands > width) hands = width;
     if (hands > HITS_MOST / hits + 1) hands = HITS_MOST / hits + 1;
@@ -100,8 +100,8 @@ mp_Status mp_vector_begin_search(mp_Vector *index, mp_Error *err)
 
 static bool is_wanted(mp_VectorJob *job)
 {
-    while (job && mp_job_is_cancelled(&job->cpu.job))
-        job = job->next;
+    while (job && mp_job_is_cancelled(&job->line.cpu.job))
+        job = mp_vector_next(job);
     return job != NULL;
 }
 
@@ -125,8 +125,8 @@ static void work(mp_Vector *index, mp_VectorHand *hand)
 /* Merges what the hands found for row [row] of the queries into its job. */
 static mp_Status answer(mp_Vector *index, mp_VectorJob *job, size_t row)
 {
-    mp_Event *end = &job->cpu.job.end;
-    mp_Error *err = &job->cpu.err;
+    mp_Event *end = &job->line.cpu.job.end;
+    mp_Error *err = &job->line.cpu.err;
     const mp_Scan *scan = &index->scan;
     mp_ScanTop *top = &index->hands[0].top;
     const mp_ScanHit *hits = top->hits + scan->from[row];
@@ -151,7 +151,7 @@ static void answer_some(mp_Vector *index)
         mp_VectorJob *job = index->batch;
         bool good = answer(index, job, index->at++) == MP_OK;
 
-        index->batch = job->next;
+        index->batch = mp_vector_next(job);
         mp_vector_end_job(index, job, good ? MP_EVENT_DONE : MP_EVENT_FAILED);
     } while (index->batch && mp_clock_us() < index->until_us);
 }
@@ -181,7 +181,8 @@ static bool run_hand(mp_PoolTask *task)
     work(index, hand);
     if (!leave(index, 1)) return false;
     end_slice(index);
-    if (mp_vector_end_turn(index)) mp_pool_send(index->pool, &index->turn);
+    if (mp_vector_end_turn(index))
+        mp_pool_send(index->line.pool, &index->line.turn);
     return false;
 }
 
@@ -194,10 +195,10 @@ bool mp_vector_search_slice(mp_Vector *index, int64_t until_us)
     index->until_us = until_us;
     atomic_store(&index->at_work, hands);
     for (size_t i = 1; i < hands; i++)
-        mp_pool_send(index->pool, &index->hands[i].task);
+        mp_pool_send(index->line.pool, &index->hands[i].task);
     work(index, &index->hands[0]);
     for (size_t i = 1; i < hands; i++)
-        left += mp_pool_take_back(index->pool, &index->hands[i].task);
+        left += mp_pool_take_back(index->line.pool, &index->hands[i].task);
     if (!leave(index, left)) return false;
     end_slice(index);
     return true;

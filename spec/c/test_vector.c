@@ -299,21 +299,21 @@ static void test_fork_while_it_is_locked(void)
     int status = -1;
     pid_t child;
 
-    pthread_mutex_lock(&index->lock);
-    index->active = true;
+    pthread_mutex_lock(&index->line.lock);
+    index->line.active = true;
     child = fork();
     if (child == 0) {
         size_t count;
 
         alarm(10); /* instead of waiting for ever */
         count = mp_vector_count(index);
-        pthread_mutex_unlock(&index->lock);
+        pthread_mutex_unlock(&index->line.lock);
         mp_vector_unref(index);
         _exit(count == 0 ? 0 : 1);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0);
-    index->active = false;
-    pthread_mutex_unlock(&index->lock);
+    index->line.active = false;
+    pthread_mutex_unlock(&index->line.lock);
     mp_vector_unref(index);
 }
 
