@@ -179,6 +179,22 @@ describe("row 27: numbers", function()
     end
   end)
 
+  it("beyond a double are none for any provider", function()
+    for class, body in pairs {
+      ChatAnthropic = '{"type":"message","role":"assistant","content":[{"type":"text","text":"a"}],'
+        .. '"stop_reason":"end_turn","usage":{"input_tokens":1e400,"output_tokens":1}}',
+      ChatGoogleGenerativeAI = '{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}],'
+        .. '"usageMetadata":{"promptTokenCount":1e400,"candidatesTokenCount":1}}',
+      ChatOllama = '{"message":{"role":"assistant","content":"a"},"done":true,"done_reason":"stop",'
+        .. '"prompt_eval_count":1e400,"eval_count":1}',
+    } do
+      local m = mp[class] { base_url = lane(json(body)):gsub("/v1$", ""), api_key = "k-0123456789",
+        model = "m", max_retries = 0 }
+      local usage = m:invoke("x").usage_metadata
+      assert.same({ class, 0, 1 }, { class, usage.input_tokens, usage.output_tokens })
+    end
+  end)
+
   it("of a call that are too large for a double stay digits", function()
     agent(calls({ "note", '{"x":[9007199254740993,-12345678901234567890,0.1,1e300]}' }),
       { answer = "ok" })
