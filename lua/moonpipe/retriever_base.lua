@@ -32,6 +32,20 @@ function methods:_output_schema()
   return { type = "array", items = { type = "object", title = "Document" } }
 end
 
+--- What a search of an index gave, one by one: the number of what was found, and its score.
+---@param scores moonpipe.Floats?  a row
+---@param numbers string?          with blanks between; nil where there are none
+---@return fun(): integer?, number?
+function retriever_base.hits(scores, numbers)
+  local row = scores and numbers and scores[1] -- once: each is a copy
+  local take, i = (numbers or ""):gmatch("%d+"), 0
+  return function()
+    local number = take()
+    i = i + 1
+    if number then return tonumber(number), row[i] end
+  end
+end
+
 --- Raises where [input] is no question.
 ---@param input any
 function retriever_base.check(input)

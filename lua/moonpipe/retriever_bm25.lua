@@ -178,12 +178,10 @@ end
 
 local function search(index, query, k)
   local text, cut = text_of(index, query), index.preprocess ~= nil
-  local scores, numbers = scheduler.await(check(c.lexical_search(index.native, text, cut, k)))
-  local found, i = {}, 0
-  for number in (numbers or ""):gmatch("%d+") do
-    i = i + 1
-    local doc = index.documents[tonumber(number)]
-    if doc then found[#found + 1] = document.scored(doc, scores[1][i]) end
+  local found, job = {}, check(c.lexical_search(index.native, text, cut, k))
+  for number, score in base.hits(scheduler.await(job)) do
+    local doc = index.documents[number]
+    if doc then found[#found + 1] = document.scored(doc, score) end
   end
   return found
 end

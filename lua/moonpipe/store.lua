@@ -130,12 +130,10 @@ end
 local function search(self, vector, k)
   local found = {}
   if not self._index then return found end
-  local scores, numbers = scheduler.await(check(c.index_search(self._index, vector, k)))
-  local i = 0
-  for number in (numbers or ""):gmatch("%d+") do
-    i = i + 1
-    local doc = self._documents[tonumber(number) + 1]
-    if doc then found[#found + 1] = { doc, scores[1][i] } end
+  local job = check(c.index_search(self._index, vector, k))
+  for number, score in retriever_base.hits(scheduler.await(job)) do
+    local doc = self._documents[number + 1]
+    if doc then found[#found + 1] = { doc, score } end
   end
   return found
 end

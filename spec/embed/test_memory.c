@@ -31,7 +31,12 @@ static const char chain[] =
     "local mp = require 'moonpipe'\n"
     "local vectors = mp.HashEmbeddings()\n"
     "local wait = function(x) mp.sleep(0.0001) return x end\n"
-    "local embed = function(x) vectors:embed_query(x.text) return x.text end\n"
+    "local words = mp.BM25Retriever.from_texts({ 'a text', 'words' })\n"
+    "local embed = function(x)\n"
+    "  vectors:embed_query(x.text)\n"
+    "  words:delete { words:add_texts({ x.text })[1] }\n"
+    "  return words:invoke(x.text)[1].page_content\n"
+    "end\n"
     "local model = mp.GenericFakeChatModel { messages = { 'one two' } }\n"
     "return { text = mp.host.later | wait, more = { a = wait, b = wait } }\n"
     "  | embed | mp.PromptTemplate.from_template '{x}' | model";

@@ -300,5 +300,9 @@ describe("BM25Retriever in many tasks", function()
     local each = (os.clock() - begin) / 20
     helper.figure(("a search of %d documents by BM25: %.2f ms of CPU"):format(count, each * 1e3))
     assert.is_true(each < 0.05, each) -- ten times the goal
+    local all = retriever:configurable_fields { k = { id = "k" } }
+    begin = os.clock()
+    assert.equal(count, #all:invoke("the", { configurable = { k = count } }))
+    assert.is_true(os.clock() - begin < 5)
   end)
 end)
