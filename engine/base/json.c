@@ -230,6 +230,7 @@ static const char *number_run(const char *at, const char *end)
 
 static bool refuse_huge(mp_Json *json, const char *text, size_t len)
 {
+    if (json->text.raw) return emit(json, MP_JSON_NULL);
     mp_err_set(&json->error, MP_KIND_DECODE, "number %.*s%s is beyond a double",
                len > 32 ? 32 : (int)len, text, len > 32 ? "..." : "");
     fail_token(json);

@@ -13,6 +13,9 @@
  *   - NaN, Infinity and numbers beyond a double are refused
  *   - containers nest 128 deep at most, so that recursion over a result is safe
  *   - a byte order mark is refused, \u0000 is kept
+ * With `text.raw`, false from mp_json_init on, the texts of others are taken as
+ * they are: bad UTF-8 and lone surrogates stay (json_text.h), and a number
+ * beyond a double is null.
  * Equal keys of one object all arrive; whether the last one wins is the
  * sink's business, for it holds the object.
  *

@@ -68,7 +68,7 @@ static void put_code(mp_JsonText *text, unsigned code)
 /* The partner of a high surrogate did not come. */
 static void give_up_high(mp_JsonText *text)
 {
-    if (text->high) mp_buf_text(&text->buf, MP_UTF8_FFFD);
+    if (text->high) put_code(text, text->raw ? text->high : 0xfffd);
     text->high = 0;
 }
 
@@ -87,7 +87,7 @@ static void put_unit(mp_JsonText *text, unsigned unit)
     if (unit >= 0xd800 && unit <= 0xdbff)
         text->high = unit;
     else
-        put_code(text, low ? 0xfffd : unit);
+        put_code(text, low && !text->raw ? 0xfffd : unit);
 }
 
 static int hex_value(char c)
@@ -140,6 +140,14 @@ static mp_JsonTextStep feed_escape(mp_JsonText *text, const char **at)
 
 /* --- the rest --- */
 
+static void put_bad(mp_JsonText *text, const char *bytes, size_t len)
+{
+    if (text->raw)
+        mp_buf_append(&text->buf, bytes, len);
+    else
+        mp_buf_text(&text->buf, MP_UTF8_FFFD);
+}
+
 /* The character that an earlier piece cut may go on with the byte at [*at]. */
 static void feed_held(mp_JsonText *text, const char **at)
 {
@@ -149,7 +157,7 @@ static void feed_held(mp_JsonText *text, const char **at)
     switch (mp_utf8_next(text->held, text->held_len + 1u, &used)) {
     case MP_UTF8_CUT: text->held_len++; break;
     case MP_UTF8_BAD: /* the byte begins something new: it is not taken */
-        mp_buf_text(&text->buf, MP_UTF8_FFFD);
+        put_bad(text, text->held, text->held_len);
         text->held_len = 0;
         return;
     case MP_UTF8_GOOD:
@@ -169,7 +177,7 @@ static void feed_broken(mp_JsonText *text, const char **at, const char *end)
         memcpy(text->held, *at, used);
         text->held_len = (uint8_t)used;
     } else {
-        mp_buf_text(&text->buf, MP_UTF8_FFFD);
+        put_bad(text, *at, used);
     }
     *at += used;
 }

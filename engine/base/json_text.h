@@ -5,7 +5,9 @@
  * surrogate pairs joined, each lone surrogate and each piece of bad UTF-8
  * replaced by U+FFFD. What a piece leaves open (half an escape, the first
  * bytes of a character, a high surrogate that waits for its partner) is held
- * back until the next one, so `buf` is good text at every moment.
+ * back until the next one, so `buf` is good text at every moment. With `raw`
+ * it is not: bad bytes stay, and a lone surrogate becomes the three bytes that
+ * UTF-8 would have for it, so that who joins strings may join halves.
  *
  * Threads: one owner at a time.
  */
@@ -26,6 +28,7 @@ typedef enum mp_JsonTextStep {
 typedef struct mp_JsonText {
     mp_Buf buf;           /* the text so far; its status tells of failures */
     bool lenient;         /* raw control characters are taken as they are */
+    bool raw;             /* nothing is replaced: see the top */
     const char *expected; /* what had to stand where a byte was refused */
     uint8_t step;         /* outside, behind a backslash, in \uXXXX */
     uint8_t hex_left;     /* digits of \uXXXX still to come */

@@ -269,17 +269,18 @@ static int fail(lua_State *L, const Builder *b, const mp_Error *err)
 
 /* --- whole texts --- */
 
-/* json_decode(text[, unique[, lenient[, partial]]])
+/* json_decode(text[, unique[, lenient[, partial[, raw]]]])
  *   -> value | nil, message, kind, offset, line, column
  * [unique] refuses equal keys; [lenient] takes raw control characters in
  * strings and ignores what follows the value; [partial] takes a text that was
- * cut anywhere, and gives nil where nothing is known yet. */
+ * cut anywhere, and gives nil where nothing is known yet; [raw] takes what is
+ * bad in it (json.h). */
 static int f_json_decode(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
     bool unique = lua_toboolean(L, 2), lenient = lua_toboolean(L, 3);
-    bool partial = lua_toboolean(L, 4);
+    bool partial = lua_toboolean(L, 4), raw = lua_toboolean(L, 5);
     mp_Status status;
     mp_Error err;
     Builder *b;
@@ -287,6 +288,7 @@ static int f_json_decode(lua_State *L)
     lua_settop(L, 1);
     b = borrow_builder(L);
     mp_json_reset(&b->json, lenient);
+    b->json.text.raw = raw;
     b->L = L;
     b->base = 2;
     b->loaded = true;

@@ -34,6 +34,36 @@ static size_t good_prefix(const char *text, size_t len)
     return at;
 }
 
+/* The surrogate whose three bytes stand at [text], as JSON may bring them
+ * (json_text.h); 0 for none. */
+static unsigned surrogate(const char *text, size_t len)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+
+    if (len < 3 || bytes[0] != 0xed || bytes[1] < 0xa0 || bytes[1] > 0xbf ||
+        (bytes[2] & 0xc0) != 0x80)
+        return 0;
+    return 0xd000u | (bytes[1] & 0x3fu) << 6 | (bytes[2] & 0x3fu);
+}
+
+/* Adds the character of which a surrogate stands at [text], U+FFFD where its
+ * partner is missing. Returns the bytes taken, 0 if [more] may bring it. */
+static size_t add_halves(luaL_Buffer *out, const char *text, size_t len,
+                         bool more)
+{
+    unsigned high = surrogate(text, len), low = surrogate(text + 3, len - 3);
+    char bytes[4];
+
+    if (high < 0xdc00 && low >= 0xdc00) {
+        low += 0x10000 + ((high - 0xd800) << 10) - 0xdc00;
+        luaL_addlstring(out, bytes, mp_utf8_put(low, bytes));
+        return 6;
+    }
+    if (high < 0xdc00 && len == 3 && more) return 0;
+    luaL_addstring(out, MP_UTF8_FFFD);
+    return 3;
+}
+
 /* [-0, +2] Pushes the repaired text and what is held back. */
 static void push_repaired(lua_State *L, const char *text, size_t len, bool more)
 {
@@ -47,8 +77,11 @@ static void push_repaired(lua_State *L, const char *text, size_t len, bool more)
         if (verdict == MP_UTF8_CUT && more) break;
         if (verdict == MP_UTF8_GOOD)
             luaL_addlstring(&out, text + at, used);
+        else if (surrogate(text + at, len - at))
+            used = add_halves(&out, text + at, len - at, more);
         else
             luaL_addstring(&out, MP_UTF8_FFFD);
+        if (used == 0) break;
         at += used;
     }
     luaL_pushresult(&out);
@@ -56,8 +89,9 @@ static void push_repaired(lua_State *L, const char *text, size_t len, bool more)
 }
 
 /* utf8_repair(text[, more]) -> text, held
- * Bad bytes become U+FFFD. With [more] the beginning of a character at the end
- * is held back, for what comes next may complete it. Good text is not copied.
+ * Bad bytes become U+FFFD, two surrogates the character that they are halves
+ * of. With [more] the beginning of a character at the end is held back, for
+ * what comes next may complete it. Good text is not copied.
  */
 static int f_utf8_repair(lua_State *L)
 {

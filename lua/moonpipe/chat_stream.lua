@@ -119,14 +119,18 @@ local function piece_of(calls, delta, place)
   local id, name = given(delta.id), given(fn.name)
   local slot = calls.at[index]
   if not slot or is_new(slot, id, name) then
-    slot = { number = #calls }
+    slot = { number = #calls, held = "" }
     calls[#calls + 1], calls.at[index] = slot, slot
   end
   local piece = { index = slot.number, id = not slot.id and id or nil,
     name = not slot.name and name or nil, type = "tool_call_chunk" }
   slot.id, slot.name = slot.id or id, slot.name or name
   local arguments = member(fn.arguments)
-  piece.args = type(arguments) == "table" and native.check(c.json_encode(arguments)) or arguments
+  if type(arguments) == "table" then arguments = native.check(c.json_encode(arguments)) end
+  if type(arguments) == "string" then
+    arguments, slot.held = repair(slot.held .. arguments, true)
+  end
+  piece.args = arguments
   return piece
 end
 
@@ -153,14 +157,14 @@ function Stream:whole_calls(list)
   return pieces
 end
 
--- Ids for the calls that came without one.
-local function missing_ids(self)
+-- Ids for the calls that came without one, and U+FFFD for half a character at the end of one.
+local function last_pieces(self)
   local pieces
   for number, slot in ipairs(self.calls or {}) do
-    if not slot.id then
+    if not slot.id or slot.held ~= "" then
       pieces = pieces or {}
-      pieces[#pieces + 1] = { index = number - 1, id = "call_" .. number - 1,
-        type = "tool_call_chunk" }
+      pieces[#pieces + 1] = { index = number - 1, id = not slot.id and "call_" .. number - 1 or nil,
+        args = slot.held ~= "" and repair(slot.held) or nil, type = "tool_call_chunk" }
     end
   end
   return pieces
@@ -232,7 +236,7 @@ local function last_chunk(self)
   local settle = self.call.settle
   if settle then settle(self.call, fields.usage_metadata) end
   fields.content = self.held ~= "" and repair(self.held) or ""
-  fields.tool_call_chunks = missing_ids(self)
+  fields.tool_call_chunks = last_pieces(self)
   fields.chunk_position = "last"
   return text_chunk(self, fields)
 end

@@ -8,30 +8,17 @@ local NULL = c.json_null
 
 local envelope = {}
 
--- lua-cjson leaves the bytes of half a character as they are, which the other half will
--- follow. What it refuses (a lone surrogate), a list without members, which it would make an
--- object of, or where it is missing, our own decoder reads.
-local has_cjson, cjson = pcall(require, "cjson")
-local fast = nil
-if has_cjson then
-  local own = cjson.new()
-  own.decode_invalid_numbers(false)
-  own.decode_max_depth(128) -- as ours
-  fast = own.decode
-end
-
----The value of an envelope, or nil, the problem, its kind and its offset.
+---The value of an envelope, or nil, the problem, its kind and its offset. Its texts may hold
+---halves of characters, whose other halves the next record has: utf8_repair joins them. A
+---number that no double holds is null.
 ---@param text string
 ---@return any value
 ---@return string? message
 ---@return string? kind
 ---@return integer? offset
 function envelope.decode(text)
-  if fast and not text:find("[]", 1, true) then
-    local ok, value = pcall(fast, text)
-    if ok then return value end
-  end
-  return c.json_decode((text:gsub("^\239\187\191", ""))) -- a byte order mark
+  if text:byte() == 0xef then text = text:gsub("^\239\187\191", "") end -- a byte order mark
+  return c.json_decode(text, false, false, false, true)
 end
 
 ---A member of an envelope; null is none.
@@ -48,13 +35,12 @@ function envelope.text(value)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
----Drops the nulls of a table and of those in it, and what no double holds: cjson makes that
----infinite, and then no JSON could hold it.
+---Drops the nulls of a table and of those in it.
 ---@param t table
 ---@return table t
 function envelope.without_null(t)
   for key, value in pairs(t) do
-    if value == NULL or value == math.huge or value == -math.huge then
+    if value == NULL then
       t[key] = nil
     elseif type(value) == "table" then
       envelope.without_null(value)

@@ -303,6 +303,40 @@ static void test_size_of_a_repaired_string(void)
     mp_json_term(&json);
 }
 
+static mp_Status keep_text(void *userdata, const mp_JsonEvent *event,
+                           mp_Error *err)
+{
+    mp_Buf *text = userdata;
+
+    mp_buf_append(text, event->text, event->len);
+    return mp_buf_check(text, err);
+}
+
+/* Nothing is replaced, wherever the text is cut. */
+static void test_raw_text(void)
+{
+    static const char in[] =
+        "\"\\ud83dx\\udc3b\xff\xf0\x9f\\ud83d\\udc3b\xe2\x82\"";
+    static const char out[] =
+        "\xed\xa0\xbdx\xed\xb0\xbb\xff\xf0\x9f\xf0\x9f\x90\xbb\xe2\x82";
+    size_t split, len = sizeof in - 1;
+    mp_Json json;
+    mp_Buf text;
+
+    for (split = 0; split <= len; split++) {
+        mp_buf_init(&text, 0);
+        mp_json_init(&json, keep_text, &text, false, 0);
+        json.text.raw = true;
+        CHECK(mp_json_feed(&json, in, split, NULL) == MP_OK);
+        CHECK(mp_json_feed(&json, in + split, len - split, NULL) == MP_OK);
+        CHECK(mp_json_finish(&json, NULL) == MP_OK);
+        CHECK(text.len == sizeof out - 1);
+        CHECK(memcmp(text.data, out, sizeof out - 1) == 0);
+        mp_json_term(&json);
+        mp_buf_term(&text);
+    }
+}
+
 /* --- failures --- */
 
 static void test_a_failure_stays(void)
@@ -413,6 +447,7 @@ int main(void)
     test_depth();
     test_size();
     test_size_of_a_repaired_string();
+    test_raw_text();
     test_a_failure_stays();
     test_the_sink_may_refuse();
     test_open_text();

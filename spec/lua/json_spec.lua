@@ -40,6 +40,8 @@ describe("json.decode", function()
     assert.equal("a\239\191\189b", json.decode '"a\255b"')
     assert.equal("\239\191\189!", json.decode [["\ud83d!"]])
     assert.equal("\240\159\152\128", json.decode [["\ud83d\ude00"]])
+    local raw = require("moonpipe.native").c.json_decode('["\\ud83d", "\240\159", 1e400]', false, false, false, true)
+    assert.same({ "\237\160\189", "\240\159", json.null }, { raw[1], raw[2], raw[3] })
   end)
 
   it("keeps NUL", function()

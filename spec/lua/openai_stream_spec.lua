@@ -184,6 +184,27 @@ describe("ChatOpenAI: characters", function()
     assert.equal("a\240\159\152\128b", all.content)
   end)
 
+  it("that come as two surrogates are put together", function()
+    local piece = '{"choices":[{"delta":{"content":"%s"}}]}'
+    local function got(...)
+      local list = { ... }
+      for i, text in ipairs(list) do list[i] = piece:format(text) end
+      list[#list + 1] = "[DONE]"
+      return of_records(list).content
+    end
+    assert.equal("a\240\159\144\187b", got("a\\ud83d", "\\udc3bb"))
+    assert.equal("\240\159\144\187\240\159\144\187", got("\\ud83d", "\\udc3b\\ud83d", "", "\\udc3b"))
+    assert.equal("a\239\191\189b", got("a\\ud83d", "b"))
+    assert.equal("a\239\191\189\239\191\189", got("a\\udc3b", "\\ud83d"))
+  end)
+
+  it("are put together in the arguments of a call, too", function()
+    local piece = '{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"1","function":{"name":"f",'
+      .. '"arguments":"%s"}}]}}]}'
+    local all = of_records({ piece:format '{\\"a\\":\\"\\ud83d', piece:format '\\udc3b\\"}', "[DONE]" })
+    assert.equal('{"a":"\240\159\144\187"}', all.tool_call_chunks[1].args)
+  end)
+
   it("that are never completed become U+FFFD", function()
     local piece = '{"choices":[{"delta":{"content":"%s"}}]}'
     local all = of_records({ piece:format("a\240\159"), piece:format("b\195"), "[DONE]" })

@@ -27,6 +27,16 @@ describe("utf8_repair", function()
     assert.same({ "a" .. BAD, "\195" }, { repair("a\255\195", true) })
   end)
 
+  it("joins two surrogates, which JSON may bring", function()
+    local high, low = "\237\160\189", "\237\176\187" -- d83d, dc3b
+    assert.same({ "a\240\159\144\187b", "" }, { repair("a" .. high .. low .. "b") })
+    assert.same({ BAD .. "b" .. BAD, "" }, { repair(high .. "b" .. low, true) })
+    assert.same({ BAD .. "\240\159\144\187", "" }, { repair(high .. high .. low) })
+    assert.same({ "a", high }, { repair("a" .. high, true) })
+    assert.same({ "a" .. BAD, "" }, { repair("a" .. high) })
+    assert.same({ BAD, high }, { repair(low .. high, true) })
+  end)
+
   it("gives the same for a text cut anywhere", function()
     local text = "aä€\240\159\152\128 b\255c\226\130 ä"
     local whole = repair(text)

@@ -158,13 +158,15 @@ function c.isatty(fd) end
 ---@param unique boolean?   refuse an object with a key twice
 ---@param lenient boolean?  raw control characters, text behind the value
 ---@param partial boolean?  complete what is cut
+---@param raw boolean?      leave bad bytes and lone surrogates, for utf8_repair; a number beyond a
+---  double is null
 ---@return any value
 ---@return string? message
 ---@return string? kind
 ---@return integer? offset
 ---@return integer? line
 ---@return integer? column
-function c.json_decode(text, unique, lenient, partial) end
+function c.json_decode(text, unique, lenient, partial, raw) end
 
 ---@class moonpipe.Picker: userdata
 

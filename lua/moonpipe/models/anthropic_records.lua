@@ -68,9 +68,9 @@ function DELTA.text_delta(_, _, delta)
 end
 
 function DELTA.thinking_delta(_, grown, delta)
-  local text = repair(delta.thinking or "")
+  local text = delta.thinking or ""
   table.insert(grown.pieces, text)
-  return nil, { reasoning_content = text }
+  return nil, { reasoning_content = (repair(text)) }
 end
 
 function DELTA.signature_delta(_, grown, delta)
@@ -123,7 +123,7 @@ end
 
 -- A block as it was before it came in pieces.
 local function whole(stream, grown)
-  local block, text = grown.block, table.concat(grown.pieces)
+  local block, text = grown.block, repair(table.concat(grown.pieces))
   if block.type == "text" then
     block.text = table.concat(stream.parts, "", grown.from + 1, grown.to)
   elseif block.type == "thinking" then
