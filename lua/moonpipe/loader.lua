@@ -228,33 +228,6 @@ end
 
 -- ---- main scripts ---------------------------------------------------------------
 
--- What the function at [level] could have meant: its locals and upvalues.
-local function names_at(level, names)
-  local fn, at = debug.getinfo(level + 1, "f").func, 1
-  while true do
-    local name = debug.getlocal(level + 1, at)
-    if not name then break end
-    names[#names + 1], at = name, at + 1
-  end
-  at = 1
-  while true do
-    local name, value = debug.getupvalue(fn, at)
-    if not name then break end
-    if not operators[value] then names[#names + 1] = name end
-    at = at + 1
-  end
-end
-
--- Called by __index, which the reading function called.
-local function refuse_global(name)
-  local names = {}
-  names_at(3, names)
-  for known in pairs(_G) do
-    if type(known) == "string" then names[#names + 1] = known end
-  end
-  errors.usage(("undefined global '%s'%s"):format(errors.text(name), errors.hint(name, names)))
-end
-
 ---An environment over the globals in which reading an undefined name raises. A
 ---name that was assigned in it, even nil, is defined; `_G.name` asks quietly.
 ---@return table env
@@ -263,7 +236,9 @@ function loader.strict()
   return setmetatable({}, {
     __index = function(_, name)
       local value = _G[name]
-      if value == nil and not assigned[name] then refuse_global(name) end
+      if value == nil and not assigned[name] then
+        require("moonpipe.loader_undefined")(name, operators)
+      end
       return value
     end,
     __newindex = function(_, name, value)

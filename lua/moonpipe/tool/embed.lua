@@ -34,8 +34,8 @@ function embed.describe(value, text)
   local err = errors.wrap(value)
   local ok, object = pcall(fields, err) -- it needs memory, which may be what is missing
   return {
-    text or host.text_of(err), err.kind, errors.text(err.message), err.path or "",
-    err.where or "", ok and object or "{}",
+    text or require("moonpipe.tool.failure").text_of(err), err.kind, errors.text(err.message),
+    err.path or "", err.where or "", ok and object or "{}",
   }
 end
 

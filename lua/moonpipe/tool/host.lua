@@ -10,41 +10,7 @@ local tree = require "moonpipe.tree"
 
 local host = {}
 
-local FAILED, USAGE, DEADLINE, INTERRUPTED = 1, 2, 124, 130
-
--- Exit codes of failures of the world; what is not listed is FAILED.
-local CODES = {
-  config = 3,
-  auth = 4, quota = 4, refused_request = 4, context_length = 4, content_filter = 4,
-  dns = 5, connect = 5, tls = 5, timeout_connect = 5, timeout_first_byte = 5,
-  timeout_idle = 5, reset = 5, truncated = 5, protocol = 5, rate_limit = 5,
-  timeout_total = DEADLINE,
-}
-
-local function code_of(err)
-  if err.kind == "http" then return (err.status or 500) < 500 and 4 or 5 end
-  return CODES[err.kind] or FAILED
-end
-
--- The lines of a traceback that are the user's.
-local function own_lines(traceback)
-  local lines = {}
-  for line in traceback:gmatch("\n\t([^\n]+)") do
-    if not line:find("^moonpipe:") and not line:find("^%[C%]") then
-      lines[#lines + 1] = "\n\t" .. line
-    end
-  end
-  return #lines > 1 and "\nstack traceback:" .. table.concat(lines) or ""
-end
-
-local function text_of(err)
-  local text = require("moonpipe.terminal").printable(errors.text(err))
-  if err.kind == "lua" then
-    text = text:gsub("^lua: ", "", 1) .. (err.traceback and own_lines(err.traceback) or "")
-  end
-  return require("moonpipe.redact").text(text)
-end
-host.text_of = text_of
+local FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 local interrupted = false
 
@@ -73,7 +39,8 @@ local function outcome(main, call)
   end
   if main.err == nil then return 0, nil, nil, main.value end
   if call.silent then return FAILED end
-  return code_of(main.err), "moonpipe: " .. text_of(main.err), main.err
+  local failure = require "moonpipe.tool.failure"
+  return failure.code_of(main.err), "moonpipe: " .. failure.text_of(main.err), main.err
 end
 
 ---Runs fn(...) as the main task until it and its children have ended.

@@ -6,7 +6,7 @@
 -- there, where later texts find them by name. So a closure made in the same text
 -- keeps the variable itself, and later texts see the copy.
 local errors = require "moonpipe.error"
-local host = require "moonpipe.tool.host"
+local failure = require "moonpipe.tool.failure"
 local inspect = require "moonpipe.inspect"
 local loader = require "moonpipe.loader"
 local message = require "moonpipe.message"
@@ -143,7 +143,7 @@ local function run(fn)
   io.stdout:flush()
   if ok then return end
   scheduler.raise_if_cancelled(scheduler.current()) -- Ctrl-C: the host says so
-  complain(host.text_of(err))
+  complain(failure.text_of(err))
 end
 
 -- [last]: nothing will follow.
