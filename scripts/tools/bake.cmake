@@ -2,7 +2,8 @@
 # as text. Text, not bytecode: hosts run other LuaJITs. Compiling it is most of
 # the time of a start, so lines that are comments are left empty; the others keep
 # their numbers. A line of a long string that began with "-- " would be lost:
-# check_floors looks for such. A module that uses pairs gets ours (traversal.lua), on
+# check_floors looks for such. Indentation is left out, except in a file that
+# has long strings. A module that uses pairs gets ours (traversal.lua), on
 # the line of its first comment: guests keep the one that they have.
 set(arrays "")
 set(rows "")
@@ -11,6 +12,9 @@ foreach(file ${FILES})
   file(READ ${ROOT}/${file} text)
   string(REGEX REPLACE "\n[ ]*--(-|[ ])[^\n]*" "\n" text "\n${text}")
   string(REGEX REPLACE "\n[ ]*--(-|[ ])[^\n]*" "\n" text "${text}")
+  if(NOT text MATCHES "\\[=*\\[")
+    string(REGEX REPLACE "\n[ ]+" "\n" text "${text}")
+  endif()
   string(SUBSTRING "${text}" 1 -1 text)
   if(text MATCHES "^\n.*[^i]pairs\\(" AND NOT file MATCHES "/traversal.lua$")
     string(PREPEND text "local pairs = require \"moonpipe.traversal\".pairs")
