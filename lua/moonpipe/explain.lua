@@ -18,6 +18,8 @@ local explain = {}
 
 local WHY = {
   BasePromptTemplate = "a prompt needs all its values",
+  BaseRetriever = "a search needs the whole question",
+  EnsembleRetriever = "its lists are fused when all are there",
   RunnableBranch = "its conditions look at the whole input",
   OutputFixingParser = "a model mends the whole answer",
   RouterRunnable = "some of its steps do so",
@@ -28,7 +30,6 @@ local WHY = {
   RunnableRetry = "it keeps its input for another attempt",
   RunnableWithFallbacks = "it keeps its input for the next",
   RunnableWithMessageHistory = "what was asked is stored whole",
-  VectorStoreRetriever = "a search needs the whole question",
   itemgetter = "it says what is missing; RunnablePick passes chunks on",
 }
 
@@ -43,7 +44,7 @@ local TEXT = {
 
 local function why_of(step)
   if step.run_kind == "prompt" then return WHY.BasePromptTemplate end
-  return WHY[step.class_name]
+  return WHY[step.class_name] or step.run_kind == "retriever" and WHY.BaseRetriever or nil
 end
 
 -- By what the class does better than the defaults.
@@ -98,7 +99,8 @@ function SHAPES.sequence(_, list)
   return flow_of_sequence(list)
 end
 
-function SHAPES.map(_, list)
+function SHAPES.map(step, list)
+  if step._flow then return step:_flow() end
   return all_pass(list) and "passes" or "answers"
 end
 
@@ -141,7 +143,7 @@ end
 -- ---- telling -----------------------------------------------------------------
 
 local function several_of(one)
-  if one.shape == "map" then return "map" end
+  if one.shape == "map" and not one.step._flow then return "map" end
   if one.step.class_name == "RunnableEach" then return "each" end
   return one.step.class_name == "RouterRunnable" and one.flow == "passes" and "router"
 end

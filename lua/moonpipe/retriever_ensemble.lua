@@ -144,4 +144,9 @@ function methods:_parts()
   return self.map:_parts()
 end
 
+-- Unlike a map, it gives nothing before all branches have ended.
+function methods:_flow()
+  return "whole"
+end
+
 return { EnsembleRetriever = EnsembleRetriever }

@@ -1,3 +1,4 @@
+local helper = require "spec.helper"
 local mp = require "moonpipe"
 
 local function usage(fn, ...)
@@ -147,6 +148,15 @@ describe("EnsembleRetriever", function()
     assert.equal("EnsembleRetriever", tostring(ensemble))
   end)
 
+  it("says that it does not stream", function()
+    local words = mp.BM25Retriever {}
+    local ensemble = mp.EnsembleRetriever { retrievers = { words, words } }
+    assert.equal("EnsembleRetriever: takes its whole input, and answers in one piece (its lists are"
+      .. " fused when all are there)", ensemble:explain_stream():match("[^\n]+"))
+    assert.equal("BM25Retriever: takes its whole input, and answers in one piece (a search needs"
+      .. " the whole question)", words:explain_stream():match("[^\n]+"))
+  end)
+
   it("says how to give it a string", function()
     local ensemble = mp.EnsembleRetriever { retrievers = { giving("a") } }
     local err = failure(ensemble.invoke, ensemble, { question = "x" })
@@ -179,5 +189,33 @@ describe("EnsembleRetriever", function()
       usage(new, { retrievers = { one }, id_key = 1 }))
     assert.truthy(usage(new, { retrievers = { one }, k = 1 }):find("unknown option 'k'", 1, true))
     assert.truthy(usage(new, { retrievers = { "x" } }):find("a string is not a step", 1, true))
+  end)
+end)
+
+describe("scripts/bench/recall", function()
+  helper.with_vectors(it)("finds with words and vectors what either finds", function()
+    local status = {}
+    for i, text in ipairs { "a tool to draw graphs", "letters in many shapes", "plays music files" } do
+      status[i] = ("Package: p%d\nDescription: %s\n Long text: %s,\n .\n of number %d.\n"):format(i,
+        text:upper(), text, i)
+    end
+    local out, stderr = helper.moonpipe { "run", "scripts/bench/recall.lua",
+      helper.temp(table.concat(status, "\n")) }
+    assert.truthy(out:find("3 descriptions asked for by their summaries", 1, true), stderr)
+    for _, name in ipairs { "hash", "bm25", "even", "hybrid" } do
+      assert.equal("1.000", out:match("\n" .. name .. " +(%S+)"), out)
+    end
+  end)
+
+  helper.with_vectors(it)("is no worse with both on the packages of this machine", function()
+    local file = io.open("/var/lib/dpkg/status")
+    if not file then return pending("no Debian machine") end
+    file:close()
+    local out, stderr = helper.moonpipe { "run", "scripts/bench/recall.lua", "/var/lib/dpkg/status" }
+    local first = {}
+    for name, value in out:gmatch("\n(%l%w+) +(%S+)") do first[name] = tonumber(value) end
+    assert.is_true(first.hybrid >= math.max(first.hash, first.bm25), out .. stderr)
+    helper.figure(("recall@1 of package descriptions: hash %.3f, BM25 %.3f, hybrid %.3f"):format(
+      first.hash, first.bm25, first.hybrid))
   end)
 end)
