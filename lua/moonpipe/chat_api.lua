@@ -272,6 +272,10 @@ local function read_answer(response, self)
   local said = provider.said(value)
   if said then error(provider.error_in(who, said, response), 0) end
   local fields = api.answer(value, response, who)
+  local thoughts = fields.additional_kwargs and fields.additional_kwargs.reasoning_content
+  if type(thoughts) == "string" then
+    fields.additional_kwargs.reasoning_content = native.c.utf8_repair(thoughts)
+  end
   if fields.id then return setmetatable(fields, AI_MESSAGE) end
   return message.answer(fields)
 end

@@ -26,7 +26,8 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@class moonpipe.ChatRecords  what the records of a provider's stream mean
 ---@field key string  of the text in a record, for records that differ in it alone
 ---@field read fun(stream: moonpipe.ChatStream, record: table, name: string): ...
----  the text that a record brings, additional_kwargs, pieces of tool calls; notes the
+---  the text that a record brings, additional_kwargs, pieces of tool calls (texts and
+---  thoughts may hold halves of characters, which are put together here); notes the
 ---  rest in the stream: `finished`, `finish_reason`, `usage`, `id`, and `over` where
 ---  no record follows
 ---@field last fun(stream: moonpipe.ChatStream): table  what concerns the whole answer:
@@ -42,6 +43,7 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field at integer          the one that was given last
 ---@field last integer        the last one of them
 ---@field held string         bytes of a character that is not whole yet
+---@field thought string      the same of what is thought
 ---@field shape moonpipe.RecordShape
 ---@field calls table?        tool calls by their place
 ---@field finished boolean?   the provider said that the answer is whole
@@ -50,7 +52,7 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field usage table?
 ---@field detailed boolean?   records carry more than their text
 ---@field id string?          the provider's name of the answer
-local Stream = { at = 0, last = 0, held = "", is_lenient = false }
+local Stream = { at = 0, last = 0, held = "", thought = "", is_lenient = false }
 local mt = { __name = "moonpipe.ChatStream", __index = Stream }
 
 local stream = {}
@@ -190,6 +192,16 @@ local function whole_characters(self, content)
   return text
 end
 
+-- The same for what is thought; nil where that leaves nothing.
+local function whole_thoughts(self, kwargs)
+  local text = kwargs.reasoning_content
+  if type(text) ~= "string" then return kwargs end
+  local whole, held = repair(self.thought .. text, true)
+  if held ~= self.thought then self.thought = held end
+  kwargs.reasoning_content = given(whole)
+  return next(kwargs) and kwargs or nil
+end
+
 -- Whether a record that is no JSON is the last of the body and a beginning of JSON.
 local function is_cut(self, data)
   return self.reader:is_over() and pcall(function() json.decoder():feed(data) end)
@@ -221,6 +233,7 @@ local function read_record(self, data, name)
     end
     text = whole_characters(self, text)
   end
+  if kwargs then kwargs = whole_thoughts(self, kwargs) end
   if (text or "") == "" and not kwargs and not pieces then return nil end
   return text_chunk(self, {
     content = text or "", additional_kwargs = kwargs, tool_call_chunks = pieces,
@@ -236,6 +249,10 @@ local function last_chunk(self)
   local settle = self.call.settle
   if settle then settle(self.call, fields.usage_metadata) end
   fields.content = self.held ~= "" and repair(self.held) or ""
+  if self.thought ~= "" then
+    fields.additional_kwargs = fields.additional_kwargs or {}
+    fields.additional_kwargs.reasoning_content = repair(self.thought)
+  end
   fields.tool_call_chunks = last_pieces(self)
   fields.chunk_position = "last"
   return text_chunk(self, fields)

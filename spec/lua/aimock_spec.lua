@@ -14,7 +14,7 @@ local CALLS = { { name = "weather", arguments = '{"city":"Oslo"}', id = "call_a"
   { name = "weather", arguments = '{"city":"Rome"}', id = "call_b" } }
 
 -- What a fixture says of itself, not of the answer.
-local OWN = { truncateAfterChunks = true, chaos = true, latency = true }
+local OWN = { chaos = true, chunkSize = true, latency = true, truncateAfterChunks = true }
 
 local function said(words, fields)
   local out = { match = { userMessage = words }, response = {} }
@@ -33,6 +33,7 @@ end
 local FIXTURES = {
   said("greet", { content = "Hello, 世界 \240\159\144\187 there!",
     usage = { prompt_tokens = 11, completion_tokens = 5 } }),
+  said("halves", { content = "a\240\159\144\187", reasoning = "\240\159\144\187b", chunkSize = 1 }),
   said("think", { content = "42", reasoning = "six times seven" }),
   said("weather", { toolCalls = CALLS, reasoning = "two cities", match = { hasToolResult = false } }),
   said("weather", { content = "Cold, then warm.", match = { hasToolResult = true } }),
@@ -149,6 +150,14 @@ local function check_thoughts(model)
   end)
 end
 
+-- Its chunks are cut between UTF-16's surrogates.
+local function check_halves(model)
+  each_way(model, "halves", function(got)
+    assert.same({ "a\240\159\144\187", "\240\159\144\187b" },
+      { got.content, got.additional_kwargs.reasoning_content })
+  end)
+end
+
 local function check_tools(model)
   local asked = {}
   local weather = mp.tool { name = "weather", description = "Of a city.",
@@ -229,6 +238,7 @@ for _, protocol in ipairs(PROTOCOLS) do
   describe("a server from npm: " .. (protocol.name or protocol.class), function()
     it_says("answers", function() check_answer(protocol, model()) end)
     it_says("tells its thoughts", function() check_thoughts(model()) end)
+    it_says("cuts characters in half", function() check_halves(model()) end)
     it_says("calls tools and takes their results", function() check_tools(model()) end)
     it_says("gives typed answers", function() check_typed(model()) end)
     it_says("refuses", function() check_refusals(protocol) end)

@@ -77,7 +77,7 @@ local function add_block(found, block)
   if block.type == "text" then
     found.texts[#found.texts + 1] = repair(block.text or "")
   elseif block.type == "thinking" then
-    found.thoughts[#found.thoughts + 1] = repair(block.thinking or "")
+    found.thoughts[#found.thoughts + 1] = block.thinking or ""
   elseif block.type == "tool_use" then
     found.calls[#found.calls + 1] = { name = text_of(block.name) or "", id = text_of(block.id),
       args = type(block.input) == "table" and block.input or {}, type = "tool_call" }

@@ -70,7 +70,7 @@ end
 function DELTA.thinking_delta(_, grown, delta)
   local text = delta.thinking or ""
   table.insert(grown.pieces, text)
-  return nil, { reasoning_content = (repair(text)) }
+  return nil, { reasoning_content = text }
 end
 
 function DELTA.signature_delta(_, grown, delta)

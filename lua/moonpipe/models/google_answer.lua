@@ -91,7 +91,7 @@ local function add_part(found, part)
       name = call.name, arguments = check(encode(call.args or {})),
     } }
   elseif part.text and part.thought then
-    found.thoughts = (found.thoughts or "") .. repair(part.text)
+    found.thoughts = (found.thoughts or "") .. part.text
   elseif part.text then
     found.text = found.text .. part.text
   end

@@ -66,7 +66,7 @@ end
 
 local function kwargs_of(m)
   local thoughts = text_of(m.thinking) or text_of(m.reasoning_content) -- a gateway's word
-  return thoughts and { reasoning_content = (repair(thoughts)) }
+  return thoughts and { reasoning_content = thoughts }
 end
 
 local function tool_calls(list)

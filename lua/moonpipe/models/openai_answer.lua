@@ -91,8 +91,10 @@ function answer.extras(kwargs, given)
     if value ~= nil and value ~= NULL and value ~= "" and not (type(value) == "table"
       and next(value) == nil) then
       kwargs = kwargs or {}
-      if type(value) == "string" then value = repair(value) else without_null(value) end
-      kwargs[NAME[EXTRAS[i]] or EXTRAS[i]] = value
+      local name = NAME[EXTRAS[i]] or EXTRAS[i]
+      if type(value) == "table" then without_null(value) end
+      if type(value) == "string" and name ~= "reasoning_content" then value = repair(value) end
+      kwargs[name] = value
     end
   end
   return kwargs

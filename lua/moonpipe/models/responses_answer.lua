@@ -150,7 +150,7 @@ READ["response.refusal.delta"] = function(_, record)
 end
 
 local function read_thought(_, record)
-  return nil, { reasoning_content = (repair(record.delta or "")) }
+  return nil, { reasoning_content = record.delta or "" }
 end
 READ["response.reasoning_summary_text.delta"] = read_thought
 READ["response.reasoning_text.delta"] = read_thought
