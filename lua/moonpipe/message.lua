@@ -3,22 +3,6 @@ local words = require "moonpipe.message_class"
 
 ---@class moonpipe.message
 local message = {}
-for name, value in pairs(words) do
-  message[name] = value
-end
-
--- Methods that are seldom asked for.
-local METHODS = {
-  content_blocks = function(self) return require("moonpipe.message_blocks").of(self) end,
-  pretty_repr = function(self) return require("moonpipe.message_print").pretty_repr(self) end,
-  pretty_print = function(self) return require("moonpipe.message_print").pretty_print(self) end,
-}
-for _, value in pairs(words) do
-  local proto = type(value) == "table" and value.proto
-  for name, method in pairs(proto and METHODS or {}) do
-    proto[name] = method
-  end
-end
 
 local class_of = words.class_of
 
@@ -81,11 +65,12 @@ function message.to_message(value)
   return result
 end
 
--- What people write in the place of messages is read by a module of its own: a chain of a prompt
--- and a model makes messages only.
+-- The classes are those of message_class.lua. What people write in the place of messages is read
+-- by a module of its own: a chain of a prompt and a model makes messages only.
 return setmetatable(message, {
   __index = function(_, name)
-    local value = require("moonpipe.message_coerce")[name]
+    local value = words[name]
+    if value == nil then value = require("moonpipe.message_coerce")[name] end
     message[name] = value
     return value
   end,

@@ -37,6 +37,7 @@ end
 local CLASS = {}
 
 local COMMON = { "content", "name", "id", "additional_kwargs", "response_metadata" }
+local CONTENT = { "content" }
 
 local function block_text(block)
   if type(block) == "string" then
@@ -89,22 +90,37 @@ local function construct(class, content, opts)
   return require("moonpipe.message_make").construct(class, content, opts)
 end
 
-local function joined(a, b)
-  local result = {}
-  for _, names in ipairs({ a, b or {} }) do
-    for _, name in ipairs(names) do
-      result[#result + 1] = name
-    end
+local function joined(names, more)
+  local result = { unpack(names) }
+  for i = 1, #more do
+    result[#result + 1] = more[i]
   end
   return result
 end
 
+-- Methods that are seldom asked for.
+
+local function content_blocks(self)
+  return require("moonpipe.message_blocks").of(self)
+end
+
+local function pretty_repr(self)
+  return require("moonpipe.message_print").pretty_repr(self)
+end
+
+local function pretty_print(self)
+  return require("moonpipe.message_print").pretty_print(self)
+end
+
 -- type: the field of that name; label: how a transcript calls the speaker.
-local function define(name, kind, label, extra, required)
-  local proto = { type = kind, text = words.text }
+local function define(name, kind, label, allowed, required)
+  local proto = {
+    type = kind, text = words.text, content_blocks = content_blocks,
+    pretty_repr = pretty_repr, pretty_print = pretty_print,
+  }
   local class = {
     name = name, type = kind, label = label, proto = proto,
-    allowed = joined(COMMON, extra), required = joined({ "content" }, required),
+    allowed = allowed, required = required or CONTENT,
   }
   class.instance_mt = new_metatable(class, proto)
   words[name] = setmetatable(class, {
@@ -119,11 +135,11 @@ local AI_FIELDS = { "tool_calls", "invalid_tool_calls", "usage_metadata" }
 local TOOL_FIELDS = { "tool_call_id", "artifact", "status" }
 local CHUNK_FIELDS = { "tool_call_chunks", "chunk_position" }
 
-define("SystemMessage", "system", "System")
-define("HumanMessage", "human", "Human")
-define("AIMessage", "ai", "AI", AI_FIELDS)
-define("ToolMessage", "tool", "Tool", TOOL_FIELDS, { "tool_call_id" })
-define("ChatMessage", "chat", nil, { "role" }, { "role" })
+define("SystemMessage", "system", "System", COMMON)
+define("HumanMessage", "human", "Human", COMMON)
+define("AIMessage", "ai", "AI", joined(COMMON, AI_FIELDS))
+define("ToolMessage", "tool", "Tool", joined(COMMON, TOOL_FIELDS), { "content", "tool_call_id" })
+define("ChatMessage", "chat", nil, joined(COMMON, { "role" }), { "content", "role" })
 
 local function is_chunk(value)
   local class = CLASS[getmetatable(value)]
@@ -151,7 +167,7 @@ end
 
 local function define_chunk(class, extra)
   local twin = define(class.name .. "Chunk", class.type, class.label,
-    joined(class.allowed, extra))
+    extra and joined(class.allowed, extra) or class.allowed)
   twin.whole = class
   class.chunk = twin
   twin.instance_mt.__add = add

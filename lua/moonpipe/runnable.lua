@@ -23,7 +23,8 @@ local run_invoke = run.invoke
 ---@field _invoke fun(self, input, ctx): any
 ---@operator call(any): any
 ---@operator bor(any): moonpipe.Runnable
-local base = { run_kind = "chain" }
+local base = require "moonpipe.runnable_methods" -- those of composition; here are the others
+base.run_kind = "chain"
 
 local runnable = { base = base }
 
@@ -302,10 +303,6 @@ function base:_with_options(changes)
   for name, value in pairs(changes) do options[name] = value end
   return getmetatable(self).class(options)
 end
-
--- ---- composing -----------------------------------------------------------------
-
-for name, fn in pairs(require "moonpipe.runnable_methods") do base[name] = fn end
 
 -- ---- names ---------------------------------------------------------------------
 
