@@ -62,8 +62,9 @@ static bool next_part(const char **rest, char name[NAME_MAX + 1])
     return true;
 }
 
-static mp_Status open_below(const char *root, const char *path, int *fd,
-                            mp_Error *err)
+/* [last] are the flags for what the path names. */
+static mp_Status open_below(const char *root, const char *path, int last,
+                            int *fd, mp_Error *err)
 {
     const char *rest = path;
     char name[NAME_MAX + 1];
@@ -82,7 +83,7 @@ static mp_Status open_below(const char *root, const char *path, int *fd,
             status = mp_err_set(err, MP_KIND_INPUT,
                                 "'%s' leads out of its root", path);
         } else if (strcmp(name, ".") != 0) {
-            status = open_part(*fd, name, *rest ? FOLDER : READ, path, fd, err);
+            status = open_part(*fd, name, *rest ? FOLDER : last, path, fd, err);
             if (status != MP_OK) return status;
         }
     }
@@ -90,14 +91,56 @@ static mp_Status open_below(const char *root, const char *path, int *fd,
     return status;
 }
 
-static ssize_t read_some(int fd, char *room, size_t cap)
+static mp_Status open_any(const char *root, const char *path, int flags,
+                          int *fd, mp_Error *err)
+{
+    if (root) return open_below(root, path, flags, fd, err);
+    *fd = open(path, flags);
+    return *fd < 0 ? fail(path, err) : MP_OK;
+}
+
+mp_Status mp_file_open(const char *root, const char *path, int *fd,
+                       mp_Error *err)
+{
+    struct stat seen;
+    mp_Status status = open_any(root, path, READ, fd, err);
+
+    if (status != MP_OK) return status;
+    if (fstat(*fd, &seen) != 0)
+        status = fail(path, err);
+    else if (!S_ISREG(seen.st_mode))
+        status = mp_err_set(err, MP_KIND_IO, "'%s' is no regular file", path);
+    if (status != MP_OK) close(*fd);
+    return status;
+}
+
+mp_Status mp_file_open_folder(const char *root, const char *path, int *fd,
+                              mp_Error *err)
+{
+    return open_any(root, path, FOLDER, fd, err);
+}
+
+static ssize_t read_some(int fd, char *room, size_t cap, off_t at)
 {
     ssize_t got;
 
     do
-        got = read(fd, room, cap);
+        got = pread(fd, room, cap, at);
     while (got < 0 && errno == EINTR);
     return got;
+}
+
+mp_Status mp_file_read_at(int fd, const char *path, off_t at, char *room,
+                          size_t cap, size_t *len, mp_Error *err)
+{
+    ssize_t got = 1;
+
+    *len = 0;
+    while (*len < cap && got > 0) {
+        got = read_some(fd, room + *len, cap - *len, at + (off_t)*len);
+        if (got > 0) *len += (size_t)got;
+    }
+    return got < 0 ? fail(path, err) : MP_OK;
 }
 
 /* Fills the room, and looks whether that was all. */
@@ -105,41 +148,24 @@ static mp_Status read_all(int fd, const char *path, char *room, size_t cap,
                           size_t *len, mp_Error *err)
 {
     char more;
-    ssize_t got = 1;
+    size_t left = 0;
+    mp_Status status = mp_file_read_at(fd, path, 0, room, cap, len, err);
 
-    *len = 0;
-    while (*len < cap && got > 0) {
-        got = read_some(fd, room + *len, cap - *len);
-        if (got > 0) *len += (size_t)got;
-    }
-    if (got > 0) got = read_some(fd, &more, 1);
-    if (got < 0) return fail(path, err);
-    if (got > 0)
-        return mp_err_set(err, MP_KIND_TOO_LARGE,
-                          "'%s' has more than %zu bytes", path, cap);
-    return MP_OK;
+    if (status == MP_OK)
+        status = mp_file_read_at(fd, path, (off_t)cap, &more, 1, &left, err);
+    if (status != MP_OK || left == 0) return status;
+    return mp_err_set(err, MP_KIND_TOO_LARGE, "'%s' has more than %zu bytes",
+                      path, cap);
 }
 
 mp_Status mp_file_read(const char *root, const char *path, char *room,
                        size_t cap, size_t *len, mp_Error *err)
 {
-    struct stat seen;
-    mp_Status status = MP_OK;
-    int fd = -1;
+    int fd;
+    mp_Status status = mp_file_open(root, path, &fd, err);
 
-    if (root) {
-        status = open_below(root, path, &fd, err);
-    } else {
-        fd = open(path, READ);
-        if (fd < 0) status = fail(path, err);
-    }
     if (status != MP_OK) return status;
-    if (fstat(fd, &seen) != 0)
-        status = fail(path, err);
-    else if (!S_ISREG(seen.st_mode))
-        status = mp_err_set(err, MP_KIND_IO, "'%s' is no regular file", path);
-    else
-        status = read_all(fd, path, room, cap, len, err);
+    status = read_all(fd, path, room, cap, len, err);
     close(fd);
     return status;
 }

@@ -14,6 +14,7 @@
 #include "err.h"
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Reads the regular file at [path] into [room], of [cap] bytes, and its length
  * into [len]. [root] NULL: any path. Else the path is relative to that folder
@@ -22,6 +23,18 @@
  * more than [cap] bytes. */
 mp_Status mp_file_read(const char *root, const char *path, char *room,
                        size_t cap, size_t *len, mp_Error *err);
+
+/* Opens such a file, not to be inherited by programs that are started, or a
+ * folder; the caller closes [fd]. The same failures. */
+mp_Status mp_file_open(const char *root, const char *path, int *fd,
+                       mp_Error *err);
+mp_Status mp_file_open_folder(const char *root, const char *path, int *fd,
+                              mp_Error *err);
+
+/* Reads what stands in the file from byte [at] on, up to [cap] bytes; fewer
+ * only at its end. [path] is what a failure calls it. `io`. */
+mp_Status mp_file_read_at(int fd, const char *path, off_t at, char *room,
+                          size_t cap, size_t *len, mp_Error *err);
 
 /* Puts a file with [len] bytes, which only its owner may read, in the place of
  * [path]: whoever opens that sees the old file or the new one, also after a

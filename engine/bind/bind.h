@@ -37,6 +37,7 @@ void mp_bind_db(lua_State *L);
 void mp_bind_embed(lua_State *L);
 void mp_bind_floats(lua_State *L);
 void mp_bind_hash(lua_State *L);
+void mp_bind_html(lua_State *L);
 void mp_bind_http(lua_State *L);
 void mp_bind_file(lua_State *L);
 void mp_bind_json(lua_State *L);

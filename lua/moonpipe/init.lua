@@ -43,6 +43,11 @@ local MODULES = {
   loop_until = "loop",
   loader = "load loadfile dofile",
   loader_guest = "install_loader",
+  ["loaders.csv"] = "CSVLoader",
+  ["loaders.directory"] = "DirectoryLoader",
+  ["loaders.html"] = "HTMLLoader",
+  ["loaders.json"] = "JSONLoader JSONLinesLoader",
+  ["loaders.text"] = "TextLoader MarkdownLoader",
   map_chunks = "map_chunks",
   mcp = "mcp=",
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk

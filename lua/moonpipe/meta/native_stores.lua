@@ -1,9 +1,42 @@
 ---@meta
 
--- The functions that C gives for vectors and databases; see native.lua here.
+-- The functions that C gives for files, vectors and databases; see native.lua here.
 
 ---@class moonpipe.c
 local c = {}
+
+-- ---- files -----------------------------------------------------------------------
+
+---@param path string
+---@param root string?  the folder that it is relative to, and may not lead out of
+---@return userdata? file
+---@return string? message
+---@return string? kind
+function c.file_open(path, root) end
+
+---@param file userdata
+---@param at integer   bytes from its beginning
+---@param max integer  bytes
+---@return integer? id  of a job that gives them; fewer at the end
+---@return string? message
+---@return string? kind
+function c.file_read(file, at, max) end
+
+---@param file userdata
+function c.file_close(file) end
+
+---@param path string
+---@param root string?
+---@return integer? id  of a job that gives its entries: kind, one of "dflo", name, NUL
+---@return string? message
+---@return string? kind
+function c.folder(path, root) end
+
+---@param page string  UTF-8
+---@return integer? id  of a job that gives its text; its head: a line for the title, and each link
+---@return string? message
+---@return string? kind
+function c.html(page) end
 
 -- ---- vectors ---------------------------------------------------------------------
 
