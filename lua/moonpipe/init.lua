@@ -76,12 +76,13 @@ local MODULES = {
   parser_xml = "XMLOutputParser",
   passthrough = "RunnablePassthrough",
   pick = "RunnablePick itemgetter const",
-  prompt = [[ChatPromptTemplate SystemMessagePromptTemplate
-    HumanMessagePromptTemplate AIMessagePromptTemplate]],
+  prompt = "ChatPromptTemplate",
   prompt_examples = "LengthBasedExampleSelector",
   prompt_fence = "fence prompts",
   prompt_few_shot = "FewShotPromptTemplate FewShotChatMessagePromptTemplate",
   prompt_file = "load_prompt",
+  prompt_message = [[SystemMessagePromptTemplate HumanMessagePromptTemplate
+    AIMessagePromptTemplate]],
   prompt_placeholder = "MessagesPlaceholder",
   prompt_text = "PromptTemplate",
   router = "RouterRunnable",

@@ -6,11 +6,7 @@ local runnable = require "moonpipe.runnable"
 local values = require "moonpipe.prompt_value"
 local words = require "moonpipe.message_class"
 
-local prompt = {
-  SystemMessagePromptTemplate = elements.SystemMessagePromptTemplate,
-  HumanMessagePromptTemplate = elements.HumanMessagePromptTemplate,
-  AIMessagePromptTemplate = elements.AIMessagePromptTemplate,
-}
+local prompt = {}
 
 ---@class moonpipe.ChatPromptTemplate: moonpipe.BasePromptTemplate
 ---@field messages table[]  its elements

@@ -53,7 +53,13 @@ local function with_template(element, compiled)
   return element
 end
 
-local function new_element(class, content, compile)
+--- A message of [class] whose text, or list of content blocks, has variables.
+---@param class table
+---@param content any
+---@param compile fun(text: string): moonpipe.Template?, string?
+---@return table? element
+---@return string? problem
+function elements.of_class(class, content, compile)
   local element = setmetatable({ class = class, message_mt = class.instance_mt }, element_mt)
   if type(content) == "table" and content[1] ~= nil then
     return require("moonpipe.prompt_blocks").compile(element, content, compile)
@@ -73,32 +79,6 @@ function elements.of_template(compiled)
   return with_template(setmetatable({ class = class, message_mt = class.instance_mt }, element_mt),
     compiled)
 end
-
-local function template_class(name, class)
-  local Class = {}
-
-  --- A message whose text, or list of content blocks, has variables; for from_messages.
-  ---@param text string|table[]
-  ---@param opts { template_format: string?, mustache_partials: table? }?
-  function Class.from_template(text, opts)
-    opts = prompt_base.options(opts, name, { "mustache_partials", "template_format" })
-    local element, problem = new_element(class, text, prompt_base.compiler(opts))
-    if not element then
-      errors.usage(name .. ": " .. problem)
-    end
-    return element
-  end
-
-  elements[name] = setmetatable(Class, {
-    __name = "moonpipe.class",
-    __call = function(_, text, opts) return Class.from_template(text, opts) end,
-    __tostring = function() return name end,
-  })
-end
-
-template_class("SystemMessagePromptTemplate", message.SystemMessage)
-template_class("HumanMessagePromptTemplate", message.HumanMessage)
-template_class("AIMessagePromptTemplate", message.AIMessage)
 
 -- Messages as they are ----------------------------------------------------------------------------
 
@@ -134,7 +114,7 @@ local function from_role(role, content, compile)
   elseif #class.required > 1 then
     return nil, ("a template of %s is not possible; give the message itself"):format(class.name)
   end
-  return new_element(class, content, compile)
+  return elements.of_class(class, content, compile)
 end
 
 local function from_table(value, compile)
@@ -173,7 +153,7 @@ function elements.coerce(value, compile)
   elseif message.is(value) then
     return verbatim(value)
   elseif type(value) == "string" then
-    return new_element(message.HumanMessage, value, compile)
+    return elements.of_class(message.HumanMessage, value, compile)
   elseif type(value) == "table" and mt == nil then
     return from_table(value, compile)
   end

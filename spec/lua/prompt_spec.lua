@@ -92,10 +92,9 @@ describe("ChatPromptTemplate", function()
   end)
 
   it("takes templates of messages and other prompts", function()
-    local elements = require "moonpipe.prompt"
     local prompt = Chat.from_messages {
-      elements.SystemMessagePromptTemplate.from_template "{a}",
-      elements.AIMessagePromptTemplate "b",
+      mp.SystemMessagePromptTemplate.from_template "{a}",
+      mp.AIMessagePromptTemplate "b",
       String("{c}", { partial_variables = { c = "C" } }),
       Chat.from_messages { "d", { "ai", "{e}" } },
     }
