@@ -9,6 +9,7 @@ local chat_stream = require "moonpipe.chat_stream"
 local endpoint = require "moonpipe.endpoint"
 local envelope = require "moonpipe.envelope"
 local errors = require "moonpipe.error"
+local glance = require "moonpipe.glance"
 local message = require "moonpipe.message"
 local model = require "moonpipe.model"
 local native = require "moonpipe.native"
@@ -157,7 +158,7 @@ end
 local function models_of(server, api, ctx)
   if server.models then return server.models end
   local response = server:ask(api.models_path or "/models", ctx, MODELS_TIMEOUT)
-  local list = response and envelope.decode(response.body)
+  local list = response and glance(response.body)
   local names = type(list) == "table" and (api.models or openai_names)(list) or {}
   table.sort(names)
   if names[1] then server.models = names end

@@ -5,8 +5,8 @@
 -- arrays; they never are Lua tables.
 local context = require "moonpipe.context"
 local endpoint = require "moonpipe.endpoint"
-local envelope = require "moonpipe.envelope"
 local errors = require "moonpipe.error"
+local glance = require "moonpipe.glance"
 local lambda = require "moonpipe.lambda"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
@@ -113,7 +113,7 @@ end
 local function refuse(response, who, problem)
   local body = response.body
   if body == "" then provider.reject(who, response, "protocol", "the answer is empty", true) end
-  local said = provider.said((envelope.decode(body)))
+  local said = provider.said(glance(body))
   if said then error(provider.error_in(who, said, response), 0) end
   if (response.header("content-type") or ""):find("html", 1, true) or body:find("^%s*<") then
     provider.reject(who, response, "protocol", "the answer is HTML, not JSON", false)

@@ -5,8 +5,8 @@
 -- Embeddings: likewise by MOONPIPE_EMBEDDINGS, but what runs here never brings remote ones: it is a
 -- key or the hashed ones.
 local errors = require "moonpipe.error"
+local glance = require "moonpipe.glance"
 local http = require "moonpipe.http"
-local json = require "moonpipe.json"
 local lambda = require "moonpipe.lambda"
 local log = require "moonpipe.log"
 local names = require "moonpipe.model_names"
@@ -88,8 +88,8 @@ local function ask(server)
     connect = PATIENCE, untaped = true }
   local ok, answer = pcall(http.send, plan, nil, native.c.now() + PATIENCE)
   if not ok or answer.status ~= 200 then return { false } end
-  local decoded, list = pcall(json.decode, answer.body)
-  local first = decoded and type(list) == "table" and type(list.data) == "table" and list.data[1]
+  local list = glance(answer.body)
+  local first = type(list) == "table" and type(list.data) == "table" and list.data[1]
   return { type(first) == "table" and type(first.id) == "string" and first.id }
 end
 

@@ -1,5 +1,6 @@
 --- What a provider's refusal means: its status and its words as an mp.Error.
 local errors = require "moonpipe.error"
+local glance = require "moonpipe.glance"
 local native = require "moonpipe.native"
 local redact = require "moonpipe.redact"
 local retry = require "moonpipe.retry"
@@ -218,7 +219,7 @@ end
 ---@param response moonpipe.HttpResponse
 ---@return moonpipe.Error
 function provider.refusal(who, response)
-  local said = provider.said_by((c.json_decode(response.body))) or {}
+  local said = provider.said_by(glance(response.body)) or {}
   return make(who, response.status, said, response)
 end
 
