@@ -3,9 +3,14 @@ local base = require "moonpipe.retriever_base"
 local errors = require "moonpipe.error"
 local runnable = require "moonpipe.runnable"
 
+---@class moonpipe.RetrieverOptions
+---@field search_type ("similarity"|"similarity_score_threshold")?
+---@field search_kwargs { k: integer?, score_threshold: number? }?
+
 ---@class moonpipe.VectorStoreRetriever: moonpipe.BaseRetriever
 ---@field vectorstore moonpipe.FAISS
----@field search_kwargs { k: integer }
+---@field search_type string
+---@field search_kwargs { k: integer, score_threshold: number? }
 local VectorStoreRetriever, methods = runnable.class("VectorStoreRetriever", {
   base = base.BaseRetriever,
   label = "retriever",
@@ -14,21 +19,42 @@ local VectorStoreRetriever, methods = runnable.class("VectorStoreRetriever", {
 local retriever = {}
 
 local OPTIONS = { "search_kwargs", "search_type" }
+local THRESHOLD = "similarity_score_threshold"
+local TYPES = { similarity = true, [THRESHOLD] = true }
+
+local function check_type(value)
+  if value ~= nil and not TYPES[value] then
+    errors.usage(("search_type of as_retriever is %s; it must be 'similarity' or '%s'"):format(
+      errors.shape(value), THRESHOLD))
+  end
+  return value or "similarity"
+end
+
+-- A threshold that is not used, and a search for one that is not there, are mistakes.
+local function check_kwargs(kwargs, search_type)
+  kwargs = errors.options(kwargs, { "k", "score_threshold" }, "search_kwargs")
+  local least = kwargs.score_threshold
+  base.check_threshold(least, "score_threshold")
+  if search_type == THRESHOLD and least == nil then
+    errors.usage(("search_type '%s' needs search_kwargs = { score_threshold = … }"):format(
+      THRESHOLD))
+  elseif search_type ~= THRESHOLD and least ~= nil then
+    errors.usage(("score_threshold needs search_type = '%s'"):format(THRESHOLD))
+  end
+  return { k = base.check_k(kwargs.k), score_threshold = least }
+end
 
 --- What a store's `as_retriever` gives.
 ---@param store moonpipe.FAISS
----@param opts { search_type: "similarity"?, search_kwargs: { k: integer? }? }?
+---@param opts moonpipe.RetrieverOptions?
 ---@return moonpipe.VectorStoreRetriever
 function retriever.new(store, opts)
   opts = errors.options(opts, OPTIONS, "as_retriever")
-  if opts.search_type ~= nil and opts.search_type ~= "similarity" then
-    errors.usage(("search_type of as_retriever is %s; it must be 'similarity'"):format(
-      errors.shape(opts.search_type)))
-  end
-  local kwargs = errors.options(opts.search_kwargs, { "k" }, "search_kwargs")
+  local search_type = check_type(opts.search_type)
   return runnable.instance(VectorStoreRetriever, {
     vectorstore = store,
-    search_kwargs = { k = base.check_k(kwargs.k) },
+    search_type = search_type,
+    search_kwargs = check_kwargs(opts.search_kwargs, search_type),
   })
 end
 
@@ -38,7 +64,7 @@ end
 
 function methods:_with_options(changes)
   return retriever.new(self.vectorstore, {
-    search_type = changes.search_type,
+    search_type = changes.search_type or self.search_type,
     search_kwargs = changes.search_kwargs or self.search_kwargs,
   })
 end

@@ -18,6 +18,17 @@ function retriever_base.check_k(k)
   return k or 4
 end
 
+--- The least similarity that [value] asks for. Raises if it is given and none.
+---@param value number?
+---@param name string
+---@return number
+function retriever_base.check_threshold(value, name)
+  if value ~= nil and (type(value) ~= "number" or not (value >= 0 and value <= 1)) then
+    errors.usage(("%s is %s; it must be a number from 0 to 1"):format(name, errors.shape(value)))
+  end
+  return value or 0
+end
+
 local function problem(input)
   local key = type(input) == "table" and getmetatable(input) == nil
     and (input.question ~= nil and "question" or input.input ~= nil and "input")

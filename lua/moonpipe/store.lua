@@ -3,9 +3,10 @@
 -- The vectors live in a native index (engine/work/vector.h), the documents here, under the same
 -- numbers. Searches that wait on one store at the same time are answered together.
 --
--- The score of a document is the squared distance of its vector to the query's: 0 is the same
--- vector, less is nearer; of vectors of length 1 it is 2 - 2 * cosine, at most 4. With
--- `distance_strategy = "inner_product"` it is the inner product, and more is nearer.
+-- The score of a document is a similarity from 0 to 1, and more is nearer: the cosine, as it is of
+-- vectors of length 1, which almost all embeddings give; what is below 0 is 0. Beside it stands
+-- what the index measured: the squared distance, of such vectors 2 - 2 * cosine, or with
+-- `distance_strategy = "inner_product"` the inner product.
 local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
 local floats = require "moonpipe.floats"
@@ -42,8 +43,6 @@ local function check_embedding(embedding, what)
   end
   return embedding
 end
-
-methods.check_k = retriever_base.check_k
 
 -- ---- adding ------------------------------------------------------------------------------------
 
@@ -127,33 +126,50 @@ end
 
 -- ---- searching ---------------------------------------------------------------------------------
 
-local function search(self, vector, k)
+local SEARCH = { "k", "score_threshold" }
+
+local function check_search(opts, what)
+  opts = errors.options(opts, SEARCH, what)
+  return retriever_base.check_k(opts.k), retriever_base.check_threshold(opts.score_threshold,
+    "score_threshold")
+end
+
+local function similarity_of(self, measured)
+  local cosine = self.distance_strategy == "l2" and 1 - measured / 2 or measured
+  return math.max(0, math.min(1, cosine))
+end
+
+-- What is found comes nearest first, so that none is left behind one that is too far.
+local function search(self, vector, k, least)
   local found = {}
   if not self._index then return found end
   local job = check(c.index_search(self._index, vector, k))
-  for number, score in retriever_base.hits(scheduler.await(job)) do
-    local doc = self._documents[number + 1]
-    if doc then found[#found + 1] = { doc, score } end
+  for number, measured in retriever_base.hits(scheduler.await(job)) do
+    local doc, score = self._documents[number + 1], similarity_of(self, measured)
+    if doc and score >= least then
+      found[#found + 1] = { document.scored(doc, score), score, measured }
+    end
   end
   return found
 end
 
-local function search_text(self, query, k)
-  return search(self, floats.Floats(self.embedding:embed_query(query)), k)
+local function search_text(self, query, k, least)
+  return search(self, floats.Floats(self.embedding:embed_query(query)), k, least)
 end
 
---- The [k] nearest documents, nearest first, each as `{ document, score }`; what the score means
---- stands on top of this file.
+--- The [k] nearest documents, nearest first, each as `{ document, similarity, measured }`; what
+--- they mean stands on top of this file. With `score_threshold` only those whose similarity is at
+--- least that.
 ---@async
 ---@param query string
----@param opts { k: integer? }?
----@return { [1]: moonpipe.Document, [2]: number }[]
+---@param opts { k: integer?, score_threshold: number? }?
+---@return { [1]: moonpipe.Document, [2]: number, [3]: number }[]
 function methods:similarity_search_with_score(query, opts)
-  local k = self.check_k(errors.options(opts, { "k" }, "similarity_search").k)
+  local k, least = check_search(opts, "similarity_search")
   if type(query) ~= "string" then
     errors.usage("similarity_search takes a string, got " .. errors.shape(query))
   end
-  return scheduler.call(search_text, self, query, k)
+  return scheduler.call(search_text, self, query, k, least)
 end
 
 local function documents_in(found)
@@ -162,10 +178,10 @@ local function documents_in(found)
   return list
 end
 
---- The [k] nearest documents, nearest first.
+--- The [k] nearest documents, nearest first, each with its similarity as `score`.
 ---@async
 ---@param query string
----@param opts { k: integer? }?
+---@param opts { k: integer?, score_threshold: number? }?
 ---@return moonpipe.Document[]
 function methods:similarity_search(query, opts)
   return documents_in(self:similarity_search_with_score(query, opts))
@@ -174,19 +190,21 @@ end
 --- The documents nearest to a vector, a list of numbers or an mp.Floats.
 ---@async
 ---@param vector moonpipe.Floats|number[]
----@param opts { k: integer? }?
+---@param opts { k: integer?, score_threshold: number? }?
 ---@return moonpipe.Document[]
 function methods:similarity_search_by_vector(vector, opts)
-  local k = self.check_k(errors.options(opts, { "k" }, "similarity_search_by_vector").k)
+  local k, least = check_search(opts, "similarity_search_by_vector")
   local given = floats.Floats(vector)
   if type(given[1]) ~= "number" then
     errors.usage("similarity_search_by_vector takes one vector, got a matrix")
   end
-  return documents_in(scheduler.call(search, self, given, k))
+  return documents_in(scheduler.call(search, self, given, k, least))
 end
 
---- A step that gives the nearest documents: `as_retriever{ search_kwargs = { k = 4 } }`.
----@param opts { search_type: "similarity"?, search_kwargs: { k: integer? }? }?
+--- A step that gives the nearest documents: `as_retriever{ search_kwargs = { k = 4 } }`, or those
+--- of them that are near enough: `as_retriever{ search_type = "similarity_score_threshold",
+--- search_kwargs = { k = 4, score_threshold = 0.5 } }`.
+---@param opts moonpipe.RetrieverOptions?
 ---@return moonpipe.VectorStoreRetriever
 function methods:as_retriever(opts)
   return retriever.new(self, opts)

@@ -47,9 +47,9 @@ local function same(query, found, expected)
   assert.equal(K, #found)
   for i, pair in ipairs(found) do
     local wanted, place = expected[i], ("query %d, place %d"):format(query, i)
-    assert.is_true(near(pair[2], wanted.distance, 1e-4), place)
+    assert.is_true(near(pair[3], wanted.distance, 1e-4), place)
     assert.is_true(pair[1].page_content == wanted.id
-      or near(pair[2], wanted.distance, 1e-5), place)
+      or near(pair[3], wanted.distance, 1e-5), place)
   end
 end
 

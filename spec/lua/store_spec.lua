@@ -46,21 +46,47 @@ describe("FAISS", function()
     assert.equal(4, #store:similarity_search("moon"))
   end)
 
-  it("scores by the squared distance, least first", function()
+  it("gives the squared distance beside the similarity, least first", function()
     local store = plane()
     store.embedding = { embed_query = function() return { 0, 1 } end }
     local found = store:similarity_search_with_score("x")
     assert.same({ "a", "b", "c" }, { found[1][1].page_content, found[2][1].page_content,
       found[3][1].page_content })
-    assert.same({ 1, 2, 4 }, { found[1][2], found[2][2], found[3][2] })
+    assert.same({ 1, 2, 4 }, { found[1][3], found[2][3], found[3][3] })
+    assert.same({ 0.5, 0, 0 }, { found[1][2], found[2][2], found[3][2] })
   end)
 
-  it("scores by the inner product, greatest first", function()
+  it("gives the inner product beside it, greatest first", function()
     local store = mp.FAISS.from_embeddings({ "a", "b" }, { { 1, 0 }, { 3, 0 } },
       { embedding = embedding, distance_strategy = "inner_product" })
     store.embedding = { embed_query = function() return { 2, 0 } end }
     local found = store:similarity_search_with_score("x")
-    assert.same({ "b", 6 }, { found[1][1].page_content, found[1][2] })
+    assert.same({ "b", 1, 6 }, { found[1][1].page_content, found[1][2], found[1][3] })
+  end)
+
+  it("scores by one similarity, whatever the index measures", function()
+    local rows = { { 1, 0 }, { 0.6, 0.8 }, { 0, 1 }, { -1, 0 } }
+    for _, strategy in ipairs { "l2", "inner_product" } do
+      local store = mp.FAISS.from_embeddings({ "a", "b", "c", "d" }, rows,
+        { embedding = embedding, distance_strategy = strategy })
+      store.embedding = { embed_query = function() return { 1, 0 } end }
+      local found = store:similarity_search_with_score("x")
+      for i, expected in ipairs { 1, 0.6, 0, 0 } do
+        assert.near(expected, found[i][2], 1e-6)
+        assert.equal(found[i][2], found[i][1].score)
+      end
+    end
+  end)
+
+  it("leaves out what is not near enough", function()
+    local store = mp.FAISS.from_embeddings({ "a", "b" }, { { 1, 0 }, { 0, 1 } },
+      { embedding = embedding })
+    local opts = { score_threshold = 0.5 }
+    assert.same({ "a" }, contents(store:similarity_search_by_vector({ 1, 0 }, opts)))
+    assert.same({ "a", "b" }, contents(store:similarity_search_by_vector({ 1, 0 },
+      { score_threshold = 0 })))
+    assert.equal("score_threshold is the number 2; it must be a number from 0 to 1",
+      usage(store.similarity_search, store, "x", { score_threshold = 2 }))
   end)
 
   it("searches by a vector, as a table or as Floats", function()
@@ -71,7 +97,10 @@ describe("FAISS", function()
   it("keeps documents as they are", function()
     local doc = mp.Document { page_content = "x", metadata = { source = "f" }, id = "7" }
     local store = mp.FAISS.from_documents({ doc }, { embedding = embedding })
-    assert.equal(doc, store:similarity_search("x")[1])
+    local found = store:similarity_search("x")[1]
+    assert.same({ "x", "7", nil }, { found.page_content, found.id, doc.score })
+    assert.equal(doc.metadata, found.metadata)
+    assert.near(1, found.score, 1e-6)
   end)
 
   it("makes documents with metadatas and ids", function()
@@ -161,6 +190,33 @@ describe("a retriever", function()
     assert.equal("retriever", tostring(retriever))
     assert.equal(2, #retriever:invoke("honey"))
     assert.equal(TEXTS[2], retriever:invoke("honey")[1].page_content)
+  end)
+
+  it("gives documents with their score", function()
+    local found = store():as_retriever():invoke(TEXTS[2])
+    assert.near(1, found[1].score, 1e-6)
+    for i, pair in ipairs(store():similarity_search_with_score(TEXTS[2])) do
+      assert.equal(pair[2], found[i].score)
+    end
+  end)
+
+  it("gives only what is near enough", function()
+    local retriever = store():as_retriever {
+      search_type = "similarity_score_threshold", search_kwargs = { score_threshold = 1 / 3 },
+    }
+    assert.same({ TEXTS[2] }, contents(retriever:invoke(TEXTS[2])))
+    assert.same({}, retriever:invoke("xyzzy"))
+  end)
+
+  it("says which search a threshold belongs to", function()
+    local one = store()
+    assert.equal("search_type 'similarity_score_threshold' needs search_kwargs ="
+      .. " { score_threshold = … }", usage(one.as_retriever, one,
+        { search_type = "similarity_score_threshold" }))
+    assert.equal("score_threshold needs search_type = 'similarity_score_threshold'",
+      usage(one.as_retriever, one, { search_kwargs = { score_threshold = 0.5 } }))
+    assert.equal("score_threshold is the number -1; it must be a number from 0 to 1",
+      usage(one.as_retriever, one, { search_kwargs = { score_threshold = -1 } }))
   end)
 
   it("answers a batch", function()
