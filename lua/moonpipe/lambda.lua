@@ -73,6 +73,13 @@ local function protected(self, input, ctx)
   return xpcall(self.fn, handler, input)
 end
 
+-- Where the stack has run over, there may be no room for the handler either: LuaJIT then
+-- gives a text of its own.
+local function failure_of(value)
+  if value == "error in error handling" then value = "stack overflow, too deep to say where" end
+  return errors.wrap(value)
+end
+
 -- Calls the function with its context as the running one. The second result is of
 -- interest to tools alone.
 local function call(self, input, ctx)
@@ -81,7 +88,7 @@ local function call(self, input, ctx)
   task.ctx = ctx
   local ok, value, failure = protected(self, input, ctx)
   task.ctx = saved
-  if not ok then error(value:given(input), 0) end
+  if not ok then error(failure_of(value):given(input), 0) end
   if value == nil and failure ~= nil then error(errors.wrap(failure):given(input), 0) end
   return value, failure
 end
