@@ -44,13 +44,14 @@ static void copy_texts(lua_State *L, int index, mp_Buf *texts)
     }
 }
 
-/* child(argv, env, cwd or nil)
+/* child(argv, env, cwd or nil, raw)
  *     -> id, inbox, handle | nil, message, kind: env is all that it gets */
 static int f_child(lua_State *L)
 {
     mp_ProcessSpec spec = {.cwd = luaL_optstring(L, 3, NULL)};
     mp_Child **box;
     mp_Job *job = NULL;
+    bool raw = lua_toboolean(L, 4);
 
     check_texts(L, 1);
     check_texts(L, 2);
@@ -63,7 +64,7 @@ static int f_child(lua_State *L)
     copy_texts(L, 1, &spec.argv);
     copy_texts(L, 2, &spec.env);
     if (spec.argv.status == MP_OK && spec.env.status == MP_OK)
-        job = mp_child_new(&spec, box);
+        job = mp_child_new(&spec, raw, box);
     mp_buf_term(&spec.argv);
     mp_buf_term(&spec.env);
     if (mp_bind_submit(L, job) != 1) return 3;
@@ -73,7 +74,7 @@ static int f_child(lua_State *L)
     return 3;
 }
 
-/* child_write(handle, bytes) -> id | nil, message, kind */
+/* child_write(handle, bytes, last) -> id | nil, message, kind */
 static int f_child_write(lua_State *L)
 {
     mp_Child **box = luaL_checkudata(L, 1, CHILD);
@@ -81,7 +82,9 @@ static int f_child_write(lua_State *L)
     const char *bytes = luaL_checklstring(L, 2, &len);
     mp_Error err;
 
-    if (*box) return mp_bind_submit(L, mp_child_write(*box, bytes, len));
+    if (*box)
+        return mp_bind_submit(
+            L, mp_child_write(*box, bytes, len, lua_toboolean(L, 3)));
     mp_err_set(&err, MP_KIND_CLOSED, "the engine is closed");
     return mp_bind_fail(L, &err);
 }

@@ -286,19 +286,29 @@ static Reading read_last_errors(mp_ChildJob *self)
     return reading;
 }
 
+/* [len] 0: no more comes. */
+static mp_Status cut_output(mp_ChildJob *self, const char *bytes, size_t len,
+                            mp_Buf *records)
+{
+    size_t made;
+
+    if (self->raw && len > 0) mp_sse_write(records, "", 0, bytes, len);
+    if (self->raw) return MP_OK; /* without memory send_up says so */
+    if (len == 0)
+        return mp_sse_finish(&self->lines, records, &made, &self->err);
+    return mp_sse_feed(&self->lines, bytes, len, records, &made, &self->err);
+}
+
 static void read_output(mp_ChildJob *self)
 {
     char bytes[PIECE];
     ssize_t got = mp_process_read(self->process.out, bytes, sizeof bytes);
     mp_Status status;
     mp_Buf records;
-    size_t made;
 
     if (got < 0) return;
     mp_buf_init(&records, 0);
-    status = got > 0 ? mp_sse_feed(&self->lines, bytes, (size_t)got, &records,
-                                   &made, &self->err)
-                     : mp_sse_finish(&self->lines, &records, &made, &self->err);
+    status = cut_output(self, bytes, (size_t)got, &records);
     if (!take_lines(self, status, &records) || got > 0) return;
     if (read_last_errors(self) != GONE) fail(self, MP_KIND_CLOSED, "");
 }
@@ -329,6 +339,7 @@ void mp_child_write_input(mp_ChildJob *self)
         child->at = 0;
         if (child->watched) mp_io_unwatch(self->process.in);
         child->watched = false;
+        if (child->ends) mp_process_close(&self->process.in);
     } else if (!child->watched) {
         child->watched = watch(self->process.in, EPOLLOUT) == 0;
         if (!child->watched) stop_writing(self);
@@ -413,7 +424,7 @@ static void take(mp_Buf *to, mp_Buf *from)
     mp_buf_init(from, from->max);
 }
 
-mp_Job *mp_child_new(mp_ProcessSpec *spec, mp_Child **child)
+mp_Job *mp_child_new(mp_ProcessSpec *spec, bool raw, mp_Child **child)
 {
     mp_ChildJob *self = mp_alloc_zero(1, sizeof *self);
     bool whole;
@@ -425,6 +436,7 @@ mp_Job *mp_child_new(mp_ProcessSpec *spec, mp_Child **child)
         mp_sse_init(&self->lines, MP_SSE_LINES);
         mp_buf_init(&self->err_line, 0);
         self->timer.fire = on_tick;
+        self->raw = raw;
         self->process = (mp_Process){.in = -1, .out = -1, .err = -1};
         self->child = new_child();
         if (spec->cwd)

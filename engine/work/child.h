@@ -31,11 +31,14 @@
 typedef struct mp_Child mp_Child;
 
 /* A job, owned, of the program that [spec] says, whose buffers it takes, also
- * on failure. Gives its handle, owned, in [child]. NULL without memory. */
-mp_Job *mp_child_new(mp_ProcessSpec *spec, mp_Child **child);
+ * on failure. Gives its handle, owned, in [child]. With [raw] a record is what
+ * came at once, whatever lines it has. NULL without memory. */
+mp_Job *mp_child_new(mp_ProcessSpec *spec, bool raw, mp_Child **child);
 
-/* A job, owned, that hands over a copy of [bytes]. NULL without memory. */
-mp_Job *mp_child_write(mp_Child *child, const char *bytes, size_t len);
+/* A job, owned, that hands over a copy of [bytes]; behind the [last] of them
+ * the program's input ends. NULL without memory. */
+mp_Job *mp_child_write(mp_Child *child, const char *bytes, size_t len,
+                       bool last);
 
 /* Gives the handle back; the program is left as it is. NULL is fine. */
 void mp_child_free(mp_Child *child);

@@ -29,6 +29,7 @@ typedef struct mp_ChildJob {
     bool cancelled;
     bool ended; /* mp_job_end was called */
     bool paused;
+    bool raw; /* its output is not cut into lines */
 } mp_ChildJob;
 
 struct mp_Child {
@@ -38,6 +39,7 @@ struct mp_Child {
     mp_Buf input;     /* what waits to be written */
     size_t at;        /* in it */
     bool watched;     /* for room in the pipe */
+    bool ends;        /* no more input comes */
 };
 
 /* One more reference. */

@@ -9,6 +9,7 @@ typedef struct WriteJob {
     mp_Error err;
     mp_Child *child;
     mp_Buf bytes;
+    bool last;
 } WriteJob;
 
 static mp_Status hand_over(WriteJob *self)
@@ -26,6 +27,7 @@ static mp_Status hand_over(WriteJob *self)
         child->input.status = MP_OK; /* what is there is whole */
         return status;
     }
+    child->ends = child->ends || self->last;
     mp_child_write_input(job);
     return MP_OK;
 }
@@ -48,7 +50,8 @@ static void free_write(mp_Job *job)
 static const mp_JobClass write_class = {
     "child_write", start_write, mp_job_cancelled, NULL, free_write, NULL, NULL};
 
-mp_Job *mp_child_write(mp_Child *child, const char *bytes, size_t len)
+mp_Job *mp_child_write(mp_Child *child, const char *bytes, size_t len,
+                       bool last)
 {
     WriteJob *self = mp_alloc_zero(1, sizeof *self);
 
@@ -56,6 +59,7 @@ mp_Job *mp_child_write(mp_Child *child, const char *bytes, size_t len)
     mp_job_init(&self->job, &write_class);
     self->job.err = &self->err;
     self->child = mp_child_keep(child);
+    self->last = last;
     mp_buf_init(&self->bytes, MP_CHILD_INPUT_MAX);
     if (mp_buf_append(&self->bytes, bytes, len) == MP_OK) return &self->job;
     free_write(&self->job);

@@ -55,11 +55,12 @@ end
 
 ---Starts a program. [fields] become those of the child: `on_line`, `on_error_line`, `on_end`.
 ---@param command string[]
----@param opts { env: table<string, string|boolean>?, cwd: string? }
+---@param opts { env: table<string, string|boolean>?, cwd: string?, raw: boolean? }  raw: on_line
+---       gets what came at once
 ---@param fields table  taken
 ---@return moonpipe.Child
 function child.start(command, opts, fields)
-  local id, inbox, handle = c.child(command, environment(opts.env), opts.cwd)
+  local id, inbox, handle = c.child(command, environment(opts.env), opts.cwd, opts.raw)
   if not id then errors.raise(handle, inbox) end
   local self = setmetatable(fields, Child)
   self.id, self.inbox, self.handle = id, inbox, handle
@@ -70,8 +71,9 @@ end
 ---Hands over bytes; waits until they were taken.
 ---@async
 ---@param bytes string
-function Child:write(bytes)
-  scheduler.await(jobs.submit(c.child_write, self.handle, bytes))
+---@param last boolean?  its input ends with them
+function Child:write(bytes, last)
+  scheduler.await(jobs.submit(c.child_write, self.handle, bytes, last))
 end
 
 ---The same, without waiting; nobody hears of a failure.

@@ -47,6 +47,7 @@ local MODULES = {
   ["loaders.directory"] = "DirectoryLoader",
   ["loaders.html"] = "HTMLLoader",
   ["loaders.json"] = "JSONLoader JSONLinesLoader",
+  ["loaders.pdf"] = "PDFLoader",
   ["loaders.text"] = "TextLoader MarkdownLoader",
   map_chunks = "map_chunks",
   mcp = "mcp=",

@@ -35,6 +35,9 @@ static void words(mp_Buf *buf, const char *const *list)
         mp_buf_append(buf, *list, strlen(*list) + 1);
 }
 
+/* Output as it comes, and an end of the input. */
+static bool raw;
+
 static mp_Job *new_job(const char *program, const char *script, const char *cwd,
                        mp_Child **child)
 {
@@ -51,7 +54,7 @@ static mp_Job *new_job(const char *program, const char *script, const char *cwd,
         *child = NULL;
         return NULL;
     }
-    job = mp_child_new(&spec, child);
+    job = mp_child_new(&spec, raw, child);
     CHECK(spec.argv.len == 0 && spec.env.len == 0);
     return job;
 }
@@ -124,7 +127,8 @@ static void run(const char *script, const char *input, Heard *heard)
     uint64_t id = submit_job(engine, new_job("sh", script, NULL, &child));
 
     begin(heard);
-    if (input) submit_job(engine, mp_child_write(child, input, strlen(input)));
+    if (input)
+        submit_job(engine, mp_child_write(child, input, strlen(input), raw));
     hear(engine, id, heard);
     mp_child_free(child);
     mp_engine_free(engine);
@@ -241,7 +245,7 @@ static int64_t cancel(const char *script)
     CHECK(heard.kind == MP_EVENT_CANCELLED);
     begun = mp_clock_us() - begun;
     CHECK(mp_engine_live(engine) == 0);
-    submit_job(engine, mp_child_write(child, "x", 1));
+    submit_job(engine, mp_child_write(child, "x", 1, false));
     event = await_event(engine);
     CHECK(event->job && event->job->err->kind == MP_KIND_CLOSED);
     mp_job_free_event(event);
@@ -307,8 +311,8 @@ static void test_does_not_read(void)
     uint64_t first, second, id;
 
     id = submit_job(engine, new_job("sh", "sleep 60", NULL, &child));
-    first = submit_job(engine, mp_child_write(child, text, len));
-    second = submit_job(engine, mp_child_write(child, text, len));
+    first = submit_job(engine, mp_child_write(child, text, len, false));
+    second = submit_job(engine, mp_child_write(child, text, len, false));
     for (int ends = 0; ends < 2;) {
         mp_Event *event = await_event(engine);
 
@@ -389,8 +393,8 @@ static mp_Status whole(void *nothing)
         &id, &err);
     if (status == MP_OK) {
         begin(&heard);
-        told = mp_engine_submit(engine, mp_child_write(child, "abc\n", 4),
-                                &write_id, &err);
+        told = mp_engine_submit(
+            engine, mp_child_write(child, "abc\n", 4, false), &write_id, &err);
         if (told != MP_OK) mp_engine_cancel(engine, id);
         hear(engine, id, &heard);
         status = told != MP_OK ? told : -(mp_Status)heard.told.kind;
@@ -403,6 +407,21 @@ static mp_Status whole(void *nothing)
     mp_child_free(child);
     mp_engine_free(engine);
     return status;
+}
+
+/* Its input ends, so cat does, and what it says is not cut. */
+static void test_raw(void)
+{
+    Heard heard;
+
+    raw = true;
+    run("cat; echo >&2 end", "a\n\n\fb\n", &heard);
+    raw = false;
+    CHECK(is(&heard.out, "a\n\n\fb\n|"));
+    CHECK(is(&heard.err, "end|"));
+    CHECK(heard.kind == MP_EVENT_FAILED && heard.why.kind == MP_KIND_CLOSED);
+    CHECK(strstr(heard.why.message, "exit code 0") != NULL);
+    term(&heard);
 }
 
 int main(void)
@@ -419,6 +438,7 @@ int main(void)
     test_too_long();
     test_does_not_read();
     test_pauses();
+    test_raw();
     CHECK(torture(whole, NULL) > 8);
     CHECK(works(NULL) && (!FORKS_BUSY || fork_finds(works, NULL)));
     CHECK(descriptors() == before);

@@ -17,6 +17,7 @@ local KINDS = {
   markdown = { "text", "MarkdownLoader" },
   md = { "text", "MarkdownLoader" },
   ndjson = { "json", "JSONLinesLoader", { text_content = false } },
+  pdf = { "pdf", "PDFLoader" },
 }
 
 ---@class moonpipe.DirectoryLoader: moonpipe.Loader

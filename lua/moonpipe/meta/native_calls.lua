@@ -65,12 +65,14 @@ function c.gate(name, slots, seconds) end
 ---@param argv string[]
 ---@param env string[]  NAME=value: all that it gets
 ---@param cwd string?
+---@param raw boolean?  what comes at once instead of lines
 ---@return integer? id  of a job that lasts as long as the program
 ---@return moonpipe.Inbox|string|nil lines  those of its standard error are named "stderr"
 ---@return moonpipe.ChildHandle|string|nil handle
-function c.child(argv, env, cwd) end
+function c.child(argv, env, cwd, raw) end
 
+---@param last boolean?  its input ends with them
 ---@return integer? id  of a job that is done when the bytes were taken over
-function c.child_write(handle, bytes) end
+function c.child_write(handle, bytes, last) end
 
 return c
