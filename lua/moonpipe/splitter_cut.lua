@@ -7,9 +7,9 @@ local cut = {}
 ---@alias moonpipe.Span integer[]  first and last byte in the text, both in it
 
 -- The next place at or behind [at] to cut: what is cut out, or where the next character begins.
-local function find(text, at, first, separator)
-  if separator ~= "" then return text:find(separator, at, true) end
-  local start = text:find("[^\128-\191]", math.max(at, first + 1))
+local function find(part, at, separator)
+  if separator ~= "" then return part:find(separator, at, true) end
+  local start = part:find("[^\128-\191]", math.max(at, 2))
   return start, start and start - 1
 end
 
@@ -22,16 +22,17 @@ end
 ---@param keep "start"|"end"|false
 ---@return moonpipe.Span[]
 function cut.apart(text, first, last, separator, keep)
-  local spans, from, at = {}, first, first
+  local part = text:sub(first, last) -- a search in the text would go on behind it
+  local spans, from, at, before = {}, 1, 1, first - 1
   while true do
-    local start, stop = find(text, at, first, separator)
-    if not start or math.max(start, stop) > last then break end
-    local before = keep == "end" and stop or start - 1
-    if before >= from then spans[#spans + 1] = { from, before } end
+    local start, stop = find(part, at, separator)
+    if not start then break end
+    local upto = keep == "end" and stop or start - 1
+    if upto >= from then spans[#spans + 1] = { before + from, before + upto } end
     from = keep == "start" and start or stop + 1
     at = math.max(stop, start) + 1
   end
-  if from <= last then spans[#spans + 1] = { from, last } end
+  if from <= #part then spans[#spans + 1] = { before + from, last } end
   return spans
 end
 
@@ -97,10 +98,10 @@ end
 ---@return integer? first
 ---@return integer? last
 function cut.strip(text, first, last)
-  first = text:find("%S", first)
-  if not first or first > last then return nil end
-  while text:find("^%s", last) do last = last - 1 end
-  return first, last
+  local part = text:sub(first, last)
+  local start = part:find("%S")
+  if not start then return nil end
+  return first + start - 1, first + part:match("^.*%S()") - 2
 end
 
 return cut

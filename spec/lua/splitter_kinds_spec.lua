@@ -350,4 +350,16 @@ describe("every splitter", function()
       end
     end
   end)
+
+  it("takes time in proportion to the text", function()
+    local paragraph = "# Header\n\n" .. ("some words of a paragraph that is cut. "):rep(60) .. "\n\n"
+    local splitter = mp.MarkdownTextSplitter { chunk_size = 1000, chunk_overlap = 100 }
+    local function seconds(times)
+      local text, began = paragraph:rep(times), os.clock()
+      splitter:split_text(text)
+      return os.clock() - began
+    end
+    local small, large = seconds(150), seconds(1500)
+    assert.is_true(large < 0.5 + 30 * small, ("%g s, %g s"):format(small, large))
+  end)
 end)
