@@ -68,6 +68,18 @@ describe("TextLoader", function()
     assert.equal("x\239\191\189", mp.TextLoader(helper.temp("x\195")):load()[1].page_content)
   end)
 
+  it("reads many files at once #concurrency", function()
+    local path, branches = folder {}, {}
+    for i = 1, 20 do
+      helper.write(path .. "/" .. i, ("%d "):format(i):rep(100000))
+      branches["b" .. i] = function(root)
+        return #mp.TextLoader(tostring(i), { root = root }):load()[1].page_content
+      end
+    end
+    local sizes = mp.RunnableParallel(branches):invoke(path)
+    for i = 1, 20 do assert.equal(#("%d "):format(i) * 100000, sizes["b" .. i]) end
+  end)
+
   it("reads nothing before it is asked", function()
     local next_doc = mp.TextLoader("/nowhere/at/all"):lazy_load()
     local ok, err = pcall(next_doc)
