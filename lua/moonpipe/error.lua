@@ -182,7 +182,7 @@ end
 ---@return table opts
 function errors.options(opts, allowed, what)
   if opts == nil then return {} end
-  if type(opts) ~= "table" then
+  if type(opts) ~= "table" or opts._invoke then -- a step in their place
     errors.usage(("%s takes a table of options, got %s"):format(what, errors.shape(opts)))
   end
   local known = {}

@@ -93,7 +93,15 @@ end
 
 local function counter_of(opts)
   local counter = opts.token_counter
-  return type(counter) == "function" and counter or tools.count_tokens_approximately
+  if type(counter) ~= "function" then return tools.count_tokens_approximately end
+  return function(one)
+    local count = counter(one)
+    if type(count) ~= "number" then
+      errors.raise("input", "token_counter of trim gave " .. errors.shape(count)
+        .. ", not a number; it is called with one message")
+    end
+    return count
+  end
 end
 
 local function budget_of(opts)

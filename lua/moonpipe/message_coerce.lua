@@ -208,10 +208,14 @@ end
 
 --- A transcript of messages, one a line: `System: s\nHuman: h\nAI: a`.
 ---@param messages moonpipe.Message[]
----@param human_prefix string?  "Human"
+---@param human_prefix string|{ human_prefix: string?, ai_prefix: string? }|nil  "Human"; or both
 ---@param ai_prefix string?  "AI"
 ---@return string
 function message.get_buffer_string(messages, human_prefix, ai_prefix)
+  if type(human_prefix) == "table" then
+    local opts = errors.options(human_prefix, { "ai_prefix", "human_prefix" }, "get_buffer_string")
+    human_prefix, ai_prefix = opts.human_prefix, opts.ai_prefix
+  end
   return values.transcript(message.coerce_list(messages), human_prefix, ai_prefix)
 end
 

@@ -20,6 +20,26 @@ local function check_content(class, content)
     errors.usage(("content of %s is %s; it must be a string or a list of content blocks"):format(
       class.name, errors.shape(content)))
   end
+  for i = 1, type(content) == "table" and #content or 0 do
+    local block = content[i]
+    if type(block) ~= "string" and type(block) ~= "table" then
+      errors.usage(("content block %d of %s is %s; it must be a string or a table with a type")
+        :format(i, class.name, errors.shape(block)))
+    end
+  end
+end
+
+local function check_calls(class, list)
+  if type(list) ~= "table" then
+    errors.usage(("tool_calls of %s is %s; it must be a list"):format(class.name,
+      errors.shape(list)))
+  end
+  for i, call in ipairs(list) do
+    if type(call) ~= "table" then
+      errors.usage(("tool call %d of %s is %s; write { name =, args =, id = }"):format(i,
+        class.name, errors.shape(call)))
+    end
+  end
 end
 
 local function check_required(class, fields)
@@ -37,6 +57,7 @@ local function complete(class, fields)
   end
   if fields.tool_calls then
     local invalid
+    check_calls(class, fields.tool_calls)
     fields.tool_calls, invalid = require("moonpipe.toolcall").normalise(fields.tool_calls)
     if invalid[1] and not fields.invalid_tool_calls then
       fields.invalid_tool_calls = invalid

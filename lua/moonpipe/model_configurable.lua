@@ -70,4 +70,9 @@ function methods:_choice(ctx)
   return made, ctx
 end
 
+-- Every model answers once it has its whole input.
+function methods:_flow()
+  return "answers"
+end
+
 return Model

@@ -159,6 +159,13 @@ local function run_with(fn, self, a, config)
 end
 runnable.run_with = run_with
 
+-- A method that was called by a dot takes its input for the step.
+local function check_self(self, method)
+  if type(self) == "table" and self._invoke then return end
+  errors.usage(("write step:%s(…), with a colon: %s is no step"):format(method,
+    errors.shape(self)))
+end
+
 ---Runs the step on [input]. In a task it waits, elsewhere it runs the loop until
 ---the answer is there. Raises mp.Error.
 ---@async
@@ -166,6 +173,7 @@ runnable.run_with = run_with
 ---@param config table?
 ---@return any
 function base:invoke(input, config)
+  check_self(self, "invoke")
   local running = current()
   if running and config == nil then
     local ctx = running.ctx
@@ -199,6 +207,7 @@ end
 ---@param config table?
 ---@return moonpipe.Stream
 function base:stream(input, config)
+  check_self(self, "stream")
   return require("moonpipe.stream").open(self, "stream", input, config)
 end
 
@@ -230,6 +239,7 @@ end
 ---@param config table?
 ---@return any[]
 function base:batch(inputs, config)
+  check_self(self, "batch")
   return require("moonpipe.batch").batch(self, inputs, config)
 end
 

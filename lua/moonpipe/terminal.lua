@@ -17,6 +17,10 @@ local SEQUENCES = {
 ---@param text string
 ---@return string
 function terminal.printable(text)
+  if type(text) ~= "string" then
+    local errors = require "moonpipe.error"
+    errors.usage("printable takes a text, got " .. errors.shape(text))
+  end
   if not text:find("[%z\1-\8\11-\31\127\194]") then
     return text
   end

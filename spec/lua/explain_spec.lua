@@ -17,6 +17,12 @@ local function lines_of(step)
 end
 
 describe("explain", function()
+  it("says that a model which calls choose answers, as models do", function()
+    local any = mp.init_chat_model("openai:gpt-5.4-mini", { configurable_fields = "any" })
+    local text = (mp.PromptTemplate.from_template "{a}" | any):explain_stream()
+    assert.matches("the answer is streamed from step 2 of 2 ConfigurableChatModel on", text, 1, true)
+  end)
+
   it("says step by step what becomes of a stream, and from where on it flows", function()
     assert.same({
       "step 1 of 4 {question}: gives the chunks of its branches as they come",

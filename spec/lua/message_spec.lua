@@ -355,5 +355,27 @@ describe("get_buffer_string", function()
 
   it("takes other names for human and model", function()
     assert.equal("Me: h\nBot: a", mp.get_buffer_string({ "h", { "ai", "a" } }, "Me", "Bot"))
+    local names = { human_prefix = "Me", ai_prefix = "Bot" }
+    assert.equal("Me: h\nBot: a", mp.get_buffer_string({ "h", { "ai", "a" } }, names))
+  end)
+end)
+
+describe("a message that is made wrongly", function()
+  local function problem(fn)
+    local ok, err = pcall(fn)
+    assert.is_false(ok)
+    return tostring(err)
+  end
+
+  it("says which block is none", function()
+    assert.matches("message_spec.lua:%d+: content block 2 of HumanMessage is the number 5; ",
+      problem(function() local _ = mp.HumanMessage { "a", 5 } end))
+  end)
+
+  it("says which tool call is none", function()
+    assert.matches("tool call 1 of AIMessage is the number 5; write { name =, args =, id = }",
+      problem(function() local _ = mp.AIMessage { content = "", tool_calls = { 5 } } end), 1, true)
+    assert.matches("tool_calls of AIMessage is a string; it must be a list",
+      problem(function() local _ = mp.AIMessage { content = "", tool_calls = "x" } end), 1, true)
   end)
 end)

@@ -193,3 +193,41 @@ print "first"]] }
     assert.equal(0, code)
   end)
 end)
+
+describe("a mistake in a call", function()
+  local mp = require "moonpipe"
+  local model = mp.FakeListChatModel { responses = { "x" } }
+
+  local function problem(fn)
+    local ok, err = pcall(fn)
+    assert.is_false(ok)
+    return tostring(err)
+  end
+
+  for _, method in ipairs { "invoke", "stream", "batch" } do
+    it("is a dot before " .. method, function()
+      local expected = ("write step:%s(…), with a colon: a string is no step"):format(method)
+      assert.matches("mistakes_spec.lua:%d+: ",
+        problem(function() local _ = model[method]("hi") end))
+      assert.matches(expected, problem(function() local _ = model[method]("hi") end), 1, true)
+      assert.matches("a list of 1 is no step",
+        problem(function() local _ = model[method] { "hi" } end), 1, true)
+    end)
+  end
+
+  it("is a step for a table of options", function()
+    assert.matches("create_agent takes a table of options, got a FakeListChatModel",
+      problem(function() local _ = mp.create_agent(model, {}) end), 1, true)
+  end)
+
+  it("is a counter of tokens that counts none", function()
+    local trim = mp.trim_messages { max_tokens = 5, token_counter = function() return "x" end }
+    assert.matches("token_counter of trim gave a string, not a number",
+      problem(function() local _ = trim:invoke { "a" } end), 1, true)
+  end)
+
+  it("is a number for a text that is printed", function()
+    assert.matches("printable takes a text, got the number 5",
+      problem(function() local _ = mp.printable(5) end), 1, true)
+  end)
+end)
