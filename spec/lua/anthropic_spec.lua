@@ -274,3 +274,13 @@ describe("a refusal of Anthropic", function()
     assert.truthy(refused(401, "authentication_error").message:find("check api_key", 1, true))
   end)
 end)
+
+describe("an answer of ChatAnthropic without content", function()
+  it("is none", function()
+    local url = server:lane("hollow", { body = '{"x":1}', content_type = "application/json" })
+    local hollow = mp.ChatAnthropic { base_url = url, api_key = "k", max_retries = 0 }
+    local _, err = hollow:try_invoke "x"
+    assert.equal("protocol", err and err.kind)
+    assert.matches("the answer has no content", tostring(err), 1, true)
+  end)
+end)

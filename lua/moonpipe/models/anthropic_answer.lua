@@ -1,6 +1,7 @@
 --- What ChatAnthropic gets: answers and records of the Messages API as messages.
 local envelope = require "moonpipe.envelope"
 local native = require "moonpipe.native"
+local provider = require "moonpipe.provider"
 
 local member, text_of, without_null = envelope.member, envelope.text, envelope.without_null
 local repair = native.c.utf8_repair
@@ -89,9 +90,12 @@ end
 ---@param _ moonpipe.HttpResponse
 ---@param who moonpipe.Provider
 ---@return table
-function answer.fields(value, _, who)
+function answer.fields(value, response, who)
   without_null(value)
-  local blocks = type(value.content) == "table" and value.content or {}
+  local blocks = value.content
+  if type(blocks) ~= "table" then
+    provider.reject(who, response, "protocol", "the answer has no content", false)
+  end
   local found = { texts = {}, thoughts = {}, calls = {} }
   for _, block in ipairs(blocks) do add_block(found, block) end
   return {
