@@ -4,6 +4,7 @@ local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
+local traversal = require "moonpipe.traversal"
 
 local NULL = json.null
 local ROUNDS = 25 -- as the recursion limit: an endless loop of model calls is dear
@@ -65,6 +66,7 @@ function methods:_invoke(input, ctx)
   errors.raise("limit", ("%s: until_ did not hold within %d round%s"):format(self:_label(),
     self.max, self.max == 1 and "" or "s"), { partial = input, step = self:get_name() })
 end
+traversal.carrying(methods._invoke)
 
 -- ---- what others ask -----------------------------------------------------------
 

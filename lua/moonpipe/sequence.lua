@@ -4,6 +4,7 @@ local errors = require "moonpipe.error"
 local members = require "moonpipe.members"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
+local traversal = require "moonpipe.traversal"
 
 local pcall, invoke = pcall, run.invoke
 
@@ -90,6 +91,7 @@ function methods:_invoke(input, ctx)
   end
   return input
 end
+traversal.carrying(methods._invoke)
 
 -- Step i as a stream that names itself in its errors. `blame.seen` is the error
 -- that has its place already, or is the source's own: others pass it on.

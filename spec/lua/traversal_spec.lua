@@ -1,3 +1,5 @@
+local guest = require "spec.support.guest"
+local helper = require "spec.helper"
 local traversal = require "moonpipe.traversal"
 
 -- What a compiler that gives up on a loop makes of it: the case of LuaJIT#827.
@@ -41,5 +43,47 @@ describe("traversal", function()
     for key, value in traversal.pairs({ 1, 2, a = 3 }) do seen[key] = value end
     assert.same({ 1, 2, a = 3 }, seen)
     assert.has_error(function() traversal.pairs(nil) end)
+  end)
+end)
+
+-- Steps that give tables of two kinds by turns: what a compiler that takes them for one
+-- makes of it is garbage, on which the collector crashes.
+local BY_TURNS = [[
+local mp = require "moonpipe"
+local A, B
+local function set(a, b) A, B = a, b end
+set({}, {})
+local n = 0
+local function step(x)
+  if getmetatable(x) == A then return setmetatable({ content = x.text }, B) end
+  n = n + 1
+  return setmetatable({ text = "t" .. n }, A)
+end
+local steps = {}
+for i = 1, 50 do steps[i] = mp.RunnableLambda(step) end
+local chain = mp.RunnableSequence(unpack(steps))
+local rounds = mp.loop { body = step, until_ = function() return n % 50 == 0 end, max = 100 }
+for round = 1, 300 do
+  local x = setmetatable({ text = "a" .. round }, round % 2 == 0 and A or B)
+  chain:invoke(x)
+  rounds:invoke(x)
+  if round % 10 == 0 then collectgarbage() end
+end
+io.write "right"
+]]
+
+describe("a chain of steps that give tables of two kinds", function()
+  it("is compiled right in our binary", function()
+    for _ = 1, 5 do
+      local out, err, code = helper.moonpipe({ "-e", BY_TURNS })
+      assert.same({ "right", "", 0 }, { out, err, code })
+    end
+  end)
+
+  it("is compiled right in somebody else's LuaJIT", function()
+    for _ = 1, 5 do
+      local out, err, code = helper.execute({ "luajit", "-e", BY_TURNS }, nil, guest.environment)
+      assert.same({ "right", "", 0 }, { out, err, code })
+    end
   end)
 end)
