@@ -44,7 +44,8 @@ local TEXT = {
 
 local function why_of(step)
   if step.run_kind == "prompt" then return WHY.BasePromptTemplate end
-  return WHY[step.class_name] or step.run_kind == "retriever" and WHY.BaseRetriever or nil
+  if step.run_kind == "retriever" then return WHY[step.class_name] or WHY.BaseRetriever end
+  return WHY[step.class_name]
 end
 
 -- By what the class does better than the defaults.
@@ -95,8 +96,8 @@ end
 
 local SHAPES = {}
 
-function SHAPES.sequence(_, list)
-  return flow_of_sequence(list)
+function SHAPES.sequence(step, list)
+  return step._flow and step:_flow() or flow_of_sequence(list)
 end
 
 function SHAPES.map(step, list)
@@ -175,11 +176,17 @@ local function last_blocking(list)
   end
 end
 
+-- A step that is made as one, and answers for all of it, is none.
+local function is_sequence(one)
+  return one.shape == "sequence" and not one.step._flow
+end
+
 local function verdict(one)
-  local list = one.shape == "sequence" and one.parts or { one }
+  local is_chain = is_sequence(one)
+  local list = is_chain and one.parts or { one }
   local i, blocking = last_blocking(list)
   if not i then return "chunks go through as they come" end
-  local place = one.shape == "sequence" and ("step %d of %d "):format(i, #list) or ""
+  local place = is_chain and ("step %d of %d "):format(i, #list) or ""
   local name = place .. blocking.step:_label()
   if one.flow == "whole" then return "the answer comes in one piece, because of " .. name end
   return "the answer is streamed from " .. name .. " on"
@@ -197,7 +204,7 @@ end
 ---@return string
 function explain.stream(step)
   local tree, out = describe(step), {}
-  if tree.shape == "sequence" then
+  if is_sequence(tree) then
     for i, part in ipairs(tree.parts) do
       tell(part, ("step %d of %d %s"):format(i, #tree.parts, part.step:_label()), "", out)
     end

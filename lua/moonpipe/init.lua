@@ -90,6 +90,8 @@ local MODULES = {
   rate_limiter = "RateLimiter",
   retriever_bm25 = "BM25Retriever",
   retriever_ensemble = "EnsembleRetriever",
+  retriever_multi_query = "MultiQueryRetriever",
+  retriever_parent = "ParentDocumentRetriever InMemoryDocstore",
   retrying = "RunnableRetry",
   scheduler = "now sleep update",
   schema = "schema=",

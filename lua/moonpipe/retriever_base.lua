@@ -1,5 +1,8 @@
 --- What all retrievers are: steps that give documents for a question, which is a string.
+local coerce = require "moonpipe.coerce"
+local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
+local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 
 ---@class moonpipe.BaseRetriever: moonpipe.Runnable
@@ -39,6 +42,11 @@ function methods:_input_schema()
   return { type = "string" }
 end
 
+-- What it is made of may stream; documents come when all are found.
+function methods:_flow()
+  return "whole"
+end
+
 function methods:_output_schema()
   return { type = "array", items = { type = "object", title = "Document" } }
 end
@@ -63,6 +71,46 @@ function retriever_base.check(input)
   if type(input) ~= "string" then
     errors.raise("input", "a retriever takes a string, " .. problem(input))
   end
+end
+
+--- Raises where [list], which [what] gave, is no list of Documents.
+---@param list any
+---@param what string
+---@return moonpipe.Document[]
+function retriever_base.check_documents(list, what)
+  if errors.is(list) then error(list, 0) end -- on_error = "collect" left it there
+  local wrong = (type(list) ~= "table" or getmetatable(list) ~= nil) and errors.shape(list)
+  for _, doc in ipairs(wrong and {} or list) do
+    if not document.is(doc) then wrong = wrong or "a list with " .. errors.shape(doc) end
+  end
+  if wrong then
+    errors.raise("input", ("%s gave %s; it must give a list of Documents"):format(what, wrong))
+  end
+  return list
+end
+
+--- The step that option [name] must be.
+---@param opts table
+---@param name string
+---@param class string  whose option it is
+---@return moonpipe.Runnable
+function retriever_base.step(opts, name, class)
+  if opts[name] == nil then errors.usage(("%s needs %s"):format(class, name)) end
+  return coerce.step(opts[name], nil, errors.caller(), ("%s of %s"):format(name, class))
+end
+
+--- Runs an inner step, whose errors say that it was [self]'s [part].
+---@async
+---@param self moonpipe.Runnable  with `where`
+---@param part string
+---@param i integer  the number of the step among those of [self]
+---@return any
+function retriever_base.run(self, part, i, step, input, ctx)
+  local ok, value = pcall(run.invoke, step, input, ctx, "seq:step:", i)
+  if ok then return value end
+  local err = errors.wrap(value)
+  err.step = err.step or step:get_name()
+  error(err:at(("%s %s"):format(part, step:get_name()), self.where), 0)
 end
 
 --- Says at composition that a map is no question.

@@ -75,17 +75,9 @@ end
 
 -- ---- fusing ------------------------------------------------------------------------------------
 
-local function refuse(self, i, what)
-  errors.raise("input", ("retriever %d of EnsembleRetriever, %s, gave %s; it must give a list of"
-    .. " Documents"):format(i, self.retrievers[i]:get_name(), what))
-end
-
 local function check_list(self, i, list)
-  if errors.is(list) then error(list, 0) end -- on_error = "collect" left it there
-  if type(list) ~= "table" or getmetatable(list) ~= nil then refuse(self, i, errors.shape(list)) end
-  for _, doc in ipairs(list) do
-    if not document.is(doc) then refuse(self, i, "a list with " .. errors.shape(doc)) end
-  end
+  base.check_documents(list, ("retriever %d of EnsembleRetriever, %s,"):format(i,
+    self.retrievers[i]:get_name()))
 end
 
 local function key_of(self, doc)
@@ -142,11 +134,6 @@ end
 
 function methods:_parts()
   return self.map:_parts()
-end
-
--- Unlike a map, it gives nothing before all branches have ended.
-function methods:_flow()
-  return "whole"
 end
 
 return { EnsembleRetriever = EnsembleRetriever }
