@@ -14,8 +14,10 @@ local members = require "moonpipe.members"
 local partial = require "moonpipe.partial"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
+local scheduler = require "moonpipe.scheduler"
 local stream = require "moonpipe.stream"
 local task = require "moonpipe.task"
+local tree = require "moonpipe.tree"
 local wrapping = require "moonpipe.wrapping"
 
 ---@class moonpipe.RunnableWithFallbacks: moonpipe.Runnable
@@ -159,6 +161,15 @@ local function tell_return(self, i)
   log.notice(("%s answers again"):format(self.list[i]:get_name()))
 end
 
+-- Raises what ended the run, and not a failure behind which another had answered.
+local function give_up(self, i, err)
+  local ended = scheduler.cancelled(scheduler.current())
+  if not ended or err.kind == ended.kind then error(err, 0) end
+  ended = tree.own(ended)
+  ended.cause = located(self, i, err)
+  error(ended, 0)
+end
+
 -- Calls try(i, input, ctx) for one step after the other, until one succeeds.
 local function first_of(self, try, input, ctx)
   check_input(self, input)
@@ -179,7 +190,7 @@ local function first_of(self, try, input, ctx)
         tell_return(self, i)
         return value
       end
-      if not attempts.may_go_on(err) then error(err, 0) end
+      if not attempts.may_go_on(err) then give_up(self, i, err) end
       located(self, i, err)
       if self.handles and not self.handles(err) then error(err, 0) end
       errs[i], tried[i] = err, not breaker.was_not_asked(err)

@@ -57,7 +57,7 @@ end
 ---@field given boolean     a chunk was
 ---@field elsewhere number  spent in the source
 ---@field in_source boolean?
----@field outer moonpipe.Node?  the stream around, in which the source is read
+---@field outer moonpipe.Node?  to which belongs what the source opens
 ---@field timer integer?
 ---@field fires number      when the timer does
 local Watch = {}
@@ -122,7 +122,7 @@ function Watch:pause()
 end
 
 function Watch:next()
-  self.waited, self.outer = 0, scheduler.current().scope
+  self.waited, self.outer = 0, scheduler.owner()
   self:resume()
   local ok, value = pcall(self.opened.next, self.opened)
   self:pause()

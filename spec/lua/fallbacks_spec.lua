@@ -392,6 +392,18 @@ describe("fallbacks: options", function()
     end
   end)
 
+  it("tell of the time that was over, and of the failure behind it", function()
+    local late = mp.RunnableLambda(function()
+      pcall(mp.sleep, 60)
+      error("boom", 0)
+    end)
+    local chain = late:with_fallbacks({ service("b").step }):with_timeout(0.05)
+    local _, err = chain:try_invoke("x")
+    assert.equal("timeout_total", err.kind)
+    assert.equal("boom", err.cause.message)
+    assert.truthy(err.cause.path:find("^primary "))
+  end)
+
   it("show in drawings", function()
     local edges = {}
     for _, edge in ipairs(step:with_fallbacks({ step, step }):get_graph().edges) do

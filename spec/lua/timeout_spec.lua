@@ -153,6 +153,28 @@ describe("timeout: transfers", function()
   end)
 end)
 
+describe("timeout: a stream's source", function()
+  local function counting(count)
+    return mp.RunnableGenerator(function(chunks, emit)
+      for _ in chunks do end
+      for i = 1, count do
+        mp.sleep(0.001)
+        emit(tostring(i))
+      end
+    end)
+  end
+
+  -- The readers of a map's chunks take turns at pulling: who pulls first may be over first.
+  it("outlives the reader that opened it", function()
+    local map = mp.RunnableParallel { x = mp.itemgetter "a", y = mp.itemgetter "b" }
+    local chain = mp.pipe(mp.RunnableParallel { a = counting(3), b = counting(9) },
+      mp.pipe(map, mp.RunnablePassthrough.assign { z = mp.itemgetter "x" }):with_timeout(60))
+    local whole = mp.RunnableParallel { k = chain, l = counting(1) }
+    assert.same({ k = { x = "123", y = "123456789", z = "123" }, l = "1" },
+      whole:stream("q"):collect())
+  end)
+end)
+
 describe("timeout: options", function()
   local step = mp.RunnablePassthrough()
 
