@@ -1,7 +1,8 @@
 --- Embeddings behind an HTTP API: what all providers share.
 --
 -- Texts go out in batches, all at once under the limits that hold for calls of
--- models, and come back in their order. Vectors are read natively, from base64 or
+-- models, and come back in their order. Queries that are asked at once share a
+-- request (embedding_together.lua). Vectors are read natively, from base64 or
 -- arrays; they never are Lua tables.
 local context = require "moonpipe.context"
 local endpoint = require "moonpipe.endpoint"
@@ -11,6 +12,7 @@ local lambda = require "moonpipe.lambda"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
 local scheduler = require "moonpipe.scheduler"
+local together = require "moonpipe.embedding_together"
 
 local c, check = native.c, native.check
 
@@ -201,13 +203,13 @@ function methods:embed_documents(texts)
   return scheduler.call(embed_all, self, texts)
 end
 
----The vector of [text].
+---The vector of [text]; one request for all that are asked before the scheduler's next turn.
 ---@async
 ---@param text string
 ---@return moonpipe.Floats
 function methods:embed_query(text)
   check_text(text, "the text of embed_query is %s")
-  return scheduler.call(embed, self, { text }, true):row(1)
+  return scheduler.call(together.ask, self, text, embed, self.chunk_size, CHUNK_BYTES)
 end
 
 return embedding_api

@@ -1,5 +1,6 @@
 --- A step that gives the documents of a store that are nearest to a question.
 local base = require "moonpipe.retriever_base"
+local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local runnable = require "moonpipe.runnable"
 
@@ -69,9 +70,11 @@ function methods:_with_options(changes)
   })
 end
 
-function methods:_invoke(input)
+-- The store may be the user's: what it asks for is told of as this step's.
+function methods:_invoke(input, ctx)
   base.check(input)
-  return self.vectorstore:similarity_search(input, self.search_kwargs)
+  local store = self.vectorstore
+  return context.within(ctx, store.similarity_search, store, input, self.search_kwargs)
 end
 
 return retriever

@@ -49,6 +49,15 @@ function run.note(ctx, name, data)
   if ctx.tracer then ctx.tracer.note(ctx, name, data) end
 end
 
+---Adds to the metadata of the run of [ctx] alone, where it is traced.
+---@param ctx moonpipe.Context
+---@param key string
+---@param value any
+function run.annotate(ctx, key, value)
+  local one = ctx.run
+  if one then one.metadata = context.merged(one.metadata, { [key] = value }) end
+end
+
 ---Tells the callbacks of the running call of an event of the user's.
 ---@param name string
 ---@param data any

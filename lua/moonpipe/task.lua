@@ -109,6 +109,19 @@ function task.join(child)
   repeat scheduler.park_raw() until child.state == "ended"
 end
 
+---Waits until [other], which is no child of the running task, has ended; raises where the running
+---one is cancelled before that.
+---@async
+function task.await(other)
+  local me = scheduler.current()
+  if other.state == "ended" then return end
+  add_waiter(other, me)
+  while other.state ~= "ended" and not scheduler.cancelled(me) do scheduler.park_raw() end
+  if other.state == "ended" then return end
+  remove_waiter(other, me)
+  scheduler.raise_if_cancelled(me)
+end
+
 ---Calls fn(a, b, ctx) in a child task: where it fails, what it leaves behind (open
 ---streams, tasks) has ended before its error is raised.
 ---@async

@@ -27,6 +27,7 @@ local function args_of(run, contents)
     input_tokens = usage and usage.input_tokens,
     output_tokens = usage and usage.output_tokens,
   }
+  for name, count in pairs(record.together(run)) do args[name] = count end
   if contents then args.inputs, args.outputs = record.data(run.inputs), record.data(run.outputs) end
   return next(args) and args or nil
 end

@@ -68,6 +68,7 @@ local function fields_of(run, contents)
     ["moonpipe.tag"] = run.tag,
     ["error.type"] = run.error and run.error.kind,
   }
+  for name, count in pairs(record.together(run)) do fields["moonpipe." .. name] = count end
   if run.kind == "chat_model" then model_fields(run, fields) end
   if run.kind == "retriever" then fields["gen_ai.operation.name"] = "retrieval" end
   if contents then

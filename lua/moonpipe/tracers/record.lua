@@ -39,6 +39,19 @@ function record.model(run)
   return told or run.step.model
 end
 
+---With how many others it shared a request or a search, itself counted: by the word for what was
+---done together.
+---@param run moonpipe.Run
+---@return { embedded_together: integer?, searched_together: integer? }
+function record.together(run)
+  local out = {}
+  for _, name in ipairs { "embedded_together", "searched_together" } do
+    local count = run.metadata[name]
+    if type(count) == "number" then out[name] = count end
+  end
+  return out
+end
+
 ---What goes into a file or over the network: without keys.
 ---@param value table
 ---@return string

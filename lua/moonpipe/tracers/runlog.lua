@@ -1,8 +1,9 @@
 --- A log of runs: one line of JSON for each run that has ended.
 --
 -- { id, parent_id, trace_id, name, kind, tags, start, end, error, model, tokens,
--- first }: `start` and `end` are Unix seconds, `first` the seconds to the first
--- chunk. `inputs`, `outputs` and the metadata only if asked for contents.
+-- first, embedded_together, searched_together }: `start` and `end` are Unix
+-- seconds, `first` the seconds to the first chunk. `inputs`, `outputs` and the
+-- metadata only if asked for contents.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local record = require "moonpipe.tracers.record"
@@ -24,6 +25,7 @@ local function line_of(run, contents)
     model = record.model(run),
     tokens = record.usage(run),
   }
+  for name, count in pairs(record.together(run)) do line[name] = count end
   if contents then
     line.inputs, line.outputs = record.data(run.inputs), record.data(run.outputs)
     line.metadata = record.data(run.metadata)

@@ -54,6 +54,11 @@ local function notes_of(run, contents)
   if usage then
     notes[#notes + 1] = ("%d+%d tokens"):format(usage.input_tokens or 0, usage.output_tokens or 0)
   end
+  local together = record.together(run)
+  for _, what in ipairs { "embedded", "searched" } do
+    local count = together[what .. "_together"] or 1
+    if count > 1 then notes[#notes + 1] = ("%d %s together"):format(count, what) end
+  end
   if run.error then notes[#notes + 1] = record.problem(run) end
   if contents then notes[#notes + 1] = short(run.inputs) .. " -> " .. short(run.outputs) end
   return table.concat(notes, ", ")
