@@ -36,6 +36,30 @@ mp_Status mp_file_open_folder(const char *root, const char *path, int *fd,
 mp_Status mp_file_read_at(int fd, const char *path, off_t at, char *room,
                           size_t cap, size_t *len, mp_Error *err);
 
+/* A file that is being written beside another, under the name of that and six
+ * characters more, to take its place once it is whole. */
+typedef struct mp_FileDraft {
+    int fd;
+    char *name; /* owned */
+    const char *path;
+    unsigned generation; /* of os.h: which process began it */
+} mp_FileDraft;
+
+/* Begins a draft, which only its owner may read. Each returns 0 or errno. The
+ * draft must be kept or dropped. */
+int mp_file_draft_begin(mp_FileDraft *draft, const char *path);
+
+/* Writes all [len] bytes at byte [at]. */
+int mp_file_draft_write(const mp_FileDraft *draft, off_t at, const void *bytes,
+                        size_t len);
+
+/* Puts the draft in the place of the file: whoever opens that sees the old file
+ * or the new one, also after a crash. On failure it is dropped. */
+int mp_file_draft_keep(mp_FileDraft *draft);
+
+/* Removes the draft, unless another process began it, and frees it. */
+void mp_file_draft_drop(mp_FileDraft *draft);
+
 /* Puts a file with [len] bytes, which only its owner may read, in the place of
  * [path]: whoever opens that sees the old file or the new one, also after a
  * crash. `io`, `fds` or `memory`; then the old one is there as before. */

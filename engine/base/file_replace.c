@@ -1,7 +1,8 @@
 /* file_replace.c: see file.h. */
 #include "file.h"
 
-#include "buf.h"
+#include "alloc.h"
+#include "os.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,19 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0, or errno. */
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, bytes, len);
+#define ENDING ".XXXXXX"
 
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return errno;
-        bytes += written;
-        len -= (size_t)written;
-    }
-    return fsync(fd) == 0 ? 0 : errno;
-}
+/* --- a draft --- */
 
 /* The name lives in the folder, which must reach the disk too. */
 static void sync_folder(char *path)
@@ -37,36 +28,84 @@ static void sync_folder(char *path)
     close(fd);
 }
 
-/* [name] ends in XXXXXX and is overwritten. 0, or errno. */
-static int replace(char *name, const char *path, const char *bytes, size_t len)
+int mp_file_draft_begin(mp_FileDraft *draft, const char *path)
 {
-    int fd = mkostemp(name, O_CLOEXEC); /* with mode 0600 */
+    size_t len = strlen(path), room = len + sizeof ENDING;
     int problem;
 
-    if (fd < 0) return errno;
-    problem = write_all(fd, bytes, len);
-    if (close(fd) != 0 && problem == 0) problem = errno;
-    if (problem == 0 && rename(name, path) != 0) problem = errno;
-    if (problem == 0)
-        sync_folder(name);
-    else
-        unlink(name);
+    draft->fd = -1;
+    draft->generation = mp_os_generation();
+    draft->name = mp_alloc(room + len + 1);
+    if (!draft->name) return ENOMEM;
+    snprintf(draft->name, room, "%s" ENDING, path);
+    memcpy(draft->name + room, path, len + 1);
+    draft->path = draft->name + room;
+    draft->fd = mkostemp(draft->name, O_CLOEXEC); /* with mode 0600 */
+    if (draft->fd >= 0) return 0;
+    problem = errno;
+    mp_alloc_free(draft->name);
+    draft->name = NULL;
     return problem;
 }
+
+int mp_file_draft_write(const mp_FileDraft *draft, off_t at, const void *bytes,
+                        size_t len)
+{
+    const char *from = bytes;
+
+    while (len > 0) {
+        ssize_t written = pwrite(draft->fd, from, len, at);
+
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return errno;
+        from += written;
+        at += written;
+        len -= (size_t)written;
+    }
+    return 0;
+}
+
+void mp_file_draft_drop(mp_FileDraft *draft)
+{
+    if (!draft->name) return;
+    if (draft->fd >= 0) close(draft->fd);
+    if (draft->generation == mp_os_generation()) unlink(draft->name);
+    mp_alloc_free(draft->name);
+    draft->name = NULL;
+}
+
+int mp_file_draft_keep(mp_FileDraft *draft)
+{
+    int problem = fsync(draft->fd) == 0 ? 0 : errno;
+
+    if (close(draft->fd) != 0 && problem == 0) problem = errno;
+    draft->fd = -1;
+    if (problem == 0 && rename(draft->name, draft->path) != 0) problem = errno;
+    if (problem != 0) {
+        mp_file_draft_drop(draft);
+        return problem;
+    }
+    sync_folder(draft->name);
+    mp_alloc_free(draft->name);
+    draft->name = NULL;
+    return 0;
+}
+
+/* --- all at once --- */
 
 mp_Status mp_file_replace(const char *path, const char *bytes, size_t len,
                           mp_Error *err)
 {
-    mp_Buf name;
-    int problem = 0;
+    mp_FileDraft draft;
+    int problem = mp_file_draft_begin(&draft, path);
 
-    mp_buf_init(&name, 0);
-    mp_buf_printf(&name, "%s.XXXXXX", path);
-    if (mp_buf_char(&name, '\0') == MP_OK)
-        problem = replace(name.data, path, bytes, len);
-    else
-        problem = ENOMEM;
-    mp_buf_term(&name);
+    if (problem == 0) {
+        problem = mp_file_draft_write(&draft, 0, bytes, len);
+        if (problem == 0)
+            problem = mp_file_draft_keep(&draft);
+        else
+            mp_file_draft_drop(&draft);
+    }
     if (problem == 0) return MP_OK;
     return mp_err_os(err, problem, "cannot write");
 }

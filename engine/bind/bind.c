@@ -43,6 +43,7 @@ int mp_bind_open(lua_State *L)
     mp_bind_hash(L);
     mp_bind_lexical(L);
     mp_bind_html(L);
+    mp_bind_store(L);
     mp_bind_vector(L);
     mp_bind_children(L);
     mp_bind_db(L);

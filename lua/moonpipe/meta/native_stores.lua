@@ -110,6 +110,59 @@ function c.index_search(index, query, k) end
 ---@return integer
 function c.index_count(index) end
 
+-- ---- the files of stores -------------------------------------------------------------
+
+---@class moonpipe.StoreWriter: userdata
+---@class moonpipe.StoreReader: userdata
+
+---@param path string
+---@param kind string    of the index, 1 to 15 characters
+---@param metric string  likewise
+---@param dim integer
+---@param count integer  of its vectors
+---@return moonpipe.StoreWriter?
+---@return string? message
+---@return string? kind
+function c.store_create(path, kind, metric, dim, count) end
+
+---@param writer moonpipe.StoreWriter
+---@param section string  1 to 15 characters; another than before begins a new one
+---@param part moonpipe.Floats|string|string[]  a section of texts is of texts alone
+---@return integer? id  of a job that appends it; one that fails is the writer's end
+---@return string? message
+---@return string? kind
+function c.store_put(writer, section, part) end
+
+---@param writer moonpipe.StoreWriter
+---@return integer? id  of a job that puts the file in the place of the old one
+---@return string? message
+---@return string? kind
+function c.store_finish(writer) end
+
+---@param path string
+---@return moonpipe.StoreReader? reader  to be used when the job has ended well
+---@return integer|string id  of the job that opens the file and checks it; or the message
+---@return string? kind
+function c.store_open(path) end
+
+---@param reader moonpipe.StoreReader
+---@return { kind: string, metric: string, dim: integer, count: integer, sections: table<string, integer> }
+function c.store_head(reader) end
+
+---@param reader moonpipe.StoreReader
+---@param section string
+---@return string
+function c.store_bytes(reader, section) end
+
+---@param reader moonpipe.StoreReader
+---@param section string  of texts
+---@param first integer   from 1
+---@param last integer    or the end
+---@return string[]? texts
+---@return integer|string count  of the section's texts; or the message
+---@return string? kind
+function c.store_texts(reader, section, first, last) end
+
 -- ---- words ---------------------------------------------------------------------------
 
 ---@class moonpipe.LexicalIndex: userdata
