@@ -19,7 +19,7 @@ local together = {}
 ---@field bytes integer                  of them
 ---@field ctx moonpipe.Context           of who asked first
 ---@field deadline number?               the latest of theirs; nil: somebody waits for ever
----@field asked integer                  how many have asked
+---@field callers moonpipe.Task[]         all who have asked
 ---@field waiting integer                how many of them still wait
 ---@field task moonpipe.Task
 
@@ -43,12 +43,20 @@ local function close(owner, flight)
   if not list[1] then flights[owner] = nil end
 end
 
+-- Those who were cancelled meanwhile may not have left yet.
+local function raise_if_unwanted(flight)
+  for _, caller in ipairs(flight.callers) do
+    if not scheduler.cancelled(caller) then return end
+  end
+  scheduler.raise_if_cancelled(flight.callers[1])
+end
+
 -- The life of a flight's task.
 local function fly(flight, owner, send)
   close(owner, flight)
+  raise_if_unwanted(flight)
   local me = scheduler.current()
-  scheduler.raise_if_cancelled(me)
-  if flight.asked > 1 then
+  if flight.callers[2] then
     me.ctx = context.with(flight.ctx, {})
     me.ctx.deadline = flight.deadline
   end
@@ -57,7 +65,8 @@ end
 
 local function new_flight(owner, send, ctx)
   local flight = {
-    texts = {}, places = {}, bytes = 0, ctx = ctx, deadline = ctx.deadline, asked = 0, waiting = 0,
+    texts = {}, places = {}, bytes = 0, ctx = ctx, deadline = ctx.deadline, callers = {},
+    waiting = 0,
   }
   flight.task = scheduler.outside(function()
     return scheduler.start(ctx, fly, flight, owner, send)
@@ -89,7 +98,8 @@ local function join(flight, text, ctx)
   end
   local both = flight.deadline and ctx.deadline
   flight.deadline = both and math.max(flight.deadline, ctx.deadline)
-  flight.asked, flight.waiting = flight.asked + 1, flight.waiting + 1
+  flight.callers[#flight.callers + 1] = scheduler.current()
+  flight.waiting = flight.waiting + 1
   return place
 end
 
@@ -122,7 +132,7 @@ function together.ask(owner, text, send, most, most_bytes)
   wait(owner, flight)
   local err = flight.task.err
   if err == nil then
-    run.annotate(ctx, "embedded_together", flight.asked)
+    run.annotate(ctx, "embedded_together", #flight.callers)
     return flight.task.value:row(place)
   end
   if err.kind == "refused_request" and flight.texts[2] then
