@@ -7,7 +7,6 @@
 local context = require "moonpipe.context"
 local endpoint = require "moonpipe.endpoint"
 local errors = require "moonpipe.error"
-local glance = require "moonpipe.glance"
 local lambda = require "moonpipe.lambda"
 local native = require "moonpipe.native"
 local provider = require "moonpipe.provider"
@@ -111,18 +110,6 @@ end
 
 -- ---- answers -----------------------------------------------------------------------------
 
--- Raises what an answer without the vectors is instead.
-local function refuse(response, who, problem)
-  local body = response.body
-  if body == "" then provider.reject(who, response, "protocol", "the answer is empty", true) end
-  local said = provider.said(glance(body))
-  if said then error(provider.error_in(who, said, response), 0) end
-  if (response.header("content-type") or ""):find("html", 1, true) or body:find("^%s*<") then
-    provider.reject(who, response, "protocol", "the answer is HTML, not JSON", false)
-  end
-  errors.raise("decode", problem, { provider = who.name, status = response.status })
-end
-
 local function decode_on_pool(body, count)
   return (scheduler.await(check(c.embed(body, count))))
 end
@@ -134,12 +121,12 @@ local function decode(response, with)
     local rows, problem, kind = c.embed_decode(body, count)
     if rows then return rows end
     if kind ~= "decode" then errors.raise(kind, problem) end
-    return refuse(response, with.who, problem)
+    return provider.no_answer(with.who, response, problem)
   end
   local ok, rows = pcall(decode_on_pool, body, count)
   if ok then return rows end
   if not errors.is(rows) or rows.kind ~= "decode" then error(rows, 0) end
-  return refuse(response, with.who, rows.message)
+  return provider.no_answer(with.who, response, rows.message)
 end
 
 -- ---- calls -------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 --- Maximal marginal relevance: of vectors near to a query, those that are least like one another.
 local mmr = {}
 
-local function length(a)
+---@param a number[]
+---@return number
+function mmr.length(a)
   local sum = 0
   for i = 1, #a do
     sum = sum + a[i] * a[i]
@@ -9,14 +11,21 @@ local function length(a)
   return math.sqrt(sum)
 end
 
--- A vector of length 0 is like nothing.
-local function cosine(a, b, lengths)
+--- The cosine of two vectors, of which the product of their [lengths] is known. A vector of length
+--- 0 is like nothing.
+---@param a number[]
+---@param b number[]
+---@param lengths number
+---@return number
+function mmr.cosine(a, b, lengths)
   local sum = 0
   for i = 1, #a do
     sum = sum + a[i] * b[i]
   end
   return lengths > 0 and sum / lengths or 0
 end
+
+local length, cosine = mmr.length, mmr.cosine
 
 -- The [count] nearest, nearest first; equals in the order of their rows.
 local function nearest(scores, count)

@@ -18,6 +18,7 @@ local explain = {}
 
 local WHY = {
   BasePromptTemplate = "a prompt needs all its values",
+  BaseDocumentCompressor = "documents are judged when all are there",
   BaseRetriever = "a search needs the whole question",
   EnsembleRetriever = "its lists are fused when all are there",
   RunnableBranch = "its conditions look at the whole input",
@@ -45,7 +46,7 @@ local TEXT = {
 local function why_of(step)
   if step.run_kind == "prompt" then return WHY.BasePromptTemplate end
   if step.run_kind == "retriever" then return WHY[step.class_name] or WHY.BaseRetriever end
-  return WHY[step.class_name]
+  return WHY[step.class_name] or step._compress and WHY.BaseDocumentCompressor or nil
 end
 
 -- By what the class does better than the defaults.

@@ -254,6 +254,22 @@ function provider.reject(who, response, kind, message, retryable)
   })
 end
 
+---Raises what an answer of success is whose value cannot be read: an error that stands in it, or
+---one of kind `decode` that says [problem].
+---@param who moonpipe.Provider
+---@param response moonpipe.HttpResponse
+---@param problem string
+function provider.no_answer(who, response, problem)
+  local body = response.body
+  if body == "" then provider.reject(who, response, "protocol", "the answer is empty", true) end
+  local said = provider.said(glance(body))
+  if said then error(provider.error_in(who, said, response), 0) end
+  if (response.header("content-type") or ""):find("html", 1, true) or body:find("^%s*<") then
+    provider.reject(who, response, "protocol", "the answer is HTML, not JSON", false)
+  end
+  errors.raise("decode", problem, { provider = who.name, status = response.status })
+end
+
 -- ---- failures of the transport -----------------------------------------------------
 
 -- Servers that people run, by the port they take.
