@@ -28,7 +28,7 @@ end
 --- Gives `it` for tests that need vectors: pending where the build has no FAISS.
 ---@param it fun(name: string, fn: function)
 function helper.with_vectors(it)
-  local _, message = require("moonpipe.native").c.index_new("l2", 1)
+  local _, message = require("moonpipe.native").c.index_new { dim = 1 }
   if not (message or ""):find("there is no moonpipe_vector.so", 1, true) then return it end
   return function(name, fn)
     it(name, function() getfenv(fn).pending("built without FAISS") end) -- the test's, not ours

@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -33,4 +34,17 @@ mp_Floats mp_floats_take(mp_Floats *from)
 
     memset(from, 0, sizeof *from);
     return taken;
+}
+
+/* In doubles, where the square of no float is too large or too small. */
+void mp_floats_unit(float *x, size_t dim)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < dim; i++)
+        sum += (double)x[i] * x[i];
+    if (sum == 0) return;
+    sum = 1 / sqrt(sum);
+    for (size_t i = 0; i < dim; i++)
+        x[i] = (float)(x[i] * sum);
 }

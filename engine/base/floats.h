@@ -30,4 +30,7 @@ void mp_floats_term(mp_Floats *floats);
 /* Moves the matrix out of [from], which is empty then. */
 mp_Floats mp_floats_take(mp_Floats *from);
 
+/* Makes the [dim] numbers at [x] a vector of length 1; one of zeros stays. */
+void mp_floats_unit(float *x, size_t dim);
+
 #endif

@@ -6,9 +6,11 @@
  */
 #include "bind.h"
 
+#include "alloc.h"
 #include "bind_floats.h"
 #include "vector.h"
 
+#include <math.h>
 #include <string.h>
 
 #define VECTOR_MT "moonpipe.VectorIndex"
@@ -30,24 +32,77 @@ static int f_gc(lua_State *L)
     return 0;
 }
 
-/* index_new("l2" | "ip", dim) -> index | nil, message, kind */
+/* [-0, +0] The index, from 0, of what the field [name] of the table at 1 says
+ * among [names]; 0 where it says nothing. */
+static int read_choice(lua_State *L, const char *name, const char *const *names)
+{
+    int found;
+
+    lua_getfield(L, 1, name);
+    found = luaL_checkoption(L, -1, names[0], names);
+    lua_pop(L, 1);
+    return found;
+}
+
+/* [-0, +0] The whole number from 1 to [most] in the field [name] of the table
+ * at 1; [otherwise] where it says nothing. */
+static size_t read_size(lua_State *L, const char *name, lua_Number most,
+                        lua_Number otherwise)
+{
+    lua_Number value;
+
+    lua_getfield(L, 1, name);
+    value = lua_isnil(L, -1) ? otherwise : lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    if (value < 1 || value > most || value != floor(value))
+        luaL_error(L, "%s is no number from 1 to %d", name, (int)most);
+    return (size_t)value;
+}
+
+static mp_VectorShape read_shape(lua_State *L)
+{
+    static const char *const metrics[] = {"l2", "ip", "cosine", NULL};
+    mp_VectorShape shape;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    shape.metric = (mp_VectorMetric)read_choice(L, "metric", metrics);
+    shape.dim = read_size(L, "dim", 1e6, 0);
+    return shape;
+}
+
+/* index_new { metric = "l2" | "ip" | "cosine", dim = } -> index | nil, message,
+ * kind */
 static int f_index_new(lua_State *L)
 {
-    static const char *const metrics[] = {"l2", "ip", NULL};
-    int metric = luaL_checkoption(L, 1, NULL, metrics);
-    lua_Number dim = luaL_checknumber(L, 2);
-    mp_Vector **box;
+    mp_VectorShape shape = read_shape(L);
+    mp_Vector **box = lua_newuserdata(L, sizeof *box);
     mp_Error err;
 
-    luaL_argcheck(L, dim >= 1 && dim <= 1e6, 2, "no number of dimensions");
-    box = lua_newuserdata(L, sizeof *box);
     *box = NULL;
     luaL_getmetatable(L, VECTOR_MT);
     lua_setmetatable(L, -2);
-    if (mp_vector_new(box, metric == 0 ? MP_FAISS_L2 : MP_FAISS_INNER_PRODUCT,
-                      (size_t)dim, &err) != MP_OK)
-        return mp_bind_fail(L, &err);
+    if (mp_vector_new(box, &shape, &err) != MP_OK) return mp_bind_fail(L, &err);
     return 1;
+}
+
+/* Copies the list of numbers at [arg], an allocation of its own; false without
+ * memory. What is no number of a vector can be none of the index either. */
+static bool copy_numbers(lua_State *L, int arg, mp_VectorNumbers *out)
+{
+    size_t count = lua_objlen(L, arg);
+
+    out->count = 0;
+    out->data = mp_alloc((count + 1) * sizeof *out->data);
+    for (size_t i = 0; out->data && i < count; i++) {
+        lua_Number number;
+
+        lua_rawgeti(L, arg, (int)i + 1);
+        number = lua_tonumber(L, -1);
+        lua_pop(L, 1);
+        out->data[out->count++] =
+            number >= 0 && number < 9e15 ? (size_t)number : SIZE_MAX;
+    }
+    return out->data != NULL;
 }
 
 /* Copies the checked rows of the Floats at [arg]: jobs own theirs. */
@@ -82,24 +137,62 @@ static int f_index_add(lua_State *L)
     return mp_bind_submit(L, job);
 }
 
-/* index_search(index, query, k) -> id of a job that gives a row of distances,
- * and in its head the numbers of the vectors | nil, message, kind */
+/* index_search(index, query, k, allowed?) -> id of a job that gives a row of
+ * distances, and in its head the numbers of the vectors | nil, message, kind */
 static int f_index_search(lua_State *L)
 {
     mp_Vector *index = check_index(L, 1);
     const mp_Floats *given = mp_bind_to_floats(L, 2);
     lua_Number k = luaL_checknumber(L, 3);
+    bool limited = !lua_isnoneornil(L, 4);
+    mp_VectorNumbers allowed = {NULL, 0};
     mp_Floats query;
     mp_Error err;
-    mp_Job *job;
+    mp_Job *job = NULL;
 
     luaL_argcheck(L, given && given->rows == 1, 2, "not one vector");
     luaL_argcheck(L, k >= 1 && k <= 1e9, 3, "no number of vectors");
+    if (limited) luaL_checktype(L, 4, LUA_TTABLE);
     if (copy_rows(L, 2, index, &query, &err) != MP_OK)
         return mp_bind_fail(L, &err);
-    job = mp_vector_search(index, &query, (size_t)k);
+    if (!limited || copy_numbers(L, 4, &allowed))
+        job = mp_vector_search(index, &query, (size_t)k,
+                               limited ? &allowed : NULL);
     mp_floats_term(&query);
+    mp_vector_numbers_term(&allowed);
     return mp_bind_submit(L, job);
+}
+
+/* Submits the job that [make] makes of the numbers at 2. */
+static int submit_numbers(lua_State *L,
+                          mp_Job *(*make)(mp_Vector *index,
+                                          mp_VectorNumbers *numbers))
+{
+    mp_Vector *index = check_index(L, 1);
+    const mp_Floats none = {NULL, 0, 0};
+    mp_VectorNumbers numbers;
+    mp_Job *job = NULL;
+    mp_Error err;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (mp_vector_check(index, &none, &err) != MP_OK)
+        return mp_bind_fail(L, &err);
+    if (copy_numbers(L, 2, &numbers)) job = make(index, &numbers);
+    mp_vector_numbers_term(&numbers);
+    return mp_bind_submit(L, job);
+}
+
+/* index_delete(index, numbers) -> id of a job | nil, message, kind */
+static int f_index_delete(lua_State *L)
+{
+    return submit_numbers(L, mp_vector_delete);
+}
+
+/* index_rows(index, numbers) -> id of a job that gives a row for each | nil,
+ * message, kind */
+static int f_index_rows(lua_State *L)
+{
+    return submit_numbers(L, mp_vector_rows);
 }
 
 /* index_count(index) -> vectors in it */
@@ -113,6 +206,8 @@ static const luaL_Reg functions[] = {
     {"index_new", f_index_new},
     {"index_add", f_index_add},
     {"index_search", f_index_search},
+    {"index_delete", f_index_delete},
+    {"index_rows", f_index_rows},
     {"index_count", f_index_count},
     {NULL, NULL},
 };

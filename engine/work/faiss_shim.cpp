@@ -10,6 +10,7 @@
 #include <omp.h>
 
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <stdexcept>
@@ -79,6 +80,27 @@ int mp_faiss_cut(void *index, size_t count, char *message)
 
         self->codes.resize(count * self->code_size);
         self->ntotal = static_cast<faiss::Index::idx_t>(count);
+    });
+}
+
+int mp_faiss_move(void *index, size_t from, size_t to, char *message)
+{
+    return guarded(message, [&] {
+        faiss::IndexFlat *self = flat(index);
+
+        std::memmove(self->codes.data() + to * self->code_size,
+                     self->codes.data() + from * self->code_size,
+                     self->code_size);
+    });
+}
+
+int mp_faiss_get(const void *index, size_t first, size_t count, float *out,
+                 char *message)
+{
+    return guarded(message, [&] {
+        static_cast<const faiss::IndexFlat *>(index)->reconstruct_n(
+            static_cast<faiss::Index::idx_t>(first),
+            static_cast<faiss::Index::idx_t>(count), out);
     });
 }
 

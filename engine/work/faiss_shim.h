@@ -28,6 +28,11 @@ enum { MP_FAISS_L2, MP_FAISS_INNER_PRODUCT };
     X(add, (void *index, const float *x, size_t count, char *message))         \
     /* keeps the first [count] */                                              \
     X(cut, (void *index, size_t count, char *message))                         \
+    /* writes row [from] over row [to] */                                      \
+    X(move, (void *index, size_t from, size_t to, char *message))              \
+    /* copies [count] rows from [first] on to [out] */                         \
+    X(get, (const void *index, size_t first, size_t count, float *out,         \
+            char *message))                                                    \
     /* all vectors, count * dim floats, borrowed until the next add or cut;    \
      * NULL where there are none */                                            \
     X(rows, (const void *index, const float **rows, char *message))            \

@@ -81,13 +81,20 @@ static void insert(const mp_Scan *scan, mp_ScanTop *top, size_t q,
     if (top->counts[q] == k) set_limit(scan, top, q, hits[0].key);
 }
 
+static inline bool may_have(const mp_Scan *scan, size_t q, size_t id)
+{
+    const uint8_t *bits = scan->filters[q].bits;
+
+    return !bits || (bits[id / 8] >> id % 8 & 1);
+}
+
 /* As in FAISS, what is not below the largest float is nobody's neighbour. */
 static inline void offer(const mp_Scan *scan, mp_ScanTop *top, size_t q,
                          float sum, size_t id)
 {
     float key = scan->metric == MP_FAISS_L2 ? sum : -sum;
 
-    if (key < top->limits[q])
+    if (key < top->limits[q] && may_have(scan, q, id))
         insert(scan, top, q, (mp_ScanHit){key, (int64_t)id});
 }
 
@@ -169,11 +176,11 @@ mp_Status mp_scan_init(mp_Scan *scan, int metric, size_t dim, size_t queries,
     scan->dim = dim;
     scan->step = (dim + 15) & ~(size_t)15;
     scan->queries = queries;
-    scan->panels = (queries + scan->kernel->lanes - 1) / scan->kernel->lanes;
     scan->error = 5 * ((float)dim + 8) * (FLT_EPSILON / 2);
     scan->x = carve(&scan->memory, queries * (scan->step + 1));
     scan->from = mp_alloc_zero(queries + 1, sizeof *scan->from);
-    if (!scan->x || !scan->from) {
+    scan->filters = mp_alloc_zero(queries, sizeof *scan->filters);
+    if (!scan->x || !scan->from || !scan->filters) {
         mp_scan_term(scan);
         return mp_err_memory(err);
     }
@@ -181,11 +188,14 @@ mp_Status mp_scan_init(mp_Scan *scan, int metric, size_t dim, size_t queries,
     return MP_OK;
 }
 
-void mp_scan_set(mp_Scan *scan, size_t q, const float *x, size_t k)
+void mp_scan_set(mp_Scan *scan, size_t q, const float *x, size_t k,
+                 mp_ScanFilter filter)
 {
     memcpy(scan->x + q * scan->step, x, scan->dim * sizeof *x);
     scan->from[q + 1] = scan->from[q] + k;
     scan->norms[q] = scan->kernel->norm(x, scan->dim);
+    scan->filters[q] = filter;
+    if (!filter.list) scan->full = q + 1;
 }
 
 /* Number by number, so that a probe reads on and on. */
@@ -193,7 +203,7 @@ static void pack_panels(mp_Scan *scan)
 {
     size_t lanes = scan->kernel->lanes;
 
-    for (size_t q = 0; q < scan->queries; q++) {
+    for (size_t q = 0; q < scan->full; q++) {
         float *to = scan->panel + q / lanes * lanes * scan->dim + q % lanes;
 
         for (size_t i = 0; i < scan->dim; i++)
@@ -205,8 +215,8 @@ static bool probing_pays(const mp_Scan *scan, size_t count)
 {
     size_t lanes = scan->panels * scan->kernel->lanes;
 
-    if (2 * lanes > 3 * scan->queries || scan->error > 0.25f) return false;
-    for (size_t q = 0; q < scan->queries; q++) {
+    if (2 * lanes > 3 * scan->full || scan->error > 0.25f) return false;
+    for (size_t q = 0; q < scan->full; q++) {
         if (scan->from[q + 1] - scan->from[q] > count / PROBE_K) return false;
         if (!isfinite(scan->norms[q])) return false;
     }
@@ -215,7 +225,8 @@ static bool probing_pays(const mp_Scan *scan, size_t count)
 
 mp_Status mp_scan_begin(mp_Scan *scan, size_t count, mp_Error *err)
 {
-    if (!probing_pays(scan, count)) return MP_OK;
+    scan->panels = (scan->full + scan->kernel->lanes - 1) / scan->kernel->lanes;
+    if (scan->full == 0 || !probing_pays(scan, count)) return MP_OK;
     scan->panel = carve(&scan->panel_memory,
                         scan->panels * scan->kernel->lanes * scan->dim);
     if (!scan->panel) return mp_err_memory(err);
@@ -228,6 +239,7 @@ void mp_scan_term(mp_Scan *scan)
     mp_alloc_free(scan->memory);
     mp_alloc_free(scan->panel_memory);
     mp_alloc_free(scan->from);
+    mp_alloc_free(scan->filters);
     memset(scan, 0, sizeof *scan);
 }
 
@@ -284,10 +296,43 @@ static void compare_block(const mp_Scan *scan, mp_ScanTop *top,
 {
     size_t q = 0;
 
-    for (; q + MP_SCAN_QUERIES <= scan->queries; q += MP_SCAN_QUERIES)
+    for (; q + MP_SCAN_QUERIES <= scan->full; q += MP_SCAN_QUERIES)
         compare_many(scan, top, q, block);
-    for (; q < scan->queries; q++)
+    for (; q < scan->full; q++)
         compare_one(scan, top, q, block);
+}
+
+/* Where in the list at [filter] the first row is that is not below [row]. */
+static size_t find_listed(const mp_ScanFilter *filter, size_t row)
+{
+    size_t low = 0, high = filter->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (filter->list[middle] < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void compare_listed(const mp_Scan *scan, mp_ScanTop *top, size_t q,
+                           const Block *block)
+{
+    const mp_ScanFilter *filter = &scan->filters[q];
+    mp_ScanTile compare = scan->kernel->tiles[scan->metric][MP_SCAN_ONE];
+    float sum;
+
+    for (size_t i = find_listed(filter, block->first);
+         i < filter->count && filter->list[i] < block->first + block->count;
+         i++) {
+        compare(scan->x + q * scan->step, 0,
+                block->rows + (filter->list[i] - block->first) * scan->dim,
+                scan->dim, &sum);
+        offer(scan, top, q, sum, filter->list[i]);
+    }
 }
 
 /* --- probing --- */
@@ -312,9 +357,10 @@ static void sift(const mp_Scan *scan, mp_ScanTop *top, size_t q,
     size_t end = q + scan->kernel->lanes;
     float sum;
 
-    if (end > scan->queries) end = scan->queries;
+    if (end > scan->full) end = scan->full;
     for (; q < end; q++, products++) {
         if (2 * *products < top->bases[q] + share) continue;
+        if (!may_have(scan, q, id)) continue;
         tiles[MP_SCAN_ONE](scan->x + q * scan->step, 0, row, scan->dim, &sum);
         offer(scan, top, q, sum, id);
         top->compared++;
@@ -334,7 +380,7 @@ static void probe_block(const mp_Scan *scan, mp_ScanTop *top,
         if (count > kernel->rows) count = kernel->rows;
         for (size_t r = 0; r < count; r++)
             shares[r] = share_of(scan, rows + r * scan->dim);
-        for (size_t q = 0; q < scan->queries; q += kernel->lanes) {
+        for (size_t q = 0; q < scan->full; q += kernel->lanes) {
             kernel->probe(scan->panel + q * scan->dim, rows, count, scan->dim,
                           products);
             for (size_t r = 0; r < count; r++)
@@ -342,7 +388,7 @@ static void probe_block(const mp_Scan *scan, mp_ScanTop *top,
                      rows + r * scan->dim, block->first + at + r, shares[r]);
         }
     }
-    top->probed += block->count * scan->queries;
+    top->probed += block->count * scan->full;
 }
 
 static bool is_useless(const mp_ScanTop *top)
@@ -369,6 +415,8 @@ void mp_scan_rows(const mp_Scan *scan, mp_ScanTop *top, const float *rows,
             probe_block(scan, top, &block);
         else
             compare_block(scan, top, &block);
+        for (size_t q = scan->full; q < scan->queries; q++)
+            compare_listed(scan, top, q, &block);
         block.rows += block.count * scan->dim;
         block.first += block.count;
     }

@@ -13,6 +13,10 @@
  * bound of their error which rows can be among the best, and those alone are
  * compared.
  *
+ * A query may leave rows out. Where it leaves most of them out it brings a list
+ * of the others, and looks at nothing else; else it goes through all with the
+ * rest, and what it may not have is dropped where it would be kept.
+ *
  * Limit: vectors that lie much farther from the origin than from one another
  * probe badly; such a scan notices and compares all, at about half the speed.
  *
@@ -31,17 +35,27 @@ typedef struct mp_ScanHit {
     int64_t id;
 } mp_ScanHit;
 
+/* The rows that a query may have: all, those of a bitmap, or those of a list,
+ * which goes up. Borrowed while the scan lasts. */
+typedef struct mp_ScanFilter {
+    const uint8_t *bits; /* bit row % 8 of byte row / 8; NULL: all */
+    const size_t *list;  /* NULL: see bits */
+    size_t count;        /* of the list */
+} mp_ScanFilter;
+
 typedef struct mp_Scan {
     const struct mp_ScanKernel *kernel;
     int metric; /* MP_FAISS_ of faiss_shim.h */
     size_t dim;
     size_t step; /* from one query to the next */
     size_t queries;
+    size_t full; /* of them; the others have lists, and are the last */
     size_t panels;
     float error; /* of a probe, as a share of both squared lengths */
     float *x;
     float *panel; /* NULL: no probes */
     float *norms;
+    mp_ScanFilter *filters;
     size_t *from; /* a query's hits in a top: from[q] to from[q + 1] */
     void *memory;
     void *panel_memory;
@@ -62,8 +76,10 @@ typedef struct mp_ScanTop {
 mp_Status mp_scan_init(mp_Scan *scan, int metric, size_t dim, size_t queries,
                        mp_Error *err);
 
-/* Copies query [q], which wants the [k] best; q goes up from 0. */
-void mp_scan_set(mp_Scan *scan, size_t q, const float *x, size_t k);
+/* Copies query [q], which wants the [k] best of what [filter] lets through; q
+ * goes up from 0, and behind one with a list come only such. */
+void mp_scan_set(mp_Scan *scan, size_t q, const float *x, size_t k,
+                 mp_ScanFilter filter);
 
 /* After all queries: makes the scan ready for [count] rows. `memory`. */
 mp_Status mp_scan_begin(mp_Scan *scan, size_t count, mp_Error *err);

@@ -2,7 +2,7 @@
  * vector.c: see vector.h.
  *
  * The turn of its line is an index's own, for searches that wait together are
- * answered together. The line's lock guards `count`; what is below it in the
+ * answered together. The line's lock guards `live`; what is below it in the
  * struct is the turn's alone (vector_index.h).
  */
 #include "vector_index.h"
@@ -12,9 +12,6 @@
 
 #include <math.h>
 #include <stddef.h>
-
-/* Numbers that one call of FAISS copies. */
-#define COPY ((size_t)4 << 20)
 
 mp_Status mp_vector_fail(mp_Error *err, int code, const char *message)
 {
@@ -74,107 +71,55 @@ static void sift_batch(mp_Vector *index)
     }
 }
 
+mp_VectorJob *mp_vector_take_job(mp_Vector *index)
+{
+    mp_VectorJob *job = index->batch;
+
+    index->batch = NULL;
+    return job;
+}
+
+/* A compaction holds back the answer to the delete that led to it: who waits
+ * for it keeps the pool. */
 bool mp_vector_end_turn(mp_Vector *index)
 {
     mp_LineJob *ended = index->ended;
 
+    if (index->compacting) return true;
     index->ended = NULL;
     return mp_line_end_turn(&index->line, ended, index->batch != NULL);
 }
 
-/* --- adding --- */
-
-static void set_count(mp_Vector *index, size_t count)
+void mp_vector_set_live(mp_Vector *index, size_t live)
 {
     pthread_mutex_lock(&index->line.lock);
-    index->count = count;
+    index->live = live;
     pthread_mutex_unlock(&index->line.lock);
-}
-
-/* Keeps the first [count] vectors; cannot fail, for it only shrinks. */
-static void cut(mp_Vector *index, size_t count)
-{
-    char message[MP_FAISS_TEXT];
-
-    index->lib->cut(index->faiss, count, message);
-    set_count(index, count);
-}
-
-/* Adds the next rows, as many as one call may. */
-static mp_Status add_block(mp_Vector *index, const mp_Floats *rows,
-                           mp_Error *err)
-{
-    size_t count = rows->rows - index->at, most = COPY / index->dim + 1;
-    char message[MP_FAISS_TEXT];
-    int code;
-
-    if (count > most) count = most;
-    code = index->lib->add(index->faiss, rows->data + index->at * index->dim,
-                           count, message);
-    index->at += count;
-    return code == MP_FAISS_OK ? MP_OK : mp_vector_fail(err, code, message);
-}
-
-/* The add counts unless a cancel was faster. */
-static void end_add(mp_Vector *index)
-{
-    size_t before = index->count;
-    mp_VectorJob *job = index->batch;
-
-    index->batch = NULL;
-    set_count(index, before + job->rows.rows);
-    if (!mp_vector_end_job(index, job, MP_EVENT_DONE)) cut(index, before);
-}
-
-static void add_slice(mp_Vector *index, int64_t until_us)
-{
-    mp_VectorJob *job = index->batch;
-    mp_Error err;
-
-    while (index->at < job->rows.rows) {
-        if (mp_job_is_cancelled(&job->line.cpu.job)) {
-            cut(index, index->count);
-            mp_vector_end_batch(index, MP_EVENT_DONE);
-            return;
-        }
-        if (add_block(index, &job->rows, &err) != MP_OK) {
-            cut(index, index->count);
-            mp_vector_fail_batch(index, &err);
-            return;
-        }
-        if (mp_clock_us() >= until_us && index->at < job->rows.rows) return;
-    }
-    end_add(index);
-}
-
-static mp_Status begin_add(mp_Vector *index, mp_Error *err)
-{
-    mp_Buf *bytes = &index->batch->line.cpu.job.end.bytes;
-
-    index->at = 0;
-    mp_buf_printf(bytes, "%zu", index->count);
-    return mp_buf_check(bytes, err);
 }
 
 /* --- the turn --- */
 
 static bool is_search(const mp_LineJob *job)
 {
-    return ((const mp_VectorJob *)job)->k > 0;
+    return ((const mp_VectorJob *)job)->work == MP_VECTOR_SEARCH;
 }
+
+static mp_Status (*const beginnings[])(mp_Vector *index, mp_Error *err) = {
+    [MP_VECTOR_ADD] = mp_vector_begin_add,
+    [MP_VECTOR_SEARCH] = mp_vector_begin_search,
+    [MP_VECTOR_DELETE] = mp_vector_do_delete,
+    [MP_VECTOR_ROWS] = mp_vector_give_rows,
+};
 
 static void begin(mp_Vector *index)
 {
-    mp_Status status;
     mp_Error err;
 
     index->batch = (mp_VectorJob *)mp_line_take(&index->line, is_search,
                                                 MP_VECTOR_TOGETHER);
     sift_batch(index);
-    if (!index->batch) return;
-    status = index->batch->k > 0 ? mp_vector_begin_search(index, &err)
-                                 : begin_add(index, &err);
-    if (status != MP_OK) mp_vector_fail_batch(index, &err);
+    if (index->batch && beginnings[index->batch->work](index, &err) != MP_OK)
+        mp_vector_fail_batch(index, &err);
 }
 
 static bool run_turn(mp_PoolTask *task)
@@ -182,9 +127,12 @@ static bool run_turn(mp_PoolTask *task)
     mp_Vector *index = (mp_Vector *)((char *)task - offsetof(mp_Line, turn));
     int64_t until_us = mp_clock_us() + MP_CPU_SLICE_US;
 
-    if (!index->batch) begin(index);
-    if (index->batch && index->batch->k == 0)
-        add_slice(index, until_us);
+    if (index->compacting)
+        mp_vector_compact_slice(index, until_us);
+    else if (!index->batch)
+        begin(index);
+    if (index->batch && index->batch->work == MP_VECTOR_ADD)
+        mp_vector_add_slice(index, until_us);
     else if (index->batch && !mp_vector_search_slice(index, until_us))
         return false;
     return mp_vector_end_turn(index);
@@ -192,32 +140,68 @@ static bool run_turn(mp_PoolTask *task)
 
 /* --- the jobs --- */
 
+void mp_vector_numbers_term(mp_VectorNumbers *numbers)
+{
+    mp_alloc_free(numbers->data);
+    *numbers = (mp_VectorNumbers){NULL, 0};
+}
+
 static void term(mp_LineJob *job)
 {
-    mp_floats_term(&((mp_VectorJob *)job)->rows);
+    mp_VectorJob *self = (mp_VectorJob *)job;
+
+    mp_floats_term(&self->rows);
+    mp_vector_numbers_term(&self->numbers);
+    mp_vector_filter_term(self);
 }
 
 static const mp_LineJobClass vector_class = {NULL, NULL, term};
 
-static mp_Job *new_job(mp_Vector *index, mp_Floats *rows, size_t k)
+/* Takes both; NULL: none. */
+static mp_VectorJob *new_job(mp_Vector *index, mp_VectorWork work,
+                             mp_Floats *rows, mp_VectorNumbers *numbers)
 {
     mp_VectorJob *self = mp_alloc_zero(1, sizeof *self);
 
     if (!self) return NULL;
     mp_line_job_init(&self->line, &index->line, &vector_class);
-    self->rows = mp_floats_take(rows);
-    self->k = k;
-    return &self->line.cpu.job;
+    self->work = work;
+    if (rows) self->rows = mp_floats_take(rows);
+    if (!numbers) return self;
+    self->numbers = *numbers;
+    *numbers = (mp_VectorNumbers){NULL, 0};
+    return self;
+}
+
+static mp_Job *job_of(mp_VectorJob *self)
+{
+    return self ? &self->line.cpu.job : NULL;
 }
 
 mp_Job *mp_vector_add(mp_Vector *index, mp_Floats *rows)
 {
-    return new_job(index, rows, 0);
+    return job_of(new_job(index, MP_VECTOR_ADD, rows, NULL));
 }
 
-mp_Job *mp_vector_search(mp_Vector *index, mp_Floats *query, size_t k)
+mp_Job *mp_vector_search(mp_Vector *index, mp_Floats *query, size_t k,
+                         mp_VectorNumbers *allowed)
 {
-    return new_job(index, query, k);
+    bool limited = allowed != NULL;
+    mp_VectorJob *self = new_job(index, MP_VECTOR_SEARCH, query, allowed);
+
+    if (self) self->k = k;
+    if (self) self->limited = limited;
+    return job_of(self);
+}
+
+mp_Job *mp_vector_delete(mp_Vector *index, mp_VectorNumbers *numbers)
+{
+    return job_of(new_job(index, MP_VECTOR_DELETE, NULL, numbers));
+}
+
+mp_Job *mp_vector_rows(mp_Vector *index, mp_VectorNumbers *numbers)
+{
+    return job_of(new_job(index, MP_VECTOR_ROWS, NULL, numbers));
 }
 
 /* --- the index --- */
@@ -228,10 +212,13 @@ static void free_index(mp_Line *line)
     char message[MP_FAISS_TEXT];
 
     index->lib->drop(index->faiss, message);
+    mp_alloc_free(index->numbers);
+    mp_alloc_free(index->alive);
     mp_alloc_free(index);
 }
 
-mp_Status mp_vector_new(mp_Vector **out, int metric, size_t dim, mp_Error *err)
+mp_Status mp_vector_new(mp_Vector **out, const mp_VectorShape *shape,
+                        mp_Error *err)
 {
     const mp_VectorLib *lib = mp_vector_lib(err);
     char message[MP_FAISS_TEXT];
@@ -241,14 +228,15 @@ mp_Status mp_vector_new(mp_Vector **out, int metric, size_t dim, mp_Error *err)
     if (!lib) return -MP_KIND_UNSUPPORTED;
     index = mp_alloc_zero(1, sizeof *index);
     if (!index) return mp_err_memory(err);
-    code = lib->make(&index->faiss, metric, dim, message);
+    index->shape = *shape;
+    index->metric =
+        shape->metric == MP_VECTOR_L2 ? MP_FAISS_L2 : MP_FAISS_INNER_PRODUCT;
+    code = lib->make(&index->faiss, index->metric, shape->dim, message);
     if (code != MP_FAISS_OK) {
         mp_alloc_free(index);
         return mp_vector_fail(err, code, message);
     }
     index->lib = lib;
-    index->dim = dim;
-    index->metric = metric;
     mp_line_init(&index->line, run_turn, free_index);
     *out = index;
     return MP_OK;
@@ -259,9 +247,9 @@ void mp_vector_unref(mp_Vector *index)
     mp_line_unref(&index->line);
 }
 
-size_t mp_vector_dim(const mp_Vector *index)
+const mp_VectorShape *mp_vector_shape(const mp_Vector *index)
 {
-    return index->dim;
+    return &index->shape;
 }
 
 /* Of what was in use when the process forked, nobody is left who could change
@@ -270,9 +258,9 @@ size_t mp_vector_count(mp_Vector *index)
 {
     size_t count;
 
-    if (mp_line_claim(&index->line, NULL) != MP_OK) return index->count;
+    if (mp_line_claim(&index->line, NULL) != MP_OK) return index->live;
     pthread_mutex_lock(&index->line.lock);
-    count = index->count;
+    count = index->live;
     pthread_mutex_unlock(&index->line.lock);
     return count;
 }
@@ -283,10 +271,10 @@ mp_Status mp_vector_check(mp_Vector *index, const mp_Floats *rows,
     size_t size = rows->rows * rows->dim;
 
     if (mp_line_claim(&index->line, err) != MP_OK) return -MP_KIND_CLOSED;
-    if (rows->rows > 0 && rows->dim != index->dim)
+    if (rows->rows > 0 && rows->dim != index->shape.dim)
         return mp_err_set(err, MP_KIND_INPUT,
                           "the index holds vectors of %zu numbers, got %zu",
-                          index->dim, rows->dim);
+                          index->shape.dim, rows->dim);
     for (size_t i = 0; i < size; i++)
         if (!isfinite(rows->data[i]))
             return mp_err_set(err, MP_KIND_INPUT,

@@ -1,12 +1,15 @@
 /*
- * vector.h: an index of vectors, and the jobs that add to it and search it.
+ * vector.h: an index of vectors, and the jobs that change it and search it.
  *
- * Vectors are numbered from 0 in the order in which they were added. An index
- * works off one line of jobs, oldest first, on the pool: what was added before
- * a search was submitted is found by it, and an add is seen whole or not at
- * all. FAISS keeps the vectors, scan.h looks at them. Searches that stand in
- * the line together go through the vectors once: 64 of them cost a few single
- * ones. What each is answered does not depend on the others.
+ * Vectors are numbered from 0 in the order in which they were added. A number
+ * is never given twice and never changes, whatever is deleted: what is deleted
+ * is passed over, and once that is the greater part its room is given back
+ * (vector_delete.c). An index works off one line of jobs, oldest first, on the
+ * pool: what was added before a search was submitted is found by it, and an add
+ * or a delete is seen whole or not at all. FAISS keeps the vectors, scan.h
+ * looks at them. Searches that stand in the line together go through the
+ * vectors once: 64 of them cost a few single ones, each with the vectors that
+ * it may have. What each is answered does not depend on the others.
  *
  *     search -+               +-> hand: scan -+-> answer
  *     search -+-> line -> turn ---> scan -----+-> answer    add -> line -> turn
@@ -29,21 +32,38 @@
 /* As many searches are answered together at most. */
 #define MP_VECTOR_TOGETHER 64
 
+typedef enum mp_VectorMetric {
+    MP_VECTOR_L2 = MP_FAISS_L2,            /* squared distance, least first */
+    MP_VECTOR_IP = MP_FAISS_INNER_PRODUCT, /* greatest first */
+    MP_VECTOR_COSINE /* of vectors made 1 long; zeros have 0 with all */
+} mp_VectorMetric;
+
+/* What an index is. */
+typedef struct mp_VectorShape {
+    mp_VectorMetric metric;
+    size_t dim; /* >= 1 */
+} mp_VectorShape;
+
+/* A list of numbers of vectors, moved like mp_Floats. */
+typedef struct mp_VectorNumbers {
+    size_t *data; /* of mp_alloc; NULL only where count is 0 */
+    size_t count;
+} mp_VectorNumbers;
+
 typedef struct mp_Vector mp_Vector;
 
-/* Makes an empty index of vectors of [dim] >= 1 numbers. [metric] is one of
- * MP_FAISS_L2 (squared distance, least first) and MP_FAISS_INNER_PRODUCT
- * (greatest first). `unsupported` without FAISS, `memory`. Owned; give it back
- * with mp_vector_unref. */
-mp_Status mp_vector_new(mp_Vector **index, int metric, size_t dim,
+/* Makes an empty index. `unsupported` without FAISS, `memory`. Owned; give it
+ * back with mp_vector_unref. */
+mp_Status mp_vector_new(mp_Vector **index, const mp_VectorShape *shape,
                         mp_Error *err);
 
 /* Jobs hold references of their own. */
 void mp_vector_unref(mp_Vector *index);
 
-size_t mp_vector_dim(const mp_Vector *index);
+const mp_VectorShape *mp_vector_shape(const mp_Vector *index);
 
-/* The number of vectors, without those of adds that have not ended. */
+/* The number of vectors that are not deleted, without those of adds that have
+ * not ended. */
 size_t mp_vector_count(mp_Vector *index);
 
 /* Whether [rows] fit: `input` for another dimension or a value that is not
@@ -60,7 +80,21 @@ mp_Job *mp_vector_add(mp_Vector *index, mp_Floats *rows);
 /* Returns a job, owned, that gives the [k] >= 1 best for [query], which was
  * checked and is taken: one row of distances in `floats`, and as many numbers
  * of vectors as text in `head`, with blanks between; both empty where there are
- * none. NULL without memory; then [query] stays. */
-mp_Job *mp_vector_search(mp_Vector *index, mp_Floats *query, size_t k);
+ * none. Only those in [allowed], which is taken, may be among them; NULL: all.
+ * NULL without memory; then [query] and [allowed] stay. */
+mp_Job *mp_vector_search(mp_Vector *index, mp_Floats *query, size_t k,
+                         mp_VectorNumbers *allowed);
+
+/* Returns a job, owned, that deletes those of [numbers] that are there, and
+ * takes them. NULL without memory; then they stay. */
+mp_Job *mp_vector_delete(mp_Vector *index, mp_VectorNumbers *numbers);
+
+/* Returns a job, owned, that gives the vectors of [numbers], which it takes, in
+ * `floats`, as the index has them: with MP_VECTOR_COSINE 1 long. `input` if one
+ * is not there. NULL without memory; then [numbers] stay. */
+mp_Job *mp_vector_rows(mp_Vector *index, mp_VectorNumbers *numbers);
+
+/* Frees the numbers and leaves none. */
+void mp_vector_numbers_term(mp_VectorNumbers *numbers);
 
 #endif

@@ -1,6 +1,11 @@
 /*
  * vector_index.h: the inside of an index, for the files vector*.c alone.
  *
+ * FAISS and the scan count rows, from 0 on without gaps; callers have numbers.
+ * Both are the same until vectors are deleted, for their rows are taken out
+ * some time; from then on `numbers` says which is whose. It goes up, so a
+ * number is found by halving.
+ *
  * Threads: as in vector.c.
  */
 #ifndef MP_VECTOR_INDEX_H
@@ -11,10 +16,24 @@
 #include "vector.h"
 #include "vector_lib.h"
 
+typedef enum mp_VectorWork {
+    MP_VECTOR_ADD,
+    MP_VECTOR_SEARCH,
+    MP_VECTOR_DELETE,
+    MP_VECTOR_ROWS
+} mp_VectorWork;
+
 typedef struct mp_VectorJob {
     mp_LineJob line;
+    mp_VectorWork work;
     mp_Floats rows; /* to add, or the query */
-    size_t k;       /* 0: an add */
+    size_t k;
+    bool limited;             /* `numbers` are the only ones allowed */
+    mp_VectorNumbers numbers; /* ... or to be deleted, or to be given */
+    /* What a search that is limited may have, in rows: see vector_filter.c. */
+    uint8_t *bits;
+    mp_VectorNumbers list;
+    size_t most; /* as many it can find */
 } mp_VectorJob;
 
 /* One of the pool's threads at a search: the turn itself is the first. */
@@ -28,9 +47,18 @@ struct mp_Vector {
     mp_Line line;
     const mp_VectorLib *lib;
     void *faiss;
-    size_t dim;
-    int metric;
-    size_t count;        /* of the line's lock; below it is the turn's alone */
+    mp_VectorShape shape;
+    int metric;  /* FAISS's */
+    size_t live; /* of the line's lock; below it is the turn's alone */
+
+    size_t count;    /* rows, also of deleted vectors */
+    size_t next;     /* the number that is given next */
+    size_t *numbers; /* NULL: row i has number i */
+    uint8_t *alive;  /* bit i % 8 of byte i / 8: row i; NULL: all are */
+    size_t room;     /* rows that `numbers` and `alive` have room for */
+    bool compacting;
+    size_t from, to; /* of the compaction: rows read, rows kept */
+
     mp_VectorJob *batch; /* what the turn works on */
     mp_LineJob *ended;   /* what it answers at its end */
     mp_LineJob **ended_last;
@@ -40,8 +68,8 @@ struct mp_Vector {
     mp_VectorHand *hands;
     size_t hand_count;
     int64_t until_us;
-    atomic_size_t next;    /* vector that no hand has looked at */
-    atomic_size_t at_work; /* hands that have not left this slice */
+    atomic_size_t next_row; /* that no hand has looked at */
+    atomic_size_t at_work;  /* hands that have not left this slice */
 };
 
 /* The one behind it, in the line or the batch. */
@@ -49,6 +77,8 @@ static inline mp_VectorJob *mp_vector_next(const mp_VectorJob *job)
 {
     return (mp_VectorJob *)job->line.next;
 }
+
+/* --- vector.c --- */
 
 /* What FAISS's [code] means. */
 mp_Status mp_vector_fail(mp_Error *err, int code, const char *message);
@@ -62,9 +92,61 @@ bool mp_vector_end_job(mp_Vector *index, mp_VectorJob *job,
 void mp_vector_end_batch(mp_Vector *index, mp_EventKind outcome);
 void mp_vector_fail_batch(mp_Vector *index, const mp_Error *err);
 
+/* Takes the only job of the batch out of it. */
+mp_VectorJob *mp_vector_take_job(mp_Vector *index);
+
 /* Answers what has ended; true if the turn must come again, else the index may
  * be gone. */
 bool mp_vector_end_turn(mp_Vector *index);
+
+void mp_vector_set_live(mp_Vector *index, size_t live);
+
+/* --- vector_add.c --- */
+
+/* Prepares for the add that is the batch. On failure nothing is held. */
+mp_Status mp_vector_begin_add(mp_Vector *index, mp_Error *err);
+
+/* Adds until about [until_us]; the batch is gone when all is done. */
+void mp_vector_add_slice(mp_Vector *index, int64_t until_us);
+
+/* --- vector_delete.c --- */
+
+/* The row of vector [number], or SIZE_MAX if it is not there. */
+size_t mp_vector_find(const mp_Vector *index, size_t number);
+
+static inline size_t mp_vector_number(const mp_Vector *index, size_t row)
+{
+    return index->numbers ? index->numbers[row] : row;
+}
+
+/* Makes room for [rows] rows in what the index knows about each. `memory`. */
+mp_Status mp_vector_reserve(mp_Vector *index, size_t rows, mp_Error *err);
+
+/* The rows from index->count to [count] have come, and have numbers from
+ * index->next on; there is room for them. */
+void mp_vector_admit(mp_Vector *index, size_t count);
+
+/* Does the delete, or gives the vectors, that is the batch. */
+mp_Status mp_vector_do_delete(mp_Vector *index, mp_Error *err);
+mp_Status mp_vector_give_rows(mp_Vector *index, mp_Error *err);
+
+/* Goes on with the compaction until about [until_us]. */
+void mp_vector_compact_slice(mp_Vector *index, int64_t until_us);
+
+/* --- vector_filter.c --- */
+
+/* Finds out which rows [job], a search, may have. `memory`. */
+mp_Status mp_vector_filter(const mp_Vector *index, mp_VectorJob *job,
+                           mp_Error *err);
+
+/* ... and what the scan is to know of it. */
+mp_ScanFilter mp_vector_scan_filter(const mp_Vector *index,
+                                    const mp_VectorJob *job);
+
+/* Frees what mp_vector_filter made. */
+void mp_vector_filter_term(mp_VectorJob *job);
+
+/* --- vector_search.c --- */
 
 /* Prepares for the searches of the batch. On failure nothing is held. */
 mp_Status mp_vector_begin_search(mp_Vector *index, mp_Error *err);

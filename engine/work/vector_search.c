@@ -34,26 +34,64 @@ static void end_search(mp_Vector *index)
     mp_scan_term(&index->scan);
 }
 
+/* Puts the searches with lists behind the others, as the scan has them. */
+static void sort_batch(mp_Vector *index)
+{
+    mp_LineJob *kinds[2] = {NULL, NULL}, **ends[2] = {&kinds[0], &kinds[1]};
+
+    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job)) {
+        bool listed = job->list.data != NULL;
+
+        *ends[listed] = &job->line;
+        ends[listed] = &job->line.next;
+    }
+    *ends[1] = NULL;
+    *ends[0] = kinds[1];
+    index->batch = (mp_VectorJob *)kinds[0];
+}
+
+static mp_Status filter_batch(mp_Vector *index, size_t *queries, mp_Error *err)
+{
+    *queries = 0;
+    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job)) {
+        if (mp_vector_filter(index, job, err) != MP_OK) return -MP_KIND_MEMORY;
+        ++*queries;
+    }
+    sort_batch(index);
+    return MP_OK;
+}
+
 static mp_Status copy_queries(mp_Vector *index, mp_Error *err)
 {
-    size_t queries = 0, q = 0;
+    size_t queries, q = 0, dim = index->shape.dim;
 
-    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job))
-        queries++;
-    if (mp_scan_init(&index->scan, index->metric, index->dim, queries, err) !=
-        MP_OK)
+    if (filter_batch(index, &queries, err) != MP_OK ||
+        mp_scan_init(&index->scan, index->metric, dim, queries, err) != MP_OK)
         return -MP_KIND_MEMORY;
-    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job))
+    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job)) {
+        if (index->shape.metric == MP_VECTOR_COSINE)
+            mp_floats_unit(job->rows.data, dim);
         mp_scan_set(&index->scan, q++, job->rows.data,
-                    job->k < index->count ? job->k : index->count);
+                    job->k < job->most ? job->k : job->most,
+                    mp_vector_scan_filter(index, job));
+    }
     return mp_scan_begin(&index->scan, index->count, err);
+}
+
+/* Numbers that are compared. */
+static size_t count_numbers(const mp_Scan *scan, size_t rows)
+{
+    size_t pairs = scan->full * rows;
+
+    for (size_t q = scan->full; q < scan->queries; q++)
+        pairs += scan->filters[q].count;
+    return pairs * scan->dim;
 }
 
 static size_t count_hands(const mp_Vector *index)
 {
     const mp_Scan *scan = &index->scan;
-    size_t numbers = scan->queries * scan->dim * index->count;
-    size_t hands = 1 + numbers / HAND_NUMBERS;
+    size_t hands = 1 + count_numbers(scan, index->count) / HAND_NUMBERS;
     size_t hits = scan->from[scan->queries] + 1;
     size_t width = mp_pool_width(index->line.pool);
 
@@ -89,7 +127,7 @@ mp_Status mp_vector_begin_search(mp_Vector *index, mp_Error *err)
 
     if (code != MP_FAISS_OK) return mp_vector_fail(err, code, message);
     index->at = 0;
-    atomic_store(&index->next, 0);
+    atomic_store(&index->next_row, 0);
     status = copy_queries(index, err);
     if (status == MP_OK) status = make_hands(index, err);
     if (status != MP_OK) end_search(index);
@@ -111,11 +149,12 @@ static void work(mp_Vector *index, mp_VectorHand *hand)
     size_t block = mp_scan_block(&index->scan), first;
 
     while (is_wanted(index->batch) &&
-           (first = atomic_fetch_add(&index->next, block)) < index->count) {
+           (first = atomic_fetch_add(&index->next_row, block)) < index->count) {
         size_t count = index->count - first;
 
-        mp_scan_rows(&index->scan, &hand->top, index->rows + first * index->dim,
-                     first, count < block ? count : block);
+        mp_scan_rows(&index->scan, &hand->top,
+                     index->rows + first * index->shape.dim, first,
+                     count < block ? count : block);
         if (mp_clock_us() >= index->until_us) return;
     }
 }
@@ -140,7 +179,8 @@ static mp_Status answer(mp_Vector *index, mp_VectorJob *job, size_t row)
         return -MP_KIND_MEMORY;
     for (size_t i = 0; i < found; i++) {
         end->floats.data[i] = mp_scan_distance(scan, &hits[i]);
-        mp_buf_printf(&end->head, i ? " %lld" : "%lld", (long long)hits[i].id);
+        mp_buf_printf(&end->head, i ? " %zu" : "%zu",
+                      mp_vector_number(index, (size_t)hits[i].id));
     }
     return mp_buf_check(&end->head, err);
 }
@@ -161,7 +201,7 @@ static void end_slice(mp_Vector *index)
 {
     if (!is_wanted(index->batch))
         mp_vector_end_batch(index, MP_EVENT_DONE);
-    else if (atomic_load(&index->next) >= index->count)
+    else if (atomic_load(&index->next_row) >= index->count)
         answer_some(index);
     if (!index->batch) end_search(index);
 }
@@ -189,7 +229,7 @@ static bool run_hand(mp_PoolTask *task)
 bool mp_vector_search_slice(mp_Vector *index, int64_t until_us)
 {
     size_t hands =
-        atomic_load(&index->next) < index->count ? index->hand_count : 1;
+        atomic_load(&index->next_row) < index->count ? index->hand_count : 1;
     size_t left = 1;
 
     index->until_us = until_us;

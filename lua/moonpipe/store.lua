@@ -67,7 +67,7 @@ end
 
 local function index_of(self, dim)
   if not self._index then
-    self._index = check(c.index_new(METRICS[self.distance_strategy], dim))
+    self._index = check(c.index_new { metric = METRICS[self.distance_strategy], dim = dim })
   end
   return self._index
 end

@@ -68,7 +68,8 @@ static void begin(mp_Scan *scan, const Case *is, size_t q, size_t queries)
     CHECK(mp_scan_init(scan, is->metric, is->dim, queries, NULL) == MP_OK);
     for (size_t i = 0; i < queries; i++)
         mp_scan_set(scan, i, is->x + (q + i) * is->dim,
-                    is->k < is->rows ? is->k : is->rows);
+                    is->k < is->rows ? is->k : is->rows,
+                    (mp_ScanFilter){NULL, NULL, 0});
     CHECK(mp_scan_begin(scan, is->rows, NULL) == MP_OK);
 }
 
@@ -318,7 +319,8 @@ static mp_Status search_once(void *case_)
     status = mp_scan_init(&scan, is->metric, is->dim, is->queries, NULL);
     if (status != MP_OK) return status;
     for (size_t q = 0; q < is->queries; q++)
-        mp_scan_set(&scan, q, is->x + q * is->dim, is->k);
+        mp_scan_set(&scan, q, is->x + q * is->dim, is->k,
+                    (mp_ScanFilter){NULL, NULL, 0});
     status = mp_scan_begin(&scan, is->rows, NULL);
     if (status == MP_OK) status = mp_scan_top_init(&top, &scan, NULL);
     if (status == MP_OK) mp_scan_top_term(&top);
@@ -330,7 +332,7 @@ static void test_memory(void)
 {
     Case is = {MP_FAISS_L2, 3, 1000, 64, 2, NULL, random_floats(64 * 3)};
 
-    CHECK(torture(search_once, &is) == 6);
+    CHECK(torture(search_once, &is) == 7);
     free_case(&is);
 }
 

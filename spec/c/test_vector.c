@@ -18,8 +18,8 @@ static double score(int metric, const float *a, const float *b, size_t dim)
     double sum = 0;
 
     for (size_t i = 0; i < dim; i++)
-        sum += metric == MP_FAISS_L2 ? ((double)a[i] - b[i]) * (a[i] - b[i])
-                                     : (double)a[i] * b[i];
+        sum += metric == MP_VECTOR_L2 ? ((double)a[i] - b[i]) * (a[i] - b[i])
+                                      : (double)a[i] * b[i];
     return sum;
 }
 
@@ -33,8 +33,8 @@ static size_t count_better(int metric, const mp_Floats *rows, const float *x,
     for (size_t i = 0; i < rows->rows; i++) {
         double got = score(metric, rows->data + i * rows->dim, x, rows->dim);
 
-        count +=
-            metric == MP_FAISS_L2 ? got < limit - margin : got > limit + margin;
+        count += metric == MP_VECTOR_L2 ? got < limit - margin
+                                        : got > limit + margin;
     }
     return count;
 }
@@ -73,8 +73,8 @@ static void check_searches(int metric, size_t total, size_t dim, size_t count)
     CHECK(mp_vector_count(index) == total);
     for (size_t i = 0; i < count; i++) {
         mp_Floats query = row_of(&queries, i);
-        uint64_t id =
-            submit_job(engine, mp_vector_search(index, &query, i % 7 + 1));
+        uint64_t id = submit_job(
+            engine, mp_vector_search(index, &query, i % 7 + 1, NULL));
 
         if (i == 0) first = id;
     }
@@ -94,11 +94,11 @@ static void check_searches(int metric, size_t total, size_t dim, size_t count)
 
 static void test_searches(void)
 {
-    check_searches(MP_FAISS_L2, 100, 3, 1);
-    check_searches(MP_FAISS_L2, 1000, 16, 150); /* several batches */
-    check_searches(MP_FAISS_INNER_PRODUCT, 1000, 16, 150);
-    check_searches(MP_FAISS_L2, 40000, 1024, 2); /* several hands */
-    check_searches(MP_FAISS_INNER_PRODUCT, 40000, 1024, 2);
+    check_searches(MP_VECTOR_L2, 100, 3, 1);
+    check_searches(MP_VECTOR_L2, 1000, 16, 150); /* several batches */
+    check_searches(MP_VECTOR_IP, 1000, 16, 150);
+    check_searches(MP_VECTOR_L2, 40000, 1024, 2); /* several hands */
+    check_searches(MP_VECTOR_IP, 40000, 1024, 2);
 }
 
 /* --- the line --- */
@@ -106,18 +106,18 @@ static void test_searches(void)
 static void test_fewer_than_k(void)
 {
     mp_Engine *engine = new_engine();
-    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 2);
     mp_Floats rows = random_rows(3, 2, 1), query = row_of(&rows, 1);
     mp_Event *event;
 
-    submit_job(engine, mp_vector_search(index, &query, 5));
+    submit_job(engine, mp_vector_search(index, &query, 5, NULL));
     event = await_event(engine);
     CHECK(event->kind == MP_EVENT_DONE && event->floats.rows == 0);
     CHECK(event->head.len == 0);
     mp_job_free_event(event);
     add_now(engine, index, &rows);
     query = row_of(&rows, 1);
-    submit_job(engine, mp_vector_search(index, &query, 5));
+    submit_job(engine, mp_vector_search(index, &query, 5, NULL));
     event = await_event(engine);
     CHECK(event->floats.dim == 3 && event->floats.data[0] == 0);
     CHECK(event->head.data[0] == '1');
@@ -131,7 +131,7 @@ static void test_fewer_than_k(void)
 static void test_order(void)
 {
     mp_Engine *engine = new_engine();
-    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 2);
     int found = 0;
 
     for (int i = 0; i < 200; i++) {
@@ -139,7 +139,7 @@ static void test_order(void)
 
         query = row_of(&rows, 0);
         submit_job(engine, mp_vector_add(index, &rows));
-        submit_job(engine, mp_vector_search(index, &query, 1));
+        submit_job(engine, mp_vector_search(index, &query, 1, NULL));
     }
     mp_vector_unref(index);
     for (int i = 0; i < 400; i++) {
@@ -157,7 +157,7 @@ static void test_order(void)
  * by who was faster; the event says which. Returns whether it was cancelled. */
 static bool cancel_add(mp_Engine *engine, int delay_us)
 {
-    mp_Vector *index = new_index(MP_FAISS_L2, 1024);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 1024);
     mp_Floats rows = random_rows(20000, 1024, 3);
     uint64_t id = submit_job(engine, mp_vector_add(index, &rows));
     mp_Event *event;
@@ -178,7 +178,7 @@ static bool cancel_add(mp_Engine *engine, int delay_us)
 static void test_cancel(void)
 {
     mp_Engine *engine = new_engine();
-    mp_Vector *index = new_index(MP_FAISS_L2, 1024);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 1024);
     mp_Floats few = random_rows(3, 1024, 4);
     int cancelled = 0;
     mp_Event *event;
@@ -190,7 +190,8 @@ static void test_cancel(void)
     CHECK(mp_vector_count(index) == 3);
     for (int i = 0; i < 50; i++) {
         mp_Floats query = row_of(&few, 0);
-        uint64_t id = submit_job(engine, mp_vector_search(index, &query, 1));
+        uint64_t id =
+            submit_job(engine, mp_vector_search(index, &query, 1, NULL));
 
         if (i % 2) mp_engine_cancel(engine, id);
     }
@@ -208,7 +209,7 @@ static void test_cancel(void)
 /* Closing with jobs in every state, again and again. */
 static void test_close(void)
 {
-    mp_Vector *index = new_index(MP_FAISS_L2, 64);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 64);
 
     for (int round = 0; round < 50; round++) {
         mp_Engine *engine = new_engine();
@@ -218,7 +219,7 @@ static void test_close(void)
 
             query = row_of(&rows, 0);
             submit_job(engine, mp_vector_add(index, &rows));
-            submit_job(engine, mp_vector_search(index, &query, 3));
+            submit_job(engine, mp_vector_search(index, &query, 3, NULL));
         }
         if (round % 3) usleep((useconds_t)round * 20);
         mp_engine_free(engine);
@@ -228,7 +229,7 @@ static void test_close(void)
 
 static void test_check(void)
 {
-    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 2);
     mp_Floats rows = random_rows(2, 3, 1);
     mp_Error err;
 
@@ -242,7 +243,7 @@ static void test_check(void)
     CHECK(mp_vector_check(index, &rows, &err) == -MP_KIND_INPUT);
     CHECK(strcmp(err.message, "number 2 of vector 2 is not finite") == 0);
     mp_floats_term(&rows);
-    CHECK(mp_vector_dim(index) == 2);
+    CHECK(mp_vector_shape(index)->dim == 2);
     mp_vector_unref(index);
 }
 
@@ -254,7 +255,7 @@ static int search_in_child(mp_Vector *index, mp_Floats query)
     mp_Event *event;
 
     CHECK(mp_vector_check(index, &query, NULL) == MP_OK);
-    submit_job(engine, mp_vector_search(index, &query, 1));
+    submit_job(engine, mp_vector_search(index, &query, 1, NULL));
     event = await_event(engine);
     CHECK(event->floats.dim == 1 && event->head.data[0] == '4');
     mp_job_free_event(event);
@@ -272,7 +273,7 @@ static int wait_for(pid_t child)
 
 static void test_fork(void)
 {
-    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 2);
     mp_Floats rows = random_rows(5, 2, 1);
     mp_Engine *engine = new_engine();
     pid_t child;
@@ -295,7 +296,7 @@ static void test_fork(void)
 /* As if a thread of the pool stood in the index, with its lock. */
 static void test_fork_while_it_is_locked(void)
 {
-    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 2);
     int status = -1;
     pid_t child;
 
@@ -320,7 +321,7 @@ static void test_fork_while_it_is_locked(void)
 /* Right after an answer nothing of the index is in use. */
 static void fork_at_once(void)
 {
-    mp_Vector *index = new_index(MP_FAISS_L2, 2);
+    mp_Vector *index = new_index(MP_VECTOR_L2, 2);
     mp_Floats rows = random_rows(5, 2, 1);
     static mp_Engine *engine; /* the child's stays: its pool is the parent's */
     pid_t child;

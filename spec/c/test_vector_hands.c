@@ -22,20 +22,21 @@ static bool is_same(const mp_Event *a, const mp_Event *b)
 static void test_same_alone(void)
 {
     mp_Engine *engine = new_engine();
-    mp_Vector *index = new_index(MP_FAISS_L2, WIDE_DIM);
+    mp_Vector *index = new_index(MP_VECTOR_L2, WIDE_DIM);
     mp_Floats rows = random_rows(WIDE_ROWS, WIDE_DIM, 1), query;
     mp_Event *alone, *event;
     uint64_t first = 0;
 
     add_now(engine, index, &rows);
     query = row_of(&rows, 77);
-    submit_job(engine, mp_vector_search(index, &query, 10));
+    submit_job(engine, mp_vector_search(index, &query, 10, NULL));
     alone = await_event(engine);
     for (size_t i = 0; i < 64; i++) {
         uint64_t id;
 
         query = row_of(&rows, i == 40 ? 77 : i);
-        id = submit_job(engine, mp_vector_search(index, &query, i % 20 + 10));
+        id = submit_job(engine,
+                        mp_vector_search(index, &query, i % 20 + 10, NULL));
         if (i == 0) first = id;
     }
     for (size_t i = 0; i < 64; i++) {
@@ -61,7 +62,7 @@ static void stop_searches(mp_Vector *index, const mp_Floats *rows, int delay_us,
     for (size_t i = 0; i < 40; i++) {
         mp_Floats query = row_of(rows, i);
 
-        ids[i] = submit_job(engine, mp_vector_search(index, &query, 100));
+        ids[i] = submit_job(engine, mp_vector_search(index, &query, 100, NULL));
     }
     if (delay_us > 0) usleep((useconds_t)delay_us);
     for (size_t i = 0; cancels && i < 40; i++)
@@ -80,7 +81,7 @@ static void stop_searches(mp_Vector *index, const mp_Floats *rows, int delay_us,
 static void test_stop(void)
 {
     mp_Engine *engine = new_engine();
-    mp_Vector *index = new_index(MP_FAISS_INNER_PRODUCT, WIDE_DIM);
+    mp_Vector *index = new_index(MP_VECTOR_IP, WIDE_DIM);
     mp_Floats rows = random_rows(WIDE_ROWS, WIDE_DIM, 1);
     int ended = 0;
 
@@ -111,14 +112,14 @@ static mp_Status run_one(mp_Engine *engine, mp_Vector *index, size_t rows,
 {
     mp_Floats floats;
     mp_Status status =
-        mp_floats_init(&floats, rows, mp_vector_dim(index), NULL);
+        mp_floats_init(&floats, rows, mp_vector_shape(index)->dim, NULL);
     mp_Job *job;
     uint64_t id;
 
     if (status != MP_OK) return status;
-    memset(floats.data, 0, rows * mp_vector_dim(index) * sizeof(float));
+    memset(floats.data, 0, rows * mp_vector_shape(index)->dim * sizeof(float));
     job = adds ? mp_vector_add(index, &floats)
-               : mp_vector_search(index, &floats, 2);
+               : mp_vector_search(index, &floats, 2, NULL);
     mp_floats_term(&floats);
     status = mp_engine_submit(engine, job, &id, NULL);
     return status == MP_OK ? end_of(await_event(engine)) : status;
@@ -131,7 +132,8 @@ static mp_Status work_once(void *rows)
     mp_Status status = mp_engine_new(&engine, NULL);
 
     if (status == MP_OK)
-        status = mp_vector_new(&index, MP_FAISS_L2, WIDE_DIM, NULL);
+        status = mp_vector_new(&index,
+                               &(mp_VectorShape){MP_VECTOR_L2, WIDE_DIM}, NULL);
     if (status == MP_OK) status = run_one(engine, index, *(size_t *)rows, true);
     if (status == MP_OK) status = run_one(engine, index, 1, false);
     if (engine) mp_engine_free(engine);

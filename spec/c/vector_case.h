@@ -12,11 +12,12 @@
 
 #include <string.h>
 
-static inline mp_Vector *new_index(int metric, size_t dim)
+static inline mp_Vector *new_index(mp_VectorMetric metric, size_t dim)
 {
+    mp_VectorShape shape = {.metric = metric, .dim = dim};
     mp_Vector *index = NULL;
 
-    CHECK(mp_vector_new(&index, metric, dim, NULL) == MP_OK);
+    CHECK(mp_vector_new(&index, &shape, NULL) == MP_OK);
     return index;
 }
 
@@ -59,10 +60,11 @@ static inline mp_Floats row_of(const mp_Floats *rows, size_t row)
 /* Whether there is FAISS at all; says so if not. */
 static inline int has_vectors(void)
 {
+    mp_VectorShape shape = {.metric = MP_VECTOR_L2, .dim = 1};
     mp_Vector *index = NULL;
     mp_Error err;
 
-    if (mp_vector_new(&index, MP_FAISS_L2, 1, &err) == -MP_KIND_UNSUPPORTED) {
+    if (mp_vector_new(&index, &shape, &err) == -MP_KIND_UNSUPPORTED) {
         fprintf(stderr, "not tested: %s\n", err.message);
         return 0;
     }

@@ -180,7 +180,7 @@ describe("guest", function()
   with_vectors("finds its vectors where it was opened by a path from here", function()
     local folder, name = environment.LUA_CPATH:match("^(.-)([^/]*/[^/]*)$")
     local script = helper.temp(PRELUDE .. [[
-      local index, message = require("moonpipe.native").c.index_new("l2", 2)
+      local index, message = require("moonpipe.native").c.index_new { dim = 2 }
       print(index and "found" or message)]])
     local here = {}
     for key, value in pairs(environment) do here[key] = value end

@@ -83,12 +83,13 @@ function c.hash(texts) end
 
 ---@class moonpipe.VectorIndex: userdata
 
----@param metric "l2"|"ip"  squared distance or inner product
----@param dim integer
+--- `metric`: squared distance (which it is by default), inner product, or cosine: the inner product
+--- of vectors made 1 long, 0 of zeros.
+---@param shape { metric: "l2"|"ip"|"cosine"|nil, dim: integer }
 ---@return moonpipe.VectorIndex?
 ---@return string? message
 ---@return string? kind
-function c.index_new(metric, dim) end
+function c.index_new(shape) end
 
 ---@param index moonpipe.VectorIndex
 ---@param rows moonpipe.Floats
@@ -100,11 +101,27 @@ function c.index_add(index, rows) end
 ---@param index moonpipe.VectorIndex
 ---@param query moonpipe.Floats  a vector
 ---@param k integer
+---@param allowed integer[]?    numbers, in any order: only these vectors count
 ---@return integer? id  of a job that gives a row of scores, best first, and as its head the
 ---                     numbers of these vectors with blanks between; nothing where there are none
 ---@return string? message
 ---@return string? kind
-function c.index_search(index, query, k) end
+function c.index_search(index, query, k, allowed) end
+
+---@param index moonpipe.VectorIndex
+---@param numbers integer[]
+---@return integer? id  of a job that deletes those that are there; no number is given twice
+---@return string? message
+---@return string? kind
+function c.index_delete(index, numbers) end
+
+---@param index moonpipe.VectorIndex
+---@param numbers integer[]
+---@return integer? id  of a job that gives a row for each, of length 1 with metric `cosine`;
+---                     `input` where one is not there
+---@return string? message
+---@return string? kind
+function c.index_rows(index, numbers) end
 
 ---@param index moonpipe.VectorIndex
 ---@return integer
