@@ -109,7 +109,7 @@ local MODULES = {
     TokenTextSplitter]],
   splitter_json = "RecursiveJsonSplitter",
   splitter_markdown = "MarkdownHeaderTextSplitter",
-  store = "FAISS",
+  store = "FAISS InMemoryVectorStore",
   terminal = "printable",
   ["tracers.chrome"] = "ChromeTracer",
   ["tracers.otlp"] = "OTLPTracer",

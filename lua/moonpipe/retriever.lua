@@ -2,16 +2,19 @@
 local base = require "moonpipe.retriever_base"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local filter = require "moonpipe.filter"
 local runnable = require "moonpipe.runnable"
 
+---@class moonpipe.SearchKwargs: moonpipe.SearchOptions, moonpipe.MarginalOptions
+
 ---@class moonpipe.RetrieverOptions
----@field search_type ("similarity"|"similarity_score_threshold")?
----@field search_kwargs { k: integer?, score_threshold: number? }?
+---@field search_type ("similarity"|"similarity_score_threshold"|"mmr")?
+---@field search_kwargs moonpipe.SearchKwargs?
 
 ---@class moonpipe.VectorStoreRetriever: moonpipe.BaseRetriever
----@field vectorstore moonpipe.FAISS
+---@field vectorstore moonpipe.VectorStore
 ---@field search_type string
----@field search_kwargs { k: integer, score_threshold: number? }
+---@field search_kwargs moonpipe.SearchKwargs
 local VectorStoreRetriever, methods = runnable.class("VectorStoreRetriever", {
   base = base.BaseRetriever,
   label = "retriever",
@@ -21,32 +24,60 @@ local retriever = {}
 
 local OPTIONS = { "search_kwargs", "search_type" }
 local THRESHOLD = "similarity_score_threshold"
-local TYPES = { similarity = true, [THRESHOLD] = true }
+
+-- What a search takes, and the method of a store that does it.
+local TYPES = {
+  similarity = { { "filter", "k" }, "similarity_search" },
+  [THRESHOLD] = { { "filter", "k", "score_threshold" }, "similarity_search" },
+  mmr = { { "fetch_k", "filter", "k", "lambda_mult" }, "max_marginal_relevance_search" },
+}
+local KWARGS = { "fetch_k", "filter", "k", "lambda_mult", "score_threshold" }
 
 local function check_type(value)
   if value ~= nil and not TYPES[value] then
-    errors.usage(("search_type of as_retriever is %s; it must be 'similarity' or '%s'"):format(
-      errors.shape(value), THRESHOLD))
+    errors.usage(("search_type of as_retriever is %s; it must be 'similarity', '%s' or 'mmr'")
+      :format(type(value) == "string" and "'" .. value .. "'" or errors.shape(value), THRESHOLD))
   end
   return value or "similarity"
 end
 
+local function type_that_takes(wanted)
+  for _, search_type in ipairs { "similarity", THRESHOLD, "mmr" } do
+    for _, name in ipairs(TYPES[search_type][1]) do
+      if name == wanted then return search_type end
+    end
+  end
+end
+
+local function check_values(kwargs)
+  base.check_k(kwargs.k)
+  base.check_k(kwargs.fetch_k, "fetch_k")
+  base.check_share(kwargs.score_threshold, "score_threshold")
+  base.check_share(kwargs.lambda_mult, "lambda_mult")
+  if kwargs.filter ~= nil then filter.compile(kwargs.filter) end
+end
+
 -- A threshold that is not used, and a search for one that is not there, are mistakes.
 local function check_kwargs(kwargs, search_type)
-  kwargs = errors.options(kwargs, { "k", "score_threshold" }, "search_kwargs")
-  local least = kwargs.score_threshold
-  base.check_threshold(least, "score_threshold")
-  if search_type == THRESHOLD and least == nil then
+  kwargs = errors.options(kwargs, KWARGS, "search_kwargs")
+  check_values(kwargs)
+  local out = {}
+  for _, name in ipairs(TYPES[search_type][1]) do out[name] = kwargs[name] end
+  for _, name in ipairs(KWARGS) do
+    if kwargs[name] ~= nil and out[name] == nil then
+      errors.usage(("%s needs search_type = '%s'"):format(name, type_that_takes(name)))
+    end
+  end
+  if search_type == THRESHOLD and out.score_threshold == nil then
     errors.usage(("search_type '%s' needs search_kwargs = { score_threshold = … }"):format(
       THRESHOLD))
-  elseif search_type ~= THRESHOLD and least ~= nil then
-    errors.usage(("score_threshold needs search_type = '%s'"):format(THRESHOLD))
   end
-  return { k = base.check_k(kwargs.k), score_threshold = least }
+  out.k = base.check_k(out.k)
+  return out
 end
 
 --- What a store's `as_retriever` gives.
----@param store moonpipe.FAISS
+---@param store moonpipe.VectorStore
 ---@param opts moonpipe.RetrieverOptions?
 ---@return moonpipe.VectorStoreRetriever
 function retriever.new(store, opts)
@@ -74,7 +105,8 @@ end
 function methods:_invoke(input, ctx)
   base.check(input)
   local store = self.vectorstore
-  return context.within(ctx, store.similarity_search, store, input, self.search_kwargs)
+  local search = store[TYPES[self.search_type][2]]
+  return context.within(ctx, search, store, input, self.search_kwargs)
 end
 
 return retriever

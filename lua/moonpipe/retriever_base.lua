@@ -13,23 +13,26 @@ local retriever_base = { BaseRetriever = BaseRetriever }
 
 --- How many documents [k] asks for. Raises if it is given and no such number.
 ---@param k integer?
+---@param name string?      "k"
+---@param default integer?  4
 ---@return integer
-function retriever_base.check_k(k)
+function retriever_base.check_k(k, name, default)
   if k ~= nil and (type(k) ~= "number" or k < 1 or k % 1 ~= 0) then
-    errors.usage(("k is %s; it must be a positive integer"):format(errors.shape(k)))
+    errors.usage(("%s is %s; it must be a positive integer"):format(name or "k", errors.shape(k)))
   end
-  return k or 4
+  return k or default or 4
 end
 
---- The least similarity that [value] asks for. Raises if it is given and none.
+--- A similarity or a weight. Raises if it is given and no number from 0 to 1.
 ---@param value number?
 ---@param name string
+---@param default number?  0
 ---@return number
-function retriever_base.check_threshold(value, name)
+function retriever_base.check_share(value, name, default)
   if value ~= nil and (type(value) ~= "number" or not (value >= 0 and value <= 1)) then
     errors.usage(("%s is %s; it must be a number from 0 to 1"):format(name, errors.shape(value)))
   end
-  return value or 0
+  return value or default or 0
 end
 
 local function problem(input)

@@ -44,6 +44,7 @@ end
 ---@field error_kind string?
 ---@field head string?
 ---@field too_late moonpipe.Error?  what cancelled the task before the answer came
+---@field undo fun(cargo: string?)?  takes back what was done too late
 local Answer = {}
 local answer_mt = { __name = "moonpipe.Answer", __index = Answer }
 
@@ -75,16 +76,22 @@ function scheduler.await_answer(id, answer)
   task.job = id
   if cancelled(task) then jobs.cancel(id) end
   while task.job do park_raw() end
-  if answer.too_late then error(tree.own(answer.too_late), 0) end
+  if answer.too_late then
+    if answer.undo and answer.kind == jobs.DONE then answer.undo(answer.cargo) end
+    error(tree.own(answer.too_late), 0)
+  end
 end
 
 ---Waits for the terminal event of native job [id] and gives its cargo and head;
----raises what the job failed with.
+---raises what the job failed with. Where the task is cancelled, but the job was faster,
+---[undo] is called with the cargo.
 ---@async
+---@param id integer
+---@param undo fun(cargo: string?)?
 ---@return string? cargo
 ---@return string? head
-function scheduler.await(id)
-  local answer = setmetatable({ task = current() }, answer_mt)
+function scheduler.await(id, undo)
+  local answer = setmetatable({ task = current(), undo = undo }, answer_mt)
   scheduler.await_answer(id, answer)
   jobs.check(answer.kind, answer.cargo, answer.error_kind)
   return answer.cargo, answer.head

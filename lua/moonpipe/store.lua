@@ -1,276 +1,269 @@
---- FAISS: documents by the nearness of their vectors.
+--- FAISS and InMemoryVectorStore: documents by the nearness of their vectors.
 --
--- The vectors live in a native index (engine/work/vector.h), the documents here, under the same
--- numbers. Searches that wait on one store at the same time are answered together.
+-- The vectors live in a native index (engine/work/vector.h), the documents in a docstore, under the
+-- same numbers. Searches that wait on one store at the same time are answered together.
 --
--- The score of a document is a similarity from 0 to 1, and more is nearer: the cosine, as it is of
--- vectors of length 1, which almost all embeddings give; what is below 0 is 0. Beside it stands
--- what the index measured: the squared distance, of such vectors 2 - 2 * cosine, or with
--- `distance_strategy = "inner_product"` the inner product.
+-- What the docstore says holds: a vector without a document is passed over, be it that its
+-- document is deleted, or that it is not yet there. So an add becomes visible all at once, when its
+-- documents are put, and a delete when they are removed.
+local docstore = require "moonpipe.docstore"
 local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
 local floats = require "moonpipe.floats"
+local lock = require "moonpipe.lock"
 local native = require "moonpipe.native"
-local retriever = require "moonpipe.retriever"
 local retriever_base = require "moonpipe.retriever_base"
 local scheduler = require "moonpipe.scheduler"
+local store_base = require "moonpipe.store_base"
+local uuid = require "moonpipe.uuid"
 
 local c, check = native.c, native.check
 
 local store = {}
 
----@class moonpipe.FAISS
----@field embedding table       what makes vectors of texts
----@field distance_strategy "l2"|"inner_product"
+---@class moonpipe.FAISS: moonpipe.VectorStore
+---@field docstore moonpipe.Docstore
+---@field index { kind: string }  what kind of index it has, with its parameters
 local methods = {}
 
-local mt = { __name = "moonpipe.FAISS", __index = methods }
+local METRICS = { l2 = "l2", cosine = "cosine", inner_product = "ip" }
 
-function mt.__tostring()
-  return "FAISS"
-end
-
-local METRICS = { l2 = "l2", inner_product = "ip" }
-local OPTIONS = { "distance_strategy", "embedding", "ids", "metadatas" }
-
--- ---- arguments ---------------------------------------------------------------------------------
-
-local function check_embedding(embedding, what)
-  if type(embedding) ~= "table" or type(embedding.embed_documents) ~= "function"
-    or type(embedding.embed_query) ~= "function" then
-    errors.usage(("embedding of %s is %s; it must be one, such as mp.HashEmbeddings()"):format(
-      what, errors.shape(embedding)))
-  end
-  return embedding
-end
-
--- ---- adding ------------------------------------------------------------------------------------
-
--- Reserves the ids that were given: nothing is overwritten, also by two adds at once.
-local function reserve(self, list)
-  local own = {}
-  for _, doc in ipairs(list) do
-    local id = doc.id
-    if id ~= nil and (own[id] or self._taken[id]) then
-      errors.raise("input", ("id '%s' is already in the store"):format(id))
-    end
-    if id ~= nil then own[id] = true end
-  end
-  for id in pairs(own) do self._taken[id] = true end
-end
-
-local function release(self, list)
-  for _, doc in ipairs(list) do
-    if doc.id ~= nil then self._taken[doc.id] = nil end
-  end
-end
+-- ---- the index ---------------------------------------------------------------------------------
 
 local function index_of(self, dim)
+  if dim == 0 then errors.raise("input", "vectors need one number at least") end
   if not self._index then
-    self._index = check(c.index_new { metric = METRICS[self.distance_strategy], dim = dim })
+    local shape = { metric = METRICS[self.distance_strategy], dim = dim }
+    for name, value in pairs(self.index) do shape[name] = value end
+    self._index = check(c.index_new(shape))
   end
   return self._index
 end
 
--- The number of the first vector, from 0.
-local function add_rows(self, vectors, dim)
-  if dim == 0 then return 0 end
-  return tonumber((scheduler.await(check(c.index_add(index_of(self, dim), vectors)))))
+-- Gives back the room of vectors. Nobody waits for it: without documents they are gone, and what is
+-- asked of the index later is done after it.
+local function drop(self, numbers)
+  if #numbers > 0 then c.index_delete(self._index, numbers) end
 end
 
--- Adds documents with their vectors; runs in a task. An id that is not given is the number of the
--- document.
-local function add(self, list, vectors)
-  local rows, dim = vectors:shape()
-  if rows ~= #list then
-    errors.raise("input", ("%d vectors for %d texts"):format(rows, #list))
+local function drop_from(self, first, count)
+  local numbers = {}
+  for i = 1, count do numbers[i] = first + i - 1 end
+  drop(self, numbers)
+end
+
+-- The number of the first vector, from 0.
+local function add_rows(self, vectors)
+  local count, dim = vectors:shape()
+  local job = check(c.index_add(index_of(self, dim), vectors))
+  local first = scheduler.await(job, function(first) drop_from(self, tonumber(first), count) end)
+  return tonumber(first)
+end
+
+-- The vectors of documents; nil where one has been deleted since they were found.
+local function rows_of(self, numbers)
+  if #numbers == 0 then return floats.Floats({}) end
+  local ok, rows = pcall(scheduler.await, check(c.index_rows(self._index, numbers)))
+  if ok then return rows end
+  local there = self.docstore:get(numbers)
+  for _, number in ipairs(numbers) do
+    if not there[number] then return nil end
   end
-  reserve(self, list)
-  local ok, first = pcall(add_rows, self, vectors, dim)
+  error(rows, 0)
+end
+
+-- ---- changing ----------------------------------------------------------------------------------
+
+-- Waits until nobody holds one of [ids]. Meanwhile none is held, so nobody waits in a circle.
+local function wait_for(self, ids)
+  local i = 1
+  while i <= #ids do
+    local claim = self._claims[ids[i]]
+    i = i + 1
+    if claim then
+      lock.take(self._turns, claim, "a change of a store waits for itself"):free()
+      i = 1
+    end
+  end
+end
+
+--- Calls fn while nothing else changes these ids: what is done with one is done in some order.
+---@async
+function methods:_hold(ids, fn)
+  wait_for(self, ids)
+  local claim = {}
+  local turn = lock.take(self._turns, claim, "")
+  for _, id in ipairs(ids) do self._claims[id] = claim end
+  local ok, value = pcall(fn)
+  for _, id in ipairs(ids) do self._claims[id] = nil end
+  turn:free()
+  if not ok then error(value, 0) end
+  return value
+end
+
+-- What is kept: documents with ids. One that is not given is no other store's, so that stores can
+-- be merged.
+local function named(self, documents, first)
+  local list, ids = {}, {}
+  for i, doc in ipairs(documents) do
+    if doc.id == nil then
+      doc = document.scored(doc, nil, ("%s-%d"):format(self._name, first + i - 1))
+    end
+    list[i], ids[i] = doc, doc.id
+  end
+  return list, ids
+end
+
+function methods:_add(documents, vectors)
+  local first = add_rows(self, vectors)
+  local list, ids = named(self, documents, first)
+  local ok, replaced = pcall(self.docstore.put, self.docstore, first, list)
   if not ok then
-    release(self, list)
-    error(first, 0)
+    drop_from(self, first, #list)
+    error(replaced, 0)
   end
-  local ids = {}
-  for i, doc in ipairs(list) do
-    self._documents[first + i] = doc
-    ids[i] = doc.id or tostring(first + i)
-  end
+  drop(self, replaced)
   return ids
 end
 
-local function embed_and_add(self, list)
-  if #list == 0 then return {} end
-  local texts = {}
-  for i, doc in ipairs(list) do texts[i] = doc.page_content end
-  return add(self, list, floats.Floats(self.embedding:embed_documents(texts)))
+function methods:_delete(ids, missing_ok)
+  local there = not missing_ok and self.docstore:numbers(ids)
+  for _, id in ipairs(there and ids or {}) do
+    if not there[id] then
+      errors.raise("input", ("there is no id '%s' in the store"):format(id))
+    end
+  end
+  drop(self, self.docstore:remove(ids))
 end
 
---- Adds texts and gives their ids.
----@async
----@param texts string[]
----@param opts { metadatas: table[]?, ids: string[]? }?
----@return string[] ids
-function methods:add_texts(texts, opts)
-  opts = errors.options(opts, { "ids", "metadatas" }, "add_texts")
-  return scheduler.call(embed_and_add, self, document.of_texts(texts, opts, "add_texts"))
+function methods:_get(ids)
+  local numbers, list, out = self.docstore:numbers(ids), {}, {}
+  for _, number in pairs(numbers) do list[#list + 1] = number end
+  for _, doc in pairs(self.docstore:get(list)) do out[doc.id] = doc end
+  return out
 end
 
---- Adds documents and gives their ids.
+function methods:_all()
+  while true do
+    local numbers, documents = self.docstore:all()
+    local rows = rows_of(self, numbers)
+    if rows then return documents, rows end
+  end
+end
+
+--- How many documents there are.
 ---@async
----@param documents moonpipe.Document[]
----@return string[] ids
-function methods:add_documents(documents)
-  return scheduler.call(embed_and_add, self, document.check_list(documents, "add_documents"))
+---@return integer
+function methods:count()
+  return scheduler.call(self.docstore.count, self.docstore)
 end
 
 -- ---- searching ---------------------------------------------------------------------------------
 
-local SEARCH = { "k", "score_threshold" }
-
-local function check_search(opts, what)
-  opts = errors.options(opts, SEARCH, what)
-  return retriever_base.check_k(opts.k), retriever_base.check_threshold(opts.score_threshold,
-    "score_threshold")
-end
-
-local function similarity_of(self, measured)
-  local cosine = self.distance_strategy == "l2" and 1 - measured / 2 or measured
-  return math.max(0, math.min(1, cosine))
-end
-
--- What is found comes nearest first, so that none is left behind one that is too far.
-local function search(self, vector, k, least)
-  local found = {}
-  if not self._index then return found end
-  local job = check(c.index_search(self._index, vector, k))
-  for number, measured in retriever_base.hits(scheduler.await(job)) do
-    local doc, score = self._documents[number + 1], similarity_of(self, measured)
-    if doc and score >= least then
-      found[#found + 1] = { document.scored(doc, score), score, measured }
+local function with_documents(self, numbers, measures)
+  local there, hits = self.docstore:get(numbers), {}
+  for i, number in ipairs(numbers) do
+    local doc = there[number]
+    if doc then
+      hits[#hits + 1] = { document = doc, measured = measures[i], number = number }
     end
   end
-  return found
+  return hits
 end
 
-local function search_text(self, query, k, least)
-  return search(self, floats.Floats(self.embedding:embed_query(query)), k, least)
-end
-
---- The [k] nearest documents, nearest first, each as `{ document, similarity, measured }`; what
---- they mean stands on top of this file. With `score_threshold` only those whose similarity is at
---- least that.
----@async
----@param query string
----@param opts { k: integer?, score_threshold: number? }?
----@return { [1]: moonpipe.Document, [2]: number, [3]: number }[]
-function methods:similarity_search_with_score(query, opts)
-  local k, least = check_search(opts, "similarity_search")
-  if type(query) ~= "string" then
-    errors.usage("similarity_search takes a string, got " .. errors.shape(query))
+-- The [k] nearest of the index that have documents, and how many have none; these are 0 where there
+-- is nothing more to be found.
+local function nearest(self, vector, k, filter)
+  local allowed = filter and self.docstore:matching(filter.matches, filter.tree)
+  if not self._index or allowed and #allowed == 0 then return {}, 0 end
+  local job = check(c.index_search(self._index, vector, k, allowed))
+  local numbers, measures = {}, {}
+  for number, measured in retriever_base.hits(scheduler.await(job)) do
+    numbers[#numbers + 1], measures[#measures + 1] = number, measured
   end
-  return scheduler.call(search_text, self, query, k, least)
+  local hits = with_documents(self, numbers, measures)
+  return hits, #numbers == k and k - #hits or 0
 end
 
-local function documents_in(found)
-  local list = {}
-  for i, pair in ipairs(found) do list[i] = pair[1] end
-  return list
+local function add_vectors(self, hits)
+  local numbers = {}
+  for i, hit in ipairs(hits) do numbers[i] = hit.number end
+  local rows = rows_of(self, numbers)
+  for i, hit in ipairs(rows and hits or {}) do hit.vector = rows:row(i) end
+  return rows ~= nil
 end
 
---- The [k] nearest documents, nearest first, each with its similarity as `score`.
----@async
----@param query string
----@param opts { k: integer?, score_threshold: number? }?
----@return moonpipe.Document[]
-function methods:similarity_search(query, opts)
-  return documents_in(self:similarity_search_with_score(query, opts))
-end
-
---- The documents nearest to a vector, a list of numbers or an mp.Floats.
----@async
----@param vector moonpipe.Floats|number[]
----@param opts { k: integer?, score_threshold: number? }?
----@return moonpipe.Document[]
-function methods:similarity_search_by_vector(vector, opts)
-  local k, least = check_search(opts, "similarity_search_by_vector")
-  local given = floats.Floats(vector)
-  if type(given[1]) ~= "number" then
-    errors.usage("similarity_search_by_vector takes one vector, got a matrix")
+-- Where others delete meanwhile, what is found may have gone: then it looks again, farther.
+function methods:_search(vector, k, filter, with_vectors)
+  local asked = k
+  while true do
+    local hits, gone = nearest(self, vector, asked, filter)
+    for i = #hits, k + 1, -1 do hits[i] = nil end
+    if (gone == 0 or #hits == k) and (not with_vectors or add_vectors(self, hits)) then
+      return hits
+    end
+    asked = asked + gone
   end
-  return documents_in(scheduler.call(search, self, given, k, least))
-end
-
---- A step that gives the nearest documents: `as_retriever{ search_kwargs = { k = 4 } }`, or those
---- of them that are near enough: `as_retriever{ search_type = "similarity_score_threshold",
---- search_kwargs = { k = 4, score_threshold = 0.5 } }`.
----@param opts moonpipe.RetrieverOptions?
----@return moonpipe.VectorStoreRetriever
-function methods:as_retriever(opts)
-  return retriever.new(self, opts)
 end
 
 -- ---- making one --------------------------------------------------------------------------------
 
-local function new(opts, what)
-  local strategy = opts.distance_strategy or "l2"
-  if not METRICS[strategy] then
-    errors.usage(("distance_strategy of %s is %s; it must be 'l2' or 'inner_product'"):format(what,
-      errors.shape(strategy)))
+local KINDS = {
+  flat = {}, hnsw = { "ef_construction", "ef_search", "m" }, ivf = { "nlist", "nprobe" }, sq = {},
+}
+
+local function unknown_kind(kind, what)
+  errors.usage(("index of %s is %s; it must be 'flat', 'hnsw', 'ivf' or 'sq'%s"):format(what,
+    type(kind) == "string" and "'" .. kind .. "'" or errors.shape(kind),
+    errors.hint(kind, { "flat", "hnsw", "ivf", "sq" })))
+end
+
+-- What index_new takes of option `index`: a kind, or `{ kind = "hnsw", m = 32 }`.
+local function index_options(given, what)
+  if type(given) ~= "table" then given = { kind = given or "flat" } end
+  local names = KINDS[given.kind]
+  if given.kind == nil or not names then unknown_kind(given.kind, what) end
+  local out = { kind = given.kind }
+  errors.options(given, { "kind", unpack(names) }, "index of " .. what)
+  for _, name in ipairs(names) do
+    local value = given[name]
+    if value ~= nil and (type(value) ~= "number" or value < 1 or value % 1 ~= 0) then
+      errors.usage(("%s of index of %s is %s; it must be a positive integer"):format(name, what,
+        errors.shape(value)))
+    end
+    out[name] = value
   end
-  return setmetatable({
-    embedding = check_embedding(opts.embedding, what),
-    distance_strategy = strategy,
-    _documents = {}, -- by number of their vector, from 1
-    _taken = {}, -- ids that were given
-  }, mt)
+  return out
 end
 
-local FAISS = {}
-
---- A store of texts: `from_texts(texts, { embedding =, metadatas =, ids =, distance_strategy = })`.
----@async
----@param texts string[]
----@param opts table
----@return moonpipe.FAISS
-function FAISS.from_texts(texts, opts)
-  opts = errors.options(opts, OPTIONS, "FAISS.from_texts")
-  local list = document.of_texts(texts, opts, "FAISS.from_texts")
-  local self = new(opts, "FAISS.from_texts")
-  scheduler.call(embed_and_add, self, list)
-  return self
+local function new(opts, what)
+  return {
+    index = index_options(opts.index, what),
+    docstore = docstore.new(),
+    _name = uuid.new():sub(1, 8),
+    _claims = {}, -- id -> who changes it
+    _turns = {}, -- locks of these
+  }
 end
 
---- A store of documents: `from_documents(documents, { embedding = })`.
----@async
----@param documents moonpipe.Document[]
----@param opts table
----@return moonpipe.FAISS
-function FAISS.from_documents(documents, opts)
-  opts = errors.options(opts, { "distance_strategy", "embedding" }, "FAISS.from_documents")
-  local self = new(opts, "FAISS.from_documents")
-  self:add_documents(documents)
-  return self
+local function class(name, strategy, upsert)
+  local Class, own = store_base.class {
+    name = name, options = { "index" }, strategy = strategy, upsert = upsert, new = new,
+  }
+  for key, method in pairs(methods) do own[key] = method end
+  return Class
 end
 
---- A store of texts whose vectors are known: an mp.Floats or a list of rows.
----@async
----@param texts string[]
----@param vectors moonpipe.Floats|number[][]
----@param opts table
----@return moonpipe.FAISS
-function FAISS.from_embeddings(texts, vectors, opts)
-  opts = errors.options(opts, OPTIONS, "FAISS.from_embeddings")
-  local list = document.of_texts(texts, opts, "FAISS.from_embeddings")
-  local self = new(opts, "FAISS.from_embeddings")
-  scheduler.call(add, self, list, floats.Floats(vectors))
-  return self
-end
+--- `FAISS.from_texts(texts, { embedding =, metadatas =, ids =, distance_strategy =, index = })`,
+--- `FAISS.from_documents(documents, …)`, `FAISS.from_embeddings(texts, vectors, …)`;
+--- `FAISS{ embedding = }` is empty. `distance_strategy` is "l2", "cosine" or "inner_product"; `index`
+--- is "flat", "hnsw", "ivf" or "sq", or a kind with parameters:
+--- `{ kind = "hnsw", m =, ef_construction =, ef_search = }`, `{ kind = "ivf", nlist =, nprobe = }`.
+--- An id that is there is an error where it is added, unless with `upsert = true`.
+store.FAISS = class("FAISS", "l2", false)
 
-store.FAISS = setmetatable(FAISS, {
-  __name = "moonpipe.class",
-  __call = function() errors.usage("write FAISS.from_texts(texts, { embedding = … })") end,
-  __tostring = function() return "FAISS" end,
-})
+--- `InMemoryVectorStore(embedding)`: LangChain's. The same, by the cosine; an id that is there is
+--- replaced, unless with `upsert = false`.
+store.InMemoryVectorStore = class("InMemoryVectorStore", "cosine", true)
 
 return store
