@@ -109,6 +109,7 @@ static mp_Status (*const beginnings[])(mp_Vector *index, mp_Error *err) = {
     [MP_VECTOR_SEARCH] = mp_vector_begin_search,
     [MP_VECTOR_DELETE] = mp_vector_do_delete,
     [MP_VECTOR_ROWS] = mp_vector_give_rows,
+    [MP_VECTOR_READ] = mp_vector_begin_read,
 };
 
 static void begin(mp_Vector *index)
@@ -133,6 +134,8 @@ static bool run_turn(mp_PoolTask *task)
         begin(index);
     if (index->batch && index->batch->work == MP_VECTOR_ADD)
         mp_vector_add_slice(index, until_us);
+    else if (index->batch && index->batch->work == MP_VECTOR_READ)
+        mp_vector_read_slice(index, until_us);
     else if (index->batch && !mp_vector_search_slice(index, until_us))
         return false;
     return mp_vector_end_turn(index);
@@ -153,6 +156,7 @@ static void term(mp_LineJob *job)
     mp_floats_term(&self->rows);
     mp_vector_numbers_term(&self->numbers);
     mp_vector_filter_term(self);
+    if (self->reader) self->reader->term(self->self);
 }
 
 static const mp_LineJobClass vector_class = {NULL, NULL, term};
@@ -204,6 +208,16 @@ mp_Job *mp_vector_rows(mp_Vector *index, mp_VectorNumbers *numbers)
     return job_of(new_job(index, MP_VECTOR_ROWS, NULL, numbers));
 }
 
+mp_Job *mp_vector_read(mp_Vector *index, const mp_VectorReader *reader,
+                       void *self)
+{
+    mp_VectorJob *job = new_job(index, MP_VECTOR_READ, NULL, NULL);
+
+    if (job) job->reader = reader;
+    if (job) job->self = self;
+    return job_of(job);
+}
+
 /* --- the index --- */
 
 static void free_index(mp_Line *line)
@@ -212,6 +226,7 @@ static void free_index(mp_Line *line)
     char message[MP_FAISS_TEXT];
 
     index->lib->drop(index->faiss, message);
+    mp_vector_release(index);
     mp_alloc_free(index->numbers);
     mp_alloc_free(index->alive);
     mp_alloc_free(index);

@@ -25,9 +25,9 @@
 #ifndef MP_VECTOR_H
 #define MP_VECTOR_H
 
+#include "cpu.h"
 #include "faiss_shim.h"
 #include "floats.h"
-#include "job.h"
 
 /* As many searches are answered together at most. */
 #define MP_VECTOR_TOGETHER 64
@@ -96,5 +96,46 @@ mp_Job *mp_vector_rows(mp_Vector *index, mp_VectorNumbers *numbers);
 
 /* Frees the numbers and leaves none. */
 void mp_vector_numbers_term(mp_VectorNumbers *numbers);
+
+/* --- for files ---
+ *
+ * Who saves an index reads its state, who loads one makes it of a state. No
+ * byte of it is checked here beyond the lengths: it must be what was read,
+ * which only a checksum can tell (FAISS believes what it is given). */
+
+typedef struct mp_VectorState {
+    mp_VectorShape shape;
+    size_t next;           /* the number that is given next */
+    size_t count;          /* rows, also of deleted vectors */
+    const size_t *numbers; /* of each row, going up; NULL: row i has i */
+    const uint8_t *alive;  /* bit i % 8 of byte i / 8: row i is not deleted; the
+                            * rest of the last byte is 0; NULL: none is */
+    const float *rows;     /* count * dim; NULL where there is a payload */
+    const char *payload;   /* what FAISS wrote */
+    size_t payload_len;
+} mp_VectorState;
+
+typedef struct mp_VectorReader {
+    /* On the pool, until it says MP_CPU_DONE, or MP_CPU_FAILED with the reason
+     * in [err]: works until about [until_us]. [state] is the same each time and
+     * borrowed: the index waits. */
+    mp_CpuStep (*slice)(void *self, const mp_VectorState *state,
+                        int64_t until_us, mp_Error *err);
+    /* On any thread, once, last of all. */
+    void (*term)(void *self);
+} mp_VectorReader;
+
+/* Returns a job, owned, that gives the state of the index to [reader] and takes
+ * [self]. NULL without memory; then [self] stays. */
+mp_Job *mp_vector_read(mp_Vector *index, const mp_VectorReader *reader,
+                       void *self);
+
+/* Makes an index of [state]: copies all but `rows`, which are borrowed until
+ * [release] is called with [owner], on any thread: at the first add, or when
+ * the index goes. `unsupported`, `memory`, `input` where lengths and numbers do
+ * not fit together; then nothing is borrowed. Owned, as with mp_vector_new. */
+mp_Status mp_vector_open(mp_Vector **index, const mp_VectorState *state,
+                         void (*release)(void *owner), void *owner,
+                         mp_Error *err);
 
 #endif

@@ -10,22 +10,47 @@ static void take_back(mp_Vector *index)
 {
     char message[MP_FAISS_TEXT];
 
-    index->lib->cut(index->faiss, index->count, message);
+    index->lib->cut(index->faiss, index->lent ? 0 : index->count, message);
+}
+
+/* Where the next rows come from, and how many these are: first those that were
+ * lent, from now on they are copied, then those of the job. */
+static const float *next_rows(const mp_Vector *index, size_t *count)
+{
+    size_t dim = index->shape.dim, lent = index->lent ? index->count : 0;
+    const mp_Floats *rows = &index->batch->rows;
+
+    if (index->at < lent) {
+        *count = lent - index->at;
+        return index->lent + index->at * dim;
+    }
+    *count = lent + rows->rows - index->at;
+    return rows->data + (index->at - lent) * dim;
+}
+
+/* Makes the job's next rows 1 long. */
+static void make_unit(const mp_Vector *index, const float *rows, size_t count)
+{
+    mp_Floats *own = &index->batch->rows;
+    size_t dim = index->shape.dim;
+
+    if (index->shape.metric != MP_VECTOR_COSINE) return;
+    if (index->lent && index->at < index->count) return;
+    for (size_t i = 0; i < count; i++)
+        mp_floats_unit(own->data + (size_t)(rows - own->data) + i * dim, dim);
 }
 
 /* Adds the next rows, as many as one call may. */
-static mp_Status add_block(mp_Vector *index, mp_Floats *rows, mp_Error *err)
+static mp_Status add_block(mp_Vector *index, mp_Error *err)
 {
-    size_t dim = index->shape.dim, count = rows->rows - index->at;
-    float *from = rows->data + index->at * dim;
+    size_t most = COPY / index->shape.dim + 1, count;
+    const float *rows = next_rows(index, &count);
     char message[MP_FAISS_TEXT];
     int code;
 
-    if (count > COPY / dim + 1) count = COPY / dim + 1;
-    for (size_t i = 0; index->shape.metric == MP_VECTOR_COSINE && i < count;
-         i++)
-        mp_floats_unit(from + i * dim, dim);
-    code = index->lib->add(index->faiss, from, count, message);
+    if (count > most) count = most;
+    make_unit(index, rows, count);
+    code = index->lib->add(index->faiss, rows, count, message);
     index->at += count;
     return code == MP_FAISS_OK ? MP_OK : mp_vector_fail(err, code, message);
 }
@@ -35,29 +60,32 @@ static void end_add(mp_Vector *index)
 {
     mp_VectorJob *job = mp_vector_take_job(index);
 
-    if (mp_vector_end_job(index, job, MP_EVENT_DONE))
-        mp_vector_admit(index, index->count + job->rows.rows);
-    else
+    if (!mp_vector_end_job(index, job, MP_EVENT_DONE)) {
         take_back(index);
+        return;
+    }
+    mp_vector_release(index);
+    mp_vector_admit(index, index->count + job->rows.rows);
 }
 
 void mp_vector_add_slice(mp_Vector *index, int64_t until_us)
 {
     mp_VectorJob *job = index->batch;
+    size_t all = job->rows.rows + (index->lent ? index->count : 0);
     mp_Error err;
 
-    while (index->at < job->rows.rows) {
+    while (index->at < all) {
         if (mp_job_is_cancelled(&job->line.cpu.job)) {
             take_back(index);
             mp_vector_end_batch(index, MP_EVENT_DONE);
             return;
         }
-        if (add_block(index, &job->rows, &err) != MP_OK) {
+        if (add_block(index, &err) != MP_OK) {
             take_back(index);
             mp_vector_fail_batch(index, &err);
             return;
         }
-        if (mp_clock_us() >= until_us && index->at < job->rows.rows) return;
+        if (mp_clock_us() >= until_us && index->at < all) return;
     }
     end_add(index);
 }

@@ -117,7 +117,7 @@ static void begin_compaction(mp_Vector *index)
 {
     size_t dead = index->count - index->live;
 
-    if (dead < DEAD_LEAST || dead <= index->count / 2) return;
+    if (index->lent || dead < DEAD_LEAST || dead <= index->count / 2) return;
     index->compacting = true;
     index->from = index->to = 0;
 }
@@ -182,20 +182,18 @@ mp_Status mp_vector_give_rows(mp_Vector *index, mp_Error *err)
     mp_VectorJob *job = index->batch;
     mp_Floats *out = &job->line.cpu.job.end.floats;
     size_t dim = index->shape.dim;
-    char message[MP_FAISS_TEXT];
 
     if (mp_floats_init(out, job->numbers.count, dim, err) != MP_OK)
         return -MP_KIND_MEMORY;
     for (size_t i = 0; i < job->numbers.count; i++) {
         size_t row = mp_vector_find(index, job->numbers.data[i]);
-        int code;
+        mp_Status status;
 
         if (row == SIZE_MAX)
             return mp_err_set(err, MP_KIND_INPUT, "there is no vector %zu",
                               job->numbers.data[i]);
-        code =
-            index->lib->get(index->faiss, row, 1, out->data + i * dim, message);
-        if (code != MP_FAISS_OK) return mp_vector_fail(err, code, message);
+        status = mp_vector_copy_row(index, row, out->data + i * dim, err);
+        if (status != MP_OK) return status;
     }
     mp_vector_end_batch(index, MP_EVENT_DONE);
     return MP_OK;

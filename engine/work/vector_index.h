@@ -20,7 +20,8 @@ typedef enum mp_VectorWork {
     MP_VECTOR_ADD,
     MP_VECTOR_SEARCH,
     MP_VECTOR_DELETE,
-    MP_VECTOR_ROWS
+    MP_VECTOR_ROWS,
+    MP_VECTOR_READ
 } mp_VectorWork;
 
 typedef struct mp_VectorJob {
@@ -34,6 +35,9 @@ typedef struct mp_VectorJob {
     uint8_t *bits;
     mp_VectorNumbers list;
     size_t most; /* as many it can find */
+    const mp_VectorReader *reader;
+    void *self;
+    mp_VectorState state;
 } mp_VectorJob;
 
 /* One of the pool's threads at a search: the turn itself is the first. */
@@ -51,11 +55,14 @@ struct mp_Vector {
     int metric;  /* FAISS's */
     size_t live; /* of the line's lock; below it is the turn's alone */
 
-    size_t count;    /* rows, also of deleted vectors */
-    size_t next;     /* the number that is given next */
-    size_t *numbers; /* NULL: row i has number i */
-    uint8_t *alive;  /* bit i % 8 of byte i / 8: row i; NULL: all are */
-    size_t room;     /* rows that `numbers` and `alive` have room for */
+    size_t count;      /* rows, also of deleted vectors */
+    size_t next;       /* the number that is given next */
+    size_t *numbers;   /* NULL: row i has number i */
+    uint8_t *alive;    /* bit i % 8 of byte i / 8: row i; NULL: all are */
+    size_t room;       /* rows that `numbers` and `alive` have room for */
+    const float *lent; /* the rows while they are borrowed: FAISS has none */
+    void (*release)(void *owner);
+    void *owner;
     bool compacting;
     size_t from, to; /* of the compaction: rows read, rows kept */
 
@@ -145,6 +152,25 @@ mp_ScanFilter mp_vector_scan_filter(const mp_Vector *index,
 
 /* Frees what mp_vector_filter made. */
 void mp_vector_filter_term(mp_VectorJob *job);
+
+/* --- vector_state.c --- */
+
+/* All rows, borrowed until they change; NULL where there are none. */
+mp_Status mp_vector_borrow(const mp_Vector *index, const float **rows,
+                           mp_Error *err);
+
+/* Copies row [row] to [out]. */
+mp_Status mp_vector_copy_row(const mp_Vector *index, size_t row, float *out,
+                             mp_Error *err);
+
+/* Gives back the rows that were lent, if any. */
+void mp_vector_release(mp_Vector *index);
+
+/* Prepares for the reading that is the batch. */
+mp_Status mp_vector_begin_read(mp_Vector *index, mp_Error *err);
+
+/* Reads until about [until_us]; the batch is gone when all is done. */
+void mp_vector_read_slice(mp_Vector *index, int64_t until_us);
 
 /* --- vector_search.c --- */
 

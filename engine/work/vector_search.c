@@ -121,11 +121,9 @@ static mp_Status make_hands(mp_Vector *index, mp_Error *err)
 
 mp_Status mp_vector_begin_search(mp_Vector *index, mp_Error *err)
 {
-    char message[MP_FAISS_TEXT];
-    int code = index->lib->rows(index->faiss, &index->rows, message);
-    mp_Status status;
+    mp_Status status = mp_vector_borrow(index, &index->rows, err);
 
-    if (code != MP_FAISS_OK) return mp_vector_fail(err, code, message);
+    if (status != MP_OK) return status;
     index->at = 0;
     atomic_store(&index->next_row, 0);
     status = copy_queries(index, err);
