@@ -23,6 +23,10 @@ local CHUNK = message.AIMessageChunk.instance_mt
 
 local FINISH = 1 -- second for a transfer to end by itself after its last record
 
+-- Texts that become one. Whatever is written to while the collector marks, it looks at
+-- again, whole, and stops all else for it: no list may grow with the stream.
+local JOIN = 64
+
 ---@class moonpipe.ChatRecords  what the records of a provider's stream mean
 ---@field key string  of the text in a record, for records that differ in it alone
 ---@field read fun(stream: moonpipe.ChatStream, record: table, name: string): ...
@@ -37,8 +41,8 @@ local FINISH = 1 -- second for a transfer to end by itself after its last record
 ---@field records moonpipe.ChatRecords
 ---@field reader moonpipe.HttpReader
 ---@field call moonpipe.Attempts
----@field parts string[]      the text so far
----@field count integer       of them
+---@field parts string[]      the last texts; in `joined` those before
+---@field count integer       of all texts
 ---@field ahead string[]?     texts that were read in one go
 ---@field at integer          the one that was given last
 ---@field last integer        the last one of them
@@ -85,12 +89,20 @@ end
 
 -- ---- failures ----------------------------------------------------------------------------
 
+---The text so far.
+---@return string
+function Stream:text()
+  local parts = self.parts
+  local last = table.concat(parts, "", 1, self.count > 0 and (self.count - 1) % JOIN + 1 or 0)
+  return parts.joined and table.concat(parts.joined) .. last or last
+end
+
 ---Raises what ended the stream, with what is known of it.
 ---@param err any
 function Stream:fail(err)
   self.reader:close()
   if not retry.is_failure(err) then error(err, 0) end
-  err.partial = err.partial or table.concat(self.parts)
+  err.partial = err.partial or self:text()
   err.request_id = err.request_id or provider.request_id(self.reader.header)
   retry.give_up(self.call, err)
 end
@@ -174,10 +186,18 @@ end
 
 -- ---- records -------------------------------------------------------------------------------
 
+local function join(parts)
+  local joined = parts.joined or {}
+  parts.joined, joined[#joined + 1] = joined, table.concat(parts, "", 1, JOIN)
+end
+
 -- A chunk of text; the first brings the id of the whole.
 local function text_chunk(self, fields)
-  local count = self.count + 1
-  self.count, self.parts[count] = count, fields.content
+  local count = self.count
+  local place = count % JOIN + 1
+  if place == 1 and count > 0 then join(self.parts) end
+  count = count + 1
+  self.count, self.parts[place] = count, fields.content
   if count == 1 then
     fields.id = self.id
     if not fields.id then return message.first_chunk(fields) end

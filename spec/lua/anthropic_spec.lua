@@ -233,6 +233,19 @@ describe("a stream of ChatAnthropic", function()
     } }, all.additional_kwargs.native)
   end)
 
+  it("keeps the texts of blocks apart, however many their pieces are", function()
+    local list = { START, block(0, { type = "thinking", thinking = "" }),
+      delta(0, { type = "signature_delta", signature = "sig" }) }
+    for number, count in ipairs { 1, 64, 130 } do
+      list[#list + 1] = block(number, { type = "text", text = "" })
+      for _ = 1, count do list[#list + 1] = text(number, tostring(number)) end
+    end
+    list[#list + 1], list[#list + 2] = ending "end_turn", STOP
+    local native = collected(list).additional_kwargs.native.content
+    assert.same({ "1", ("2"):rep(64), ("3"):rep(130) },
+      { native[2].text, native[3].text, native[4].text })
+  end)
+
   it("is truncated where no reason to stop was told", function()
     local _, err = pcall(collected, { START, block(0, { type = "text", text = "" }),
       text(0, "half") })

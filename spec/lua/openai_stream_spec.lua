@@ -345,6 +345,18 @@ describe("ChatOpenAI: a stream that fails", function()
     assert.equal("the stream ended before the answer did", err.message)
   end)
 
+  it("with all of its text, be it long or of as many pieces as are joined", function()
+    for _, count in ipairs { 64, 65, 128, 1000 } do
+      local words = {}
+      for i = 1, count do words[i] = ("w%d"):format(i) end
+      local text = table.concat(words, " ")
+      local err, seen = failure(model { no_done = true, no_finish = true }, text)
+      assert.equal("truncated", err.kind)
+      assert.equal(seen, err.partial)
+      assert.truthy(#seen >= 200)
+    end
+  end)
+
   it("by an end that is none, however the body is framed", function()
     check({ no_done = true, no_finish = true, framing = "close" }, "truncated", "one two three")
   end)

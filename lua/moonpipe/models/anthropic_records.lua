@@ -33,12 +33,13 @@ end
 ---@class moonpipe.AnthropicBlock  one that is growing
 ---@field block table      as it began
 ---@field index integer
----@field from integer     texts of the stream before it
+---@field from integer     bytes of the stream's text before it
+---@field to integer?      and those that end with it
 ---@field pieces string[]  of what is not text
 
 local function end_block(stream)
   local last = stream.blocks[#stream.blocks]
-  if last and not last.to then last.to = stream.count end
+  if last and not last.to then last.to = #stream:text() end
 end
 
 local function block_at(stream, index)
@@ -53,7 +54,7 @@ function READ.content_block_start(stream, record)
   stream.blocks = stream.blocks or {}
   end_block(stream)
   table.insert(stream.blocks, {
-    block = block, index = record.index, from = stream.count, pieces = {},
+    block = block, index = record.index, from = #stream:text(), pieces = {},
   })
   if block.type ~= "tool_use" then return text_of(block.text) end
   local has_input = type(block.input) == "table" and next(block.input) ~= nil
@@ -125,7 +126,7 @@ end
 local function whole(stream, grown)
   local block, text = grown.block, repair(table.concat(grown.pieces))
   if block.type == "text" then
-    block.text = table.concat(stream.parts, "", grown.from + 1, grown.to)
+    block.text = stream:text():sub(grown.from + 1, grown.to)
   elseif block.type == "thinking" then
     block.thinking = (block.thinking or "") .. text
   elseif text ~= "" then
