@@ -58,7 +58,7 @@ function EmbeddingsFilter.new(opts)
   local self = runnable.instance(EmbeddingsFilter, {
     embeddings = check_embeddings(opts, "EmbeddingsFilter"),
     k = compressor.count(opts.k, "k of EmbeddingsFilter") or 20,
-    similarity_threshold = base.check_threshold(opts.similarity_threshold, "similarity_threshold"),
+    similarity_threshold = base.check_share(opts.similarity_threshold, "similarity_threshold"),
     where = errors.caller(),
   })
   self.both = parallel.from_table({
@@ -111,10 +111,10 @@ thinning.takes_list = true
 function EmbeddingsRedundantFilter.new(opts)
   opts = errors.options(opts, { "embeddings", "similarity_threshold" },
     "EmbeddingsRedundantFilter")
-  local threshold = opts.similarity_threshold == nil and 0.95 or opts.similarity_threshold
   return runnable.instance(EmbeddingsRedundantFilter, {
     embeddings = check_embeddings(opts, "EmbeddingsRedundantFilter"),
-    similarity_threshold = base.check_threshold(threshold, "similarity_threshold"),
+    similarity_threshold = base.check_share(opts.similarity_threshold, "similarity_threshold",
+      0.95),
   })
 end
 
