@@ -14,6 +14,7 @@ local errors = require "moonpipe.error"
 local http = require "moonpipe.http"
 local json = require "moonpipe.json"
 local log = require "moonpipe.log"
+local origin = require "moonpipe.endpoint_origin"
 local scheduler = require "moonpipe.scheduler"
 
 local cassette = {}
@@ -84,7 +85,7 @@ local function request_of(self, plan, body)
   local about = http.recordable(plan)
   return {
     method = about.method or body and "POST" or "GET",
-    url = self.clean(cassette_file.url(about.url)),
+    url = self.clean(origin.shown(about.url)),
     body = body_value(self, body),
   }
 end

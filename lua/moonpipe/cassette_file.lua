@@ -169,20 +169,6 @@ function file.headers(head, clean)
   return headers
 end
 
-local SECRET_FIELDS = {
-  key = true, api_key = true, apikey = true, ["api-key"] = true, access_token = true,
-  token = true, auth_token = true, sig = true, signature = true, password = true,
-}
-
----A URL without the secrets of its query.
----@param url string
----@return string
-function file.url(url)
-  return (url:gsub("([?&])([^=&#]+)=[^&#]*", function(mark, name)
-    if SECRET_FIELDS[name:lower()] then return mark .. name .. "=…" end
-  end))
-end
-
 ---What texts go through before they are kept or compared: keys are masked, then the user's
 ---own function is asked.
 ---@param own (fun(text: string): string)?

@@ -6,6 +6,7 @@ local limiter = require "moonpipe.limiter"
 local limits = require "moonpipe.endpoint_limits"
 local native = require "moonpipe.native"
 local options = require "moonpipe.endpoint_options"
+local origin = require "moonpipe.endpoint_origin"
 local provider = require "moonpipe.provider"
 local retry = require "moonpipe.retry"
 local secret = require "moonpipe.secret"
@@ -42,6 +43,9 @@ end
 
 -- ---- making ----------------------------------------------------------------------------
 
+---@type table<moonpipe.Endpoint, string>  a key may be in it: no field that a script can read
+local queries = setmetatable({}, { __mode = "k" })
+
 ---The endpoint that [opts] describe.
 ---@param spec moonpipe.EndpointSpec
 ---@param opts table
@@ -49,6 +53,7 @@ end
 ---@return moonpipe.Endpoint
 function endpoint.new(spec, opts, own_headers)
   local self = setmetatable(options.read(spec, opts, own_headers), mt)
+  queries[self], self.query = self.query, nil
   self.plans = {}
   self.who = {
     name = spec.name,
@@ -83,13 +88,12 @@ function Endpoint:plan(path, model, method, framing)
   local name = path .. " " .. model
   local plan = self.plans[name]
   if plan then return plan end
-  local query = path:find("?", 1, true) and self.query:gsub("^?", "&") or self.query
-  plan = {
-    gate = gate_name(self, model), model = model, framing = framing,
-    url = self.origin.url .. path .. query,
-  }
+  local query = queries[self]
+  if path:find("?", 1, true) then query = query:gsub("^?", "&") end
+  local url = self.origin.url .. path .. query
+  plan = { gate = gate_name(self, model), model = model, framing = framing, url = origin.shown(url) }
   plan.native = http.plan {
-    url = plan.url,
+    url = url,
     method = method,
     headers = self.headers,
     gate = plan.gate,

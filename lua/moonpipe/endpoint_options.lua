@@ -157,6 +157,14 @@ local function sealed_header(name, value)
   return prefix and secret.prefixed(sealed, prefix) or sealed
 end
 
+local function sealed_field(name, value)
+  if type(name) ~= "string" or type(value) ~= "string" or not origin.is_secret(name) then
+    return value
+  end
+  local ok, sealed = pcall(secret.of, value)
+  return ok and sealed or "…"
+end
+
 ---The same options with secrets in the place of keys that are texts.
 ---@param spec moonpipe.EndpointSpec
 ---@param opts table
@@ -167,6 +175,12 @@ function options.sealed(spec, opts)
   if type(opts.api_key) == "string" then out.api_key = given_key(spec, opts.api_key) end
   if (opts.proxy or ""):find("@", 1, true) then
     out.proxy = secret.of(opts.proxy, "proxy of " .. spec.class)
+  end
+  if type(opts.default_query) == "table" then
+    out.default_query = {}
+    for name, value in pairs(opts.default_query) do
+      out.default_query[name] = sealed_field(name, value)
+    end
   end
   if type(opts.default_headers) ~= "table" then return out end
   out.default_headers = {}
@@ -193,11 +207,25 @@ local function headers_of(spec, opts, key, own_headers)
   return list
 end
 
+local WRITABLE = { boolean = true, number = true, string = true }
+
+local function check_query(spec, fields)
+  for name, value in pairs(fields or {}) do
+    if type(name) ~= "string" or not WRITABLE[type(value)] then
+      errors.usage(("default_query of %s: %s is %s; it takes texts, numbers and booleans by name")
+        :format(spec.class, errors.text(name), errors.shape(value)))
+    end
+  end
+end
+
 -- Whether a key would cross the network in the open.
-local function is_exposed(base, headers)
+local function is_exposed(base, headers, query)
   if base.scheme == "https" or base.is_loopback then return false end
   for _, header in ipairs(headers) do
     if secret.is(header[2]) then return true end
+  end
+  for name in pairs(query or {}) do
+    if origin.is_secret(name) then return true end
   end
   return false
 end
@@ -242,10 +270,12 @@ function options.read(spec, opts, own_headers)
   end
   local base, own = origins_of(spec, opts)
   local proxy = proxy_name(opts, base)
+  check_query(spec, opts.default_query)
+  local query = origin.query(opts.default_query)
   opts = options.sealed(spec, opts)
   local key, key_name = key_of(spec, opts, base, own)
   local headers = headers_of(spec, opts, key, own_headers)
-  if is_exposed(base, headers) and not opts.allow_http then
+  if is_exposed(base, headers, opts.default_query) and not opts.allow_http then
     errors.raise("config", ("%s: a key would cross the network in the open to '%s'; use https, or"
       .. " say allow_http = true"):format(spec.class, base.url))
   end
@@ -254,7 +284,8 @@ function options.read(spec, opts, own_headers)
     key = key,
     key_name = key and key_name,
     headers = headers,
-    query = origin.query(opts.default_query),
+    query = query,
+    query_fields = opts.default_query, -- its secrets are masked as long as they are held
     timeouts = timeouts_of(spec, opts, base.is_loopback),
     max_retries = retries_of(spec, opts),
     proxy = opts.proxy,

@@ -77,4 +77,26 @@ function origin.query(fields)
   return parts[1] and "?" .. table.concat(parts, "&") or ""
 end
 
+-- Fields of a query that hold what nobody else shall see.
+local SECRET_FIELDS = {
+  key = true, api_key = true, apikey = true, ["api-key"] = true, access_token = true,
+  token = true, auth_token = true, sig = true, signature = true, password = true,
+}
+
+---Whether a field of a query holds a secret, by its name.
+---@param name string
+---@return boolean
+function origin.is_secret(name)
+  return SECRET_FIELDS[name:lower()] == true
+end
+
+---A URL without the secrets of its query.
+---@param url string
+---@return string
+function origin.shown(url)
+  return (url:gsub("([?&])([^=&#]+)=[^&#]*", function(mark, name)
+    if origin.is_secret(name) then return mark .. name .. "=…" end
+  end))
+end
+
 return origin

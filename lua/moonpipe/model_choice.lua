@@ -38,7 +38,8 @@ end
 
 local function check_name(name, what)
   if name ~= nil and (type(name) ~= "string" or name == "") then
-    errors.usage(("%s takes the name of a model, got %s"):format(what, errors.shape(name)))
+    errors.usage(("%s takes the name of a model, got %s"):format(what,
+      name == "" and "an empty one" or errors.shape(name)))
   end
 end
 

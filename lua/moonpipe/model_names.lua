@@ -72,10 +72,34 @@ local function told_by(model)
   return "openai"
 end
 
--- `opanai:gpt-5`; `mistral:7b` is a model with a tag.
-local function check_spelling(before, rest, what)
-  if rest:find("^%d") or rest == "latest" then return end
+-- What Ollama's models have for tags, besides sizes (`8b`), versions (`v1.5`, `e4b`, `q4_0`).
+local TAGS = {}
+for tag in ([[base chat cloud code instruct it large latest medium mini python small text tools
+  vision]]):gmatch("%S+") do
+  TAGS[tag] = true
+end
+
+-- Families of models that no Ollama has: `grok:5` is no model with a tag.
+local HOSTED = { chatgpt = "openai", claude = "anthropic", gpt = "openai", grok = "xai" }
+
+local function is_tag(text)
+  return text:find("^%a?%d") ~= nil or TAGS[text:match("^%a*")] == true
+end
+
+-- `opanai:gpt-5`, `cohere:command-r`; `mistral:7b` and `llama3:mine` are models with a tag, and
+-- so is any name where OPENAI_BASE_URL names a server.
+local function check_provider(before, rest, what)
+  local family = HOSTED[before]
+  if family then
+    errors.usage(("%s knows no provider '%s'; it is a family of models of '%s': write \"%s:%s-%s\"")
+      :format(what, before, family, family, before, rest))
+  end
+  if is_tag(rest) or before:find("%d") then return end
   if errors.hint(before, names.providers()) ~= "" then provider_of(before, what) end
+  if os.getenv "OPENAI_BASE_URL" then return end
+  errors.usage(("%s knows no provider '%s'; it knows %s (of a model of Ollama with a tag of your"
+    .. " own write \"ollama:%s:%s\")"):format(what, before, table.concat(names.providers(), ", "),
+    before, rest))
 end
 
 ---What [name] means: the provider, and the model where the name says one.
@@ -91,7 +115,7 @@ function names.read(name, provider, what)
   if HOMES[before] or ALIASES[before] then
     return ALIASES[before] or before, rest ~= "" and rest or nil
   end
-  if rest then check_spelling(before, rest, what) end
+  if rest and before ~= "ft" then check_provider(before, rest, what) end
   return told_by(name), name
 end
 

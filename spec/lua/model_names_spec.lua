@@ -27,6 +27,9 @@ describe("the name of a model", function()
       ["claude-x"] = "anthropic", ["gemini-x"] = "google", ["mistral-small"] = "mistralai",
       ["grok-4"] = "xai", ["deepseek-chat"] = "deepseek", ["deepseek-r1:7b"] = "ollama",
       ["mistral:7b"] = "ollama", ["llama3.2:3b"] = "ollama", ["anything"] = "openai",
+      ["phi3:mini"] = "ollama", ["codellama:code"] = "ollama", ["gemma3n:e4b"] = "ollama",
+      ["mistral:latest"] = "ollama", ["orca:v1.5"] = "ollama", ["llama3:mine"] = "ollama",
+      ["hf.co/somebody/model:Q4_K_M"] = "ollama", ["gpt-oss:20b"] = "ollama",
     } do
       assert.same({ provider, name }, read(name))
     end
@@ -37,6 +40,15 @@ describe("the name of a model", function()
     helper.raises("init_chat_model knows no provider 'opanai'; did you mean 'openai'?", read,
       "opanai:gpt-x")
     helper.raises("knows no provider 'nowhere'; it knows anthropic, deepseek,", read, "x", "nowhere")
+    helper.raises("knows no provider 'cohere'; it knows anthropic, deepseek,", read,
+      "cohere:command-r-plus")
+    helper.raises('of your own write "ollama:foo:bar"', read, "foo:bar")
+    helper.raises("it is a family of models of 'xai': write \"xai:grok-5\"", read, "grok:5")
+  end)
+
+  it("is refused where it is empty", function()
+    helper.raises("init_chat_model takes the name of a model, got an empty one",
+      mp.init_chat_model, "")
   end)
 end)
 

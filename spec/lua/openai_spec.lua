@@ -102,6 +102,31 @@ describe("ChatOpenAI", function()
     })
   end)
 
+  it("sends a key that stands in the query, and shows it to nobody", function()
+    local seen = {}
+    local function look(value)
+      if type(value) == "string" then assert.is_nil(value:find("canary-0123456789", 1, true)) end
+      if type(value) ~= "table" or seen[value] then return end
+      seen[value] = true
+      for name, field in next, value do
+        look(name)
+        look(field)
+      end
+    end
+    local kept = {}
+    local m = mp.ChatOpenAI { base_url = server:with {}, default_query = { key = "canary-0123456789" },
+      cache = { lookup = function(_, key) kept[#kept + 1] = key end, store = function() end } }
+    m:invoke "x"
+    assert.equal("key=canary-0123456789", server:requests()[1].query)
+    look(m)
+    look(kept)
+    assert.is_truthy(kept[1]:find("?key=…", 1, true))
+    helper.raises("default_query of ChatOpenAI: a is an empty table", mp.ChatOpenAI,
+      { api_key = false, default_query = { a = {} } })
+    helper.raises("a key would cross the network in the open", mp.ChatOpenAI, { api_key = false,
+      base_url = "http://192.0.2.1/v1", default_query = { key = "canary-0123456789" } })
+  end)
+
   it("sends no key where it has none", function()
     model():invoke "x"
     assert.is_nil(seen().headers.authorization)
