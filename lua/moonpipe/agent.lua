@@ -216,6 +216,7 @@ end
 function Stream:next_piece()
   local value = within(self.talk, self.talk.agent.model, self.pull)
   if value == nil then return self:heard() end
+  value = self.talk:piece(value)
   self.pieces[#self.pieces + 1] = value
   return piece(#self.talk.messages + 1, value)
 end

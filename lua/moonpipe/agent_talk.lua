@@ -7,6 +7,8 @@ local message = require "moonpipe.message"
 ---@field messages moonpipe.Message[]  the caller's and ours, without the system prompt
 ---@field round integer
 ---@field usage table?
+---@field used table<string, true>       the ids that calls had
+---@field renamed table<string, string>  those of the answer that comes
 local Talk = {}
 Talk.__index = Talk
 
@@ -27,11 +29,18 @@ local function messages_of(input)
   return copy(list)
 end
 
+local function note_ids(self, m)
+  for _, call in ipairs(m.tool_calls or {}) do self.used[call.id or ""] = true end
+end
+
 ---@param agent moonpipe.Agent
 ---@param input any  a text, messages, { messages = }
 ---@return moonpipe.AgentTalk
 function talk.open(agent, input)
-  return setmetatable({ agent = agent, messages = messages_of(input), round = 1 }, Talk)
+  local self = setmetatable({ agent = agent, messages = messages_of(input), round = 1, used = {},
+    renamed = {} }, Talk)
+  for _, m in ipairs(self.messages) do note_ids(self, m) end
+  return self
 end
 
 -- What the model is asked.
@@ -54,27 +63,77 @@ local function sum(a, b)
   return out
 end
 
--- Calls without an id are given one, by which their answers refer to them.
-local function named(calls, form, round)
-  local out, changed = {}, false
-  for i, call in ipairs(calls) do
-    out[i] = {}
-    for name, value in pairs(call) do out[i][name] = value end
-    if not call.id or call.id == "" then
-      out[i].id, changed = form:format(round, i), true
-    end
+-- ---- ids of calls ------------------------------------------------------------------------------
+
+-- What a model of ours calls those to which the server gave no id; each answer begins anew.
+local MADE_UP = "^call_%d+$"
+
+-- The id of a call, by which its answer refers to it. One that is missing, or that a call of an
+-- earlier answer has, is made.
+local function id_of(self, call, place)
+  local id = call.id
+  if id and id ~= "" and not (self.used[id] and id:find(MADE_UP)) then return id end
+  local name = id or place
+  if not self.renamed[name] then
+    local new = ("call_%d_%d"):format(#self.messages + 1, place)
+    while self.used[new] do new = new .. "_" end
+    self.renamed[name] = new
   end
-  return out, changed
+  return self.renamed[name]
 end
 
-local function with_ids(answer, round)
-  local calls, changed = named(answer.tool_calls, "call_%d_%d", round)
-  local invalid, others = named(answer.invalid_tool_calls, "call_%d_x%d", round)
-  if not (changed or others) then return answer end
-  local out = setmetatable({}, getmetatable(answer))
-  for key, value in next, answer do out[key] = value end
-  out.tool_calls, out.invalid_tool_calls = calls, invalid[1] and invalid or nil
+local function with_id(call, id)
+  local out = {}
+  for name, value in pairs(call) do out[name] = value end
+  out.id = id
   return out
+end
+
+-- The calls with their ids, the first of them the [place]th of an answer; nothing where all have
+-- theirs.
+local function named(self, calls, place)
+  local out, changed = {}, false
+  for i, call in ipairs(calls or {}) do
+    local id = id_of(self, call, place + i - 1)
+    out[i] = call
+    if id ~= call.id then out[i], changed = with_id(call, id), true end
+  end
+  return changed and out or nil
+end
+
+local function with_fields(m, fields)
+  if next(fields) == nil then return m end
+  local out = setmetatable({}, getmetatable(m))
+  for key, value in next, m do out[key] = value end
+  for key, value in next, fields do out[key] = value end
+  return out
+end
+
+local function with_ids(self, answer)
+  answer = with_fields(answer, {
+    tool_calls = named(self, answer.tool_calls, 1),
+    invalid_tool_calls = named(self, answer.invalid_tool_calls, #answer.tool_calls + 1),
+  })
+  self.renamed = {}
+  note_ids(self, answer)
+  return answer
+end
+
+---A chunk of an answer, its calls with the ids that they have in the whole.
+---@param value any
+---@return any
+function Talk:piece(value)
+  local pieces = message.class_of(value) and rawget(value, "tool_call_chunks")
+  if not pieces then return value end
+  local out, changed = {}, false
+  for i, piece in ipairs(pieces) do
+    out[i] = piece
+    if piece.id and piece.id ~= "" then
+      local id = id_of(self, piece, (piece.index or i - 1) + 1)
+      if id ~= piece.id then out[i], changed = with_id(piece, id), true end
+    end
+  end
+  return changed and with_fields(value, { tool_call_chunks = out }) or value
 end
 
 local function failed_answer(answer)
@@ -86,7 +145,7 @@ end
 function Talk:heard(answer)
   local class = message.class_of(answer)
   if not class or class.type ~= "ai" then failed_answer(answer) end
-  answer = with_ids(message.to_message(answer), self.round)
+  answer = with_ids(self, message.to_message(answer))
   self.messages[#self.messages + 1] = answer
   if answer.usage_metadata then self.usage = sum(self.usage, answer.usage_metadata) end
   local calls = {}
@@ -96,7 +155,8 @@ function Talk:heard(answer)
   local max = self.agent.max_rounds
   if self.round > max then
     errors.raise("limit", ("%s: the model went on calling tools after %d round%s"):format(
-      self.agent:_label(), max, max == 1 and "" or "s"), { partial = self:state() })
+      self.agent:_label(), max, max == 1 and "" or "s"),
+      { partial = self:state(), where = self.agent.where })
   end
   return calls
 end

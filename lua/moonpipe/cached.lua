@@ -34,7 +34,11 @@ local function attempt(cache, name, ...)
   local ok, value = pcall(cache[name], cache, ...)
   if ok then return value end
   scheduler.raise_if_cancelled(scheduler.current())
-  log.warn(("%s: %s failed: %s"):format(errors.text(cache), name, errors.text(value)))
+  local space = space_of(cache)
+  if space.told then return nil end
+  space.told = true -- a disk that is full fails at each call
+  log.warn(("%s: %s failed: %s (not told again)"):format(errors.text(cache), name,
+    errors.text(value)))
 end
 
 -- What is damaged is dropped, and asked for anew.

@@ -238,7 +238,7 @@ function cassette.cassette(path, opts, fn)
   if fn ~= nil and type(fn) ~= "function" then
     errors.usage("cassette runs a function, got " .. errors.shape(fn))
   end
-  local self = new(path, opts)
+  local self = errors.placed(new, path, opts)
   put_in(self)
   if fn then return within(self, fn) end
   return self

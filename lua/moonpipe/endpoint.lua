@@ -1,6 +1,7 @@
 --- Calls to one server of a provider: slots and gates before them, retries after
 --- them, and what its refusals mean.
 local breaker = require "moonpipe.breaker"
+local errors = require "moonpipe.error"
 local http = require "moonpipe.http"
 local limiter = require "moonpipe.limiter"
 local limits = require "moonpipe.endpoint_limits"
@@ -52,7 +53,7 @@ local queries = setmetatable({}, { __mode = "k" })
 ---@param own_headers table<string, string>?
 ---@return moonpipe.Endpoint
 function endpoint.new(spec, opts, own_headers)
-  local self = setmetatable(options.read(spec, opts, own_headers), mt)
+  local self = setmetatable(errors.placed(options.read, spec, opts, own_headers), mt)
   queries[self], self.query = self.query, nil
   self.plans = {}
   self.who = {

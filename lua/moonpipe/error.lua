@@ -11,7 +11,7 @@ local OURS = "=moonpipe:"
 ---@field kind string        one of the closed list of kinds
 ---@field message string
 ---@field path string?       `map.context > step 2 of 3 ChatOpenAI`
----@field where string?      file:line at which the failing step was composed
+---@field where string?      file:line at which the failing step was composed, or that made the call
 ---@field step string?       name of the failing step
 ---@field input string?      what that was given: "a table with keys {a, b}"
 ---@field provider string?
@@ -129,7 +129,7 @@ end
 local function details(err)
   local list = {}
   if err.path then list[#list + 1] = "in " .. in_words(err.path) end
-  if err.where then list[#list + 1] = "composed at " .. err.where end
+  if err.where then list[#list + 1] = (err.path and "composed at " or "at ") .. err.where end
   if err.attempts then list[#list + 1] = "attempt " .. err.attempts end
   if err.elapsed then list[#list + 1] = ("%.1f s"):format(err.elapsed) end
   return list
@@ -165,6 +165,19 @@ function errors.caller()
       return info.short_src .. ":" .. info.currentline
     end
   end
+end
+
+local function placed(ok, ...)
+  if ok then return ... end
+  local err = ...
+  if getmetatable(err) == mt then err.where = err.where or errors.caller() end
+  error(err, 0)
+end
+
+---fn(...), called in no step: its mp.Error gets the nearest line that is not ours.
+---@async
+function errors.placed(fn, ...)
+  return placed(pcall(fn, ...))
 end
 
 ---Raises a programmer's error, blaming the nearest line that is not ours.

@@ -7,6 +7,7 @@ local chunk = require "moonpipe.chunk"
 local coroutines = require "moonpipe.coroutines"
 local errors = require "moonpipe.error"
 local lambda = require "moonpipe.lambda"
+local partial = require "moonpipe.partial"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
 local threads = require "moonpipe.threads"
@@ -59,19 +60,19 @@ local function pull(owner, ctx, ...)
       threads.place(owner.co), errors.shape(first)))
   end
   if not alive then error(errors.wrap(first), 0) end
-  if not first then error(value, 0) end
+  if not first then error(lambda.failure_of(value), 0) end
 end
 
 function methods:_transform(source, ctx)
   local owner = {}
   owner.co = coroutines.create(body)
   local begun = false
-  return function()
+  return partial.kept(function()
     if owner.done then return nil end
     if begun then return pull(owner, ctx) end
     begun = true
     return pull(owner, ctx, self.fn, source, emitter(owner), ctx)
-  end
+  end)
 end
 
 -- A stream of one chunk: the input.

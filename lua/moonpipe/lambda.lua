@@ -8,10 +8,12 @@ local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
+local tree = require "moonpipe.tree"
 
 local current = scheduler.current
 local handler = errors.handler
 local is_runnable = runnable.is
+local own = tree.own
 
 ---@class moonpipe.RunnableLambda: moonpipe.Runnable
 ---@field fn function
@@ -77,8 +79,11 @@ end
 -- gives a text of its own.
 local function failure_of(value)
   if value == "error in error handling" then value = "stack overflow, too deep to say where" end
-  return errors.wrap(value)
+  local err = errors.wrap(value)
+  -- One that the user keeps and raises again and again gets its places in a copy.
+  return err == value and err.path == nil and own(err) or err
 end
+lambda.failure_of = failure_of
 
 -- Calls the function with its context as the running one. The second result is of
 -- interest to tools alone.
@@ -89,7 +94,7 @@ local function call(self, input, ctx)
   local ok, value, failure = protected(self, input, ctx)
   task.ctx = saved
   if not ok then error(failure_of(value):given(input), 0) end
-  if value == nil and failure ~= nil then error(errors.wrap(failure):given(input), 0) end
+  if value == nil and failure ~= nil then error(failure_of(failure):given(input), 0) end
   return value, failure
 end
 lambda.call = call

@@ -3,6 +3,7 @@
 local errors = require "moonpipe.error"
 local interleave = require "moonpipe.interleave"
 local lambda = require "moonpipe.lambda"
+local partial = require "moonpipe.partial"
 local runnable = require "moonpipe.runnable"
 
 ---@class moonpipe.RunnableMapChunks: moonpipe.RunnableLambda
@@ -25,14 +26,14 @@ end
 
 -- Marks at the end of a map's branches go by.
 function methods:_transform(source, ctx)
-  return function()
+  return partial.kept(function()
     while true do
       local value = source()
       if value == nil or interleave.finished(value) then return value end
       value = self:_invoke(value, ctx)
       if value ~= nil then return value end
     end
-  end
+  end)
 end
 
 function methods:_flow()

@@ -12,21 +12,25 @@ local function merged(given)
   return content or value
 end
 
+-- Chunks that are kept; of a stream that goes on and on nothing is told when it breaks.
+local MAX = 65536
+
 ---The stream that [pull] is, whose failure has what came before as `partial`, where
 ---its maker did not say.
 ---@param pull fun(): any
 ---@param first any  a chunk that was given already
 ---@return fun(): any
 function partial.kept(pull, first)
-  local given = { first }
+  local given, count = { first }, 1
   return function()
     local ok, value = pcall(pull)
     if ok then
-      given[#given + 1] = value
+      count = count + 1
+      if count > MAX then given = nil else given[#given + 1] = value end
       return value
     end
     local err = errors.wrap(value)
-    if err.kind ~= "cancelled" and err.partial == nil then err.partial = merged(given) end
+    if given and err.kind ~= "cancelled" and err.partial == nil then err.partial = merged(given) end
     error(err, 0)
   end
 end

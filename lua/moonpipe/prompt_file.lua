@@ -24,8 +24,11 @@ local function check_root(root, what)
   end
 end
 
-local function read(path, root)
-  return native.check(native.c.read_file(path, root, MAX))
+-- `shown` is how the caller writes the path.
+local function read(path, root, shown)
+  local text, message, kind = native.c.read_file(path, root, MAX)
+  local why = shown and message and message:match("^cannot read '.*'(.-)$")
+  return native.check(text, why and ("cannot read '%s'%s"):format(shown, why) or message, kind)
 end
 
 --- The text of a file, and the options besides `root`.
@@ -40,7 +43,7 @@ function files.text_of(path, opts, what)
   rest.root = nil
   check_path(path, what)
   check_root(root, what)
-  return read(path, root), rest
+  return errors.placed(read, path, root), rest
 end
 
 -- Descriptions ------------------------------------------------------------------------------------
@@ -166,6 +169,15 @@ function make(value, place)
   return naming(place.path, maker, fields_of(value, place), place)
 end
 
+local function load(path, root)
+  local place = place_of(path, root)
+  local value = decode(read(place.path, place.root, path), path)
+  if type(value) ~= "table" or value[1] ~= nil then
+    errors.raise("input", ("%s: %s describes no prompt"):format(path, errors.shape(value)))
+  end
+  return make(value, place)
+end
+
 --- The prompt that a file in JSON describes: `{ "_type": "prompt", "template": "…" }`, `few_shot`,
 --- or `{ "_type": "chat", "messages": [["human", "…"]] }`. Raises kinds `io`, `decode`, `input`.
 ---@param path string
@@ -178,12 +190,7 @@ function files.load_prompt(path, opts)
   if not path:find("%.json$") then
     errors.usage(("load_prompt reads files in JSON, and '%s' does not end in .json"):format(path))
   end
-  local place = place_of(path, root)
-  local value = decode(read(place.path, place.root), path)
-  if type(value) ~= "table" or value[1] ~= nil then
-    errors.raise("input", ("%s: %s describes no prompt"):format(path, errors.shape(value)))
-  end
-  return make(value, place)
+  return errors.placed(load, path, root)
 end
 
 return files

@@ -57,7 +57,7 @@ function secret.file(path)
   if type(path) ~= "string" or path == "" then
     errors.usage("secret_file takes the path of a file, got " .. errors.shape(path))
   end
-  return of_file(path, "secret_file")
+  return errors.placed(of_file, path, "secret_file")
 end
 
 ---@type table<string, moonpipe.Secret>  what commands have printed
@@ -101,7 +101,7 @@ function secret.command(command)
   if type(command) ~= "string" or command == "" or command:find("%z") then
     errors.usage("secret_cmd takes a command, got " .. errors.shape(command))
   end
-  return of_command(command, "secret_cmd")
+  return errors.placed(of_command, command, "secret_cmd")
 end
 
 -- ---- by name -------------------------------------------------------------------------
@@ -143,6 +143,18 @@ function secret.env(name)
   return command and of_command(command, name .. "_CMD") or nil
 end
 
+local function enter(name, prompt)
+  local key = secret.env(name)
+  if key then return key end
+  if secret.is_needless() then return secret.of(NO_KEY) end
+  local asked, message, kind = c.secret_ask((prompt or name) .. ": ")
+  if kind == "config" then
+    errors.raise(kind, ("%s is not set, and %s"):format(name, message))
+  end
+  entered[name] = native.check(asked, message, kind)
+  return asked
+end
+
 ---The key [name]: that of the environment, or else asked for at the terminal,
 ---without echo, and kept as long as this program runs. Where a cassette is played,
 ---which needs no key, nobody is asked. Raises kind `config`
@@ -154,15 +166,7 @@ function secret.getpass(name, prompt)
   if type(name) ~= "string" or name == "" then
     errors.usage("getpass takes the name of a key, got " .. errors.shape(name))
   end
-  local key = secret.env(name)
-  if key then return key end
-  if secret.is_needless() then return secret.of(NO_KEY) end
-  local asked, message, kind = c.secret_ask((prompt or name) .. ": ")
-  if kind == "config" then
-    errors.raise(kind, ("%s is not set, and %s"):format(name, message))
-  end
-  entered[name] = native.check(asked, message, kind)
-  return asked
+  return errors.placed(enter, name, prompt)
 end
 
 ---The same key with what a header wants before it.

@@ -346,6 +346,34 @@ describe("create_agent: with ChatOpenAI", function()
     end
     assert.same({ "let me see", "A", "all ", "done" }, text)
   end)
+
+  -- Servers that give no ids: each answer's calls are numbered from 0.
+  it("tells apart the calls of its rounds, whole and streamed", function()
+    local function asks(x)
+      return { { index = 0, ["function"] = { name = "shout", arguments = '{"x":"' .. x .. '"}' } } }
+    end
+    local function streamed(x)
+      return { content_type = "text/event-stream", body = "data: " .. cjson.encode { id = "i", choices = { {
+        index = 0, delta = { tool_calls = asks(x) }, finish_reason = "tool_calls" } } } .. "\n\ndata: [DONE]\n\n" }
+    end
+    local scripts = {
+      invoke = { whole({ tool_calls = asks "a" }, "tool_calls"), whole({ tool_calls = asks "b" }, "tool_calls") },
+      stream = { streamed "a", streamed "b" },
+    }
+    for way, script in pairs(scripts) do
+      script[3] = { answer = "done" }
+      local one = agent(nil, { model = mp.ChatOpenAI { base_url = server:lane("ids-" .. way, script) } })
+      local state = way == "invoke" and one:invoke "go" or one:stream("go"):collect()
+      local list = state.messages
+      local first, second = list[2].tool_calls[1].id, list[4].tool_calls[1].id
+      assert.not_equal(first, second)
+      assert.same({ first, second }, { list[3].tool_call_id, list[5].tool_call_id })
+      local all = server:requests()
+      local sent = cjson.decode(all[#all].body).messages
+      assert.same({ first, first, second, second }, { sent[2].tool_calls[1].id, sent[3].tool_call_id,
+        sent[4].tool_calls[1].id, sent[5].tool_call_id })
+    end
+  end)
 end)
 
 describe("create_agent: what is written wrong", function()

@@ -192,6 +192,8 @@ describe("a cache in a file", function()
     local told = warnings(function() answer = m:invoke "hi" end)
     assert.equal("x", answer.content)
     assert.truthy(told:find("SQLiteCache: lookup failed", 1, true))
+    assert.equal(1, select(2, told:gsub("failed:", "")))
+    assert.equal("", warnings(function() m:invoke "once more" end))
   end)
 end)
 

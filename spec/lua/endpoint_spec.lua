@@ -90,7 +90,7 @@ describe("endpoint: keys", function()
     local out = model('{ base_url = "https://evil.test/v1" }', with { OPENAI_API_KEY = KEY })
     assert.equal("config\tconfig: ChatOpenAI: base_url 'https://evil.test/v1' is written in the"
       .. " script, so it needs an api_key of its own: OPENAI_API_KEY goes to https://api.openai.com"
-      .. " only (api_key = false sends none)", out)
+      .. " only (api_key = false sends none) (at (command line):2)", out)
   end)
 
   it("of the environment do not go to loopback either", function()
@@ -127,7 +127,7 @@ describe("endpoint: keys", function()
   it("do not cross a network in the open", function()
     local out = model(('{ base_url = "http://x.test", api_key = %q }'):format(KEY), NO_ENV)
     assert.equal("config\tconfig: ChatOpenAI: a key would cross the network in the open to"
-      .. " 'http://x.test'; use https, or say allow_http = true", out)
+      .. " 'http://x.test'; use https, or say allow_http = true (at (command line):2)", out)
     assert.equal("ok\tsk-…cdef\thttp://x.test", model(
       ('{ base_url = "http://x.test", api_key = %q, allow_http = true }'):format(KEY), NO_ENV))
     assert.equal("ok\tnil\thttp://x.test",

@@ -38,6 +38,29 @@ describe("map_chunks", function()
     assert.same({ "a", "e" }, read(mp.pipe(letters "abcde", vowels):stream(1)))
   end)
 
+  it("has in the error what came before, as a generator of the user's has", function()
+    local function breaks(c)
+      if c == "c" then error("no", 0) end
+      return c:upper()
+    end
+    local function endless(_, emit)
+      for i = 1, 70000 do emit(i) end
+      error("late", 0)
+    end
+    local function partial_of(stream)
+      local ok, err = pcall(function() for _ in stream do end end)
+      assert.is_false(ok)
+      return err.partial
+    end
+    assert.equal("AB", partial_of(mp.pipe(letters "abcd", mp.map_chunks(breaks)):stream(1)))
+    assert.equal("ab", partial_of(mp.RunnableGenerator(function(_, emit)
+      emit "a"
+      emit "b"
+      error("no", 0)
+    end):stream(1)))
+    assert.is_nil(partial_of(mp.RunnableGenerator(endless):stream(1))) -- too much to be kept
+  end)
+
   it("lets the marks of a map go by", function()
     local ended = {}
     local count = mp.map_chunks(function(c) assert(next(c)) return c end)

@@ -154,7 +154,8 @@ describe("mp.getpass", function()
     local out, err, code = helper.execute({ "setsid", "-w", helper.bin, "-e", ask }, nil,
       { CANARY = false })
     assert.same({ "", 3 }, { out, code })
-    assert.equal("moonpipe: config: CANARY is not set, and there is no terminal\n", err)
+    assert.equal("moonpipe: config: CANARY is not set, and there is no terminal"
+      .. " (at (command line):1)\n", err)
   end)
 
   it("takes the name of a key", function()

@@ -41,8 +41,25 @@ describe("lambda", function()
     local mine = mp.Error { kind = "tool", message = "mine" }
     local _, returned = mp.RunnableLambda(function() return nil, mine end):try_invoke(1)
     local _, raised = mp.RunnableLambda(function() error(mine) end):try_invoke(1)
-    assert.equal(mine, returned)
-    assert.equal(mine, raised)
+    for _, err in ipairs { returned, raised } do
+      assert.same({ "tool", "mine" }, { err.kind, err.message })
+    end
+  end)
+
+  it("gives an mp.Error that is raised again and again its places anew each time", function()
+    local mine = mp.Error { kind = "reset", message = "mine", retryable = true }
+    local tries = 0
+    local chain = mp.pipe(function() tries = tries + 1 error(mine, 0) end, tostring)
+    local emitting = mp.pipe(mp.RunnableGenerator(function() error(mine, 0) end), tostring)
+    for _, step in ipairs { chain, chain, emitting, emitting } do
+      local _, err = step:try_invoke(1)
+      assert.matches("^step 1 of 2 %S+ %S+$", err.path)
+    end
+    local again = chain:with_retry { stop_after_attempt = 3, wait_exponential_jitter = false }
+    local _, err = mp.RunnableParallel({ a = again }):try_invoke(1)
+    assert.matches("^map%.a > step 1 of 2 %S+ %S+$", err.path)
+    assert.same({ 5, 3 }, { tries, err.attempts })
+    assert.is_nil(mine.path)
   end)
 
   it("keeps an error value that is no string as the cause", function()
