@@ -92,7 +92,9 @@ function Endpoint:plan(path, model, method, framing)
   local query = queries[self]
   if path:find("?", 1, true) then query = query:gsub("^?", "&") end
   local url = self.origin.url .. path .. query
-  plan = { gate = gate_name(self, model), model = model, framing = framing, url = origin.shown(url) }
+  plan = {
+    gate = gate_name(self, model), model = model, framing = framing, url = origin.shown(url),
+  }
   plan.native = http.plan {
     url = url,
     method = method,

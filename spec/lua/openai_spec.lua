@@ -103,11 +103,11 @@ describe("ChatOpenAI", function()
   end)
 
   it("sends a key that stands in the query, and shows it to nobody", function()
-    local seen = {}
+    local known = {}
     local function look(value)
       if type(value) == "string" then assert.is_nil(value:find("canary-0123456789", 1, true)) end
-      if type(value) ~= "table" or seen[value] then return end
-      seen[value] = true
+      if type(value) ~= "table" or known[value] then return end
+      known[value] = true
       for name, field in next, value do
         look(name)
         look(field)

@@ -166,6 +166,47 @@ describe("JsonOutputParser", function()
   it("says what to ask for", function()
     assert.equal("Return a JSON object.", parser:get_format_instructions())
   end)
+
+  -- What a list of operations (RFC 6902) makes of a value.
+  local function patched(value, ops)
+    for _, op in ipairs(ops) do
+      local at, key = { root = value }, "root"
+      for part in op.path:gmatch "/([^/]*)" do
+        at, key = at[key], part:gsub("~1", "/"):gsub("~0", "~")
+        if json.is_array(at) then key = key + 1 end
+      end
+      if op.path ~= "" then assert.equal(op.op == "add", at[key] == nil) end
+      at[key] = json.decode(json.encode(op.value))
+      value = at.root or value
+    end
+    return value
+  end
+
+  it("streams what changed where that is asked for", function()
+    local text = 'So: ```json\n{"a/b": "xy", "l": [[1], {"~": null}], "n": 12.5}\n```'
+    local model = mp.FakeListChatModel { responses = { text } }
+    local chain, value, most = mp.pipe(model, mp.JsonOutputParser { diff = true }), nil, 0
+    for ops in chain:stream "x" do
+      value, most = patched(value, ops), math.max(most, #ops)
+    end
+    assert.same(parser:invoke(text), value)
+    assert.equal(1, most)
+    assert.same(value, patched(nil, chain:stream("x"):collect()))
+    assert.same(value, chain:invoke "x")
+    assert.same({ op = "replace", path = "", value = {} }, chain:stream("x")()[1])
+    helper.raises("diff of JsonOutputParser must be a boolean, got the number 1", mp.JsonOutputParser,
+      { diff = 1 })
+  end)
+
+  it("tells what goes, too", function()
+    local operations = require("moonpipe.parser_json_diff").operations
+    local before = json.decode '{"a": [1, 2, 3], "b": 1, "c": {"d": 1}}'
+    local after = json.decode '{"a": [1], "c": [1]}'
+    assert.same({ { op = "remove", path = "/b" }, { op = "remove", path = "/a/2" },
+      { op = "remove", path = "/a/1" }, { op = "replace", path = "/c", value = { 1 } } },
+      operations(before, after))
+    assert.same({}, operations(after, json.decode '{"c": [1], "a": [1]}'))
+  end)
 end)
 
 describe("CommaSeparatedListOutputParser", function()
