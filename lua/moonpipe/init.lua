@@ -99,6 +99,7 @@ local MODULES = {
   retriever_ensemble = "EnsembleRetriever",
   retriever_multi_query = "MultiQueryRetriever",
   retriever_parent = "ParentDocumentRetriever InMemoryDocstore",
+  retriever_self_query = "SelfQueryRetriever",
   retrying = "RunnableRetry",
   scheduler = "now sleep update",
   schema = "schema=",
