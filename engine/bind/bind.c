@@ -47,6 +47,7 @@ int mp_bind_open(lua_State *L)
     mp_bind_vector(L);
     mp_bind_children(L);
     mp_bind_db(L);
+    mp_bind_pg(L);
     mp_bind_picks(L);
     return 1;
 }

@@ -43,6 +43,7 @@ void mp_bind_file(lua_State *L);
 void mp_bind_json(lua_State *L);
 void mp_bind_lexical(lua_State *L);
 void mp_bind_load(lua_State *L);
+void mp_bind_pg(lua_State *L);
 void mp_bind_picks(lua_State *L);
 void mp_bind_task(lua_State *L);
 void mp_bind_job(lua_State *L);

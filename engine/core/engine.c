@@ -14,6 +14,7 @@
 #include "io.h"
 #include "job.h"
 #include "os.h"
+#include "pg.h"
 #include "pool.h"
 
 #include <string.h>
@@ -324,6 +325,7 @@ void mp_engine_free(mp_Engine *engine)
     if (engine->io) mp_io_release(engine->io);
     if (engine->pool) mp_pool_release(engine->pool);
     mp_db_join();
+    mp_pg_join();
     mp_queue_term(&engine->answers);
     mp_alloc_free(engine->buckets);
     mp_alloc_free(engine);

@@ -350,7 +350,7 @@ static mp_Status set_synchronous(mp_DbSql *self, bool normal, mp_Error *err)
 static mp_Status do_all(mp_DbSql *self, const mp_DbWork *work, mp_Buf *out,
                         mp_Error *err)
 {
-    mp_DbCursor cursor = {work->statements, work->statements + work->len};
+    mp_Cursor cursor = {work->statements, work->statements + work->len};
     mp_Status status = MP_OK;
 
     while (status == MP_OK && cursor.at < cursor.end) {

@@ -146,55 +146,39 @@ static mp_Status get(mp_DbStmts *self, const char *text, size_t len,
 
 /* --- values in --- */
 
-uint32_t mp_db_stmt_u32(mp_DbCursor *cursor)
-{
-    uint32_t value;
-
-    memcpy(&value, cursor->at, sizeof value);
-    cursor->at += sizeof value;
-    return value;
-}
-
-static const char *take(mp_DbCursor *cursor, size_t len)
-{
-    const char *bytes = cursor->at;
-
-    cursor->at += len;
-    return bytes;
-}
-
 /* The bytes stay until the statement is reset: nothing is copied. */
 static int bind_value(mp_DbStmts *self, sqlite3_stmt *stmt, int place,
-                      mp_DbCursor *cursor)
+                      mp_Cursor *cursor)
 {
-    char tag = *take(cursor, 1);
+    char tag = *mp_cursor_take(cursor, 1);
     sqlite3_int64 integer;
     uint32_t len;
     double number;
 
     switch (tag) {
     case 'i':
-        memcpy(&integer, take(cursor, sizeof integer), sizeof integer);
+        memcpy(&integer, mp_cursor_take(cursor, sizeof integer),
+               sizeof integer);
         return self->lib->bind_int64(stmt, place, integer);
     case 'd':
-        memcpy(&number, take(cursor, sizeof number), sizeof number);
+        memcpy(&number, mp_cursor_take(cursor, sizeof number), sizeof number);
         return self->lib->bind_double(stmt, place, number);
     case 't':
-        len = mp_db_stmt_u32(cursor);
-        return self->lib->bind_text64(stmt, place, take(cursor, len), len,
-                                      SQLITE_STATIC, SQLITE_UTF8);
+        len = mp_cursor_u32(cursor);
+        return self->lib->bind_text64(stmt, place, mp_cursor_take(cursor, len),
+                                      len, SQLITE_STATIC, SQLITE_UTF8);
     case 'b':
-        len = mp_db_stmt_u32(cursor);
-        return self->lib->bind_blob64(stmt, place, take(cursor, len), len,
-                                      SQLITE_STATIC);
+        len = mp_cursor_u32(cursor);
+        return self->lib->bind_blob64(stmt, place, mp_cursor_take(cursor, len),
+                                      len, SQLITE_STATIC);
     default: return self->lib->bind_null(stmt, place);
     }
 }
 
 static mp_Status bind_all(mp_DbStmts *self, const mp_DbStmt *one,
-                          mp_DbCursor *cursor, mp_Error *err)
+                          mp_Cursor *cursor, mp_Error *err)
 {
-    uint32_t count = mp_db_stmt_u32(cursor);
+    uint32_t count = mp_cursor_u32(cursor);
     int wanted = self->lib->bind_parameter_count(one->stmt);
 
     if (count != (uint32_t)wanted)
@@ -319,11 +303,11 @@ static void write_changes(mp_DbStmts *self, mp_Buf *out, size_t place,
     memcpy(out->data + place + sizeof changes, &rowid, sizeof rowid);
 }
 
-mp_Status mp_db_stmt_do(mp_DbStmts *self, mp_DbCursor *cursor, mp_Buf *out,
+mp_Status mp_db_stmt_do(mp_DbStmts *self, mp_Cursor *cursor, mp_Buf *out,
                         mp_Error *err)
 {
-    uint32_t len = mp_db_stmt_u32(cursor);
-    const char *text = take(cursor, len);
+    uint32_t len = mp_cursor_u32(cursor);
+    const char *text = mp_cursor_take(cursor, len);
     int before = self->lib->total_changes(self->conn);
     size_t place = out->len;
     mp_DbStmt *one;

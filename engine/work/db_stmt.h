@@ -7,6 +7,7 @@
 #define MP_DB_STMT_H
 
 #include "buf.h"
+#include "cursor.h"
 #include "db_lib.h"
 
 #include <stdbool.h>
@@ -31,18 +32,9 @@ typedef struct mp_DbStmts {
     mp_DbStmt kept[MP_DB_STMTS];
 } mp_DbStmts;
 
-/* What is left to read of bytes that were written as db.h says. */
-typedef struct mp_DbCursor {
-    const char *at;
-    const char *end;
-} mp_DbCursor;
-
-/* [statements] itself was checked when it was written: reading cannot fail. */
-uint32_t mp_db_stmt_u32(mp_DbCursor *cursor);
-
 /* Does the statement at [cursor], and moves it behind; appends its answer to
  * [out]. */
-mp_Status mp_db_stmt_do(mp_DbStmts *self, mp_DbCursor *cursor, mp_Buf *out,
+mp_Status mp_db_stmt_do(mp_DbStmts *self, mp_Cursor *cursor, mp_Buf *out,
                         mp_Error *err);
 
 /* The same for a text of ours, without values; the first column of its first

@@ -260,4 +260,30 @@ function c.db_do(db, statements, atomic) end
 ---@return { changes: integer|string, last_id: integer|string, rows: table[] }[]
 function c.db_answers(bytes) end
 
+---@class moonpipe.Pg: userdata
+
+---The server that a connection string names; the first job connects. Holds of equal strings share
+---their connections, with the limits of the first.
+---@param connection moonpipe.Secret
+---@param connections integer  at once
+---@param connect_seconds number
+---@param seconds number       that one job may run
+---@param max_bytes number     of one answer
+---@return moonpipe.Pg?
+---@return string? message
+---@return string? kind
+function c.pg_open(connection, connections, connect_seconds, seconds, max_bytes) end
+
+---@param pg moonpipe.Pg
+function c.pg_close(pg) end
+
+---@param pg moonpipe.Pg
+---@param statements table[]  as of db_do; {floats, i} is row i of an mp.Floats, a real[]
+---@param atomic boolean
+---@return integer? id  of a job that gives the answers as bytes, for db_answers; a real[] is there
+---                      a string of floats of this machine
+---@return string? message
+---@return string? kind
+function c.pg_do(pg, statements, atomic) end
+
 return c
