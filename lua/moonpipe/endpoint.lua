@@ -5,6 +5,7 @@ local errors = require "moonpipe.error"
 local http = require "moonpipe.http"
 local limiter = require "moonpipe.limiter"
 local limits = require "moonpipe.endpoint_limits"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local options = require "moonpipe.endpoint_options"
 local origin = require "moonpipe.endpoint_origin"
@@ -18,6 +19,7 @@ local secret = require "moonpipe.secret"
 ---@field key moonpipe.Secret?
 ---@field headers table[]
 ---@field timeouts { connect: number, first_byte: number, idle: number, total: number }
+---@field told boolean?  of texts that were no UTF-8
 ---@field plans table<string, table>  what calls of one model to one path share
 ---@field on_failure fun(self, call: moonpipe.Attempts, err: moonpipe.Error)?  may add to an error
 local Endpoint = {}
@@ -107,6 +109,7 @@ function Endpoint:plan(path, model, method, framing)
     proxy = self.proxy,
     ca_file = self.ca_file,
     insecure = self.insecure,
+    ip = self.ip,
   }
   self.plans[name] = plan
   return plan
@@ -180,8 +183,17 @@ local function attempt_open(call)
   return check_status(call, reader)
 end
 
+local REPLACED = "\239\191\189" -- U+FFFD, which the encoder puts in the place of each bad byte
+
+local function tell_of_replaced(self, body)
+  self.told = true
+  log.warn(("%s: a request holds U+FFFD %d times: that many bytes of its texts were no UTF-8 (not"
+    .. " told again)"):format(self.who.name, select(2, body:gsub(REPLACED, ""))))
+end
+
 -- With all the fields that it will have: a table that grows is made twice.
 local function new_call(self, plan, body, ctx)
+  if body and not self.told and body:find(REPLACED, 1, true) then tell_of_replaced(self, body) end
   return setmetatable({ plan = plan, body = body, ctx = ctx, begun = 0 }, self.call_mt)
 end
 

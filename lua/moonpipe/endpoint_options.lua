@@ -29,14 +29,14 @@ local options = {}
 --- The options that every endpoint takes.
 options.NAMES = {
   "allow_http", "api_key", "base_url", "ca_file", "default_headers", "default_query",
-  "insecure", "max_retries", "proxy", "rate_limiter", "timeout",
+  "insecure", "ip", "max_retries", "proxy", "rate_limiter", "timeout",
 }
 
 local CONNECT, FIRST_BYTE, LOOPBACK_FIRST_BYTE, IDLE, TOTAL = 5, 120, 600, 60, 600 -- seconds
 
 local TYPES = {
   allow_http = "boolean", base_url = "string", ca_file = "string", default_headers = "table",
-  default_query = "table", insecure = "boolean", proxy = "string",
+  default_query = "table", insecure = "boolean", ip = "string", proxy = "string",
 }
 
 -- ---- times ---------------------------------------------------------------------------
@@ -255,6 +255,13 @@ local function is_insecure(spec, opts, base)
   return true
 end
 
+local FAMILIES = { v4 = 4, v6 = 6 }
+
+local function family_of(spec, opts)
+  if opts.ip == nil or FAMILIES[opts.ip] then return FAMILIES[opts.ip] end
+  errors.usage(("ip of %s must be 'v4' or 'v6', got '%s'"):format(spec.class, opts.ip))
+end
+
 ---Reads the options that `NAMES` lists; others are the caller's. Raises kind
 ---`config` where a key is missing or would go where it does not belong.
 ---@param spec moonpipe.EndpointSpec
@@ -293,6 +300,7 @@ function options.read(spec, opts, own_headers)
     rate_limiter = limits.option(opts.rate_limiter, spec.class),
     ca_file = opts.ca_file,
     insecure = is_insecure(spec, opts, base),
+    ip = family_of(spec, opts),
   }
 end
 

@@ -41,7 +41,7 @@ local function check_closed()
   assert.equal(1, server:wait(function(stats) return stats.aborted == 1 end).aborted)
 end
 
-describe("reaching a server", function()
+describe("rows 1, 2 and 4: reaching a server", function()
   it("whose name is unknown fails with dns, and tells the name", function()
     local err = failure("http://no-such-host.invalid/v1")
     assert.equal("dns", err.kind)
@@ -105,7 +105,7 @@ describe("a server that speaks no HTTP", function()
   end)
 end)
 
-describe("waiting", function()
+describe("rows 5, 6 and 7: waiting", function()
   it("for the first byte of a stream fails with timeout_first_byte", function()
     local took, err = calls.timed(function()
       return helper.failure(calls.open, server:with("never"), { first_byte = 0.1 })
@@ -156,7 +156,7 @@ describe("waiting", function()
   end)
 end)
 
-describe("a stream that breaks", function()
+describe("rows 8 and 9: a stream that breaks", function()
   it("by a reset fails with reset, after what came", function()
     local err, text, done = broken({ reset = 500 })
     assert.same({ "reset", false }, { err.kind, done })
@@ -196,7 +196,7 @@ describe("a stream that breaks", function()
   end)
 end)
 
-describe("a body", function()
+describe("row 10: a body", function()
   it("shorter than its length fails with truncated", function()
     assert.equal("truncated", failure(server:with({ length = "+10" })).kind)
     assert.equal("truncated", failure(server:with({ cut = 10 })).kind)
@@ -217,7 +217,7 @@ describe("a body", function()
   end)
 end)
 
-describe("too much", function()
+describe("row 12: too much", function()
   -- fails with too_large while the server still sends
   local function check(script, fields, framing)
     local err
@@ -340,7 +340,7 @@ describe("an answer", function()
   end)
 end)
 
-describe("IPv6", function()
+describe("row 60: IPv6", function()
   local both = require("spec.support.server").use({ ipv6 = true })
 
   it("can be asked for, and IPv4", function()
@@ -354,5 +354,17 @@ describe("IPv6", function()
     local err = helper.failure(calls.send, ("http://localhost:%d/v1"):format(server.port),
       { ip = 6 })
     assert.equal("connect", err.kind)
+  end)
+
+  it("is an option of models and embeddings", function()
+    local function ask(port, ip)
+      return mp.ChatOpenAI { base_url = ("http://localhost:%d/v1"):format(port), ip = ip,
+        max_retries = 0 }:invoke "x"
+    end
+    assert.equal("x", ask(both.port, "v6").content)
+    assert.equal("x", ask(server.port, "v4").content)
+    assert.equal("connect", helper.failure(ask, server.port, "v6").kind)
+    helper.raises("ip of ChatOpenAI must be 'v4' or 'v6', got '4'", mp.ChatOpenAI, { ip = "4",
+      api_key = false })
   end)
 end)

@@ -211,7 +211,7 @@ for certificate, what in pairs({
   wrong_name = "of another name",
   self_signed = "that nobody vouches for",
 }) do
-  describe("a certificate " .. what, function()
+  describe("row 3: a certificate " .. what, function()
     local bad = use_tls({ certificate = certificate })
 
     it("fails with tls, and nothing is sent", function()

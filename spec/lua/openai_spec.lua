@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local helper = require "spec.helper"
+local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local request = require "moonpipe.models.openai_request"
 local server = require("spec.support.server").use()
@@ -260,9 +261,21 @@ describe("ChatOpenAI: messages", function()
         data = "AA==" } } }) }))
   end)
 
-  it("are sent as good UTF-8", function()
-    local answer = model():invoke "a\255b \"quoted\"\n\0 ä"
-    assert.equal("a\239\191\189b \"quoted\"\n\0 ä", answer.content)
+  it("row 24: are sent as good UTF-8, and what was none is counted, once", function()
+    local told = {}
+    log.sink = function(_, text)
+      told[#told + 1] = text
+      return true
+    end
+    finally(function() log.sink = nil end)
+    local m = model()
+    m:invoke "fine"
+    assert.same({}, told)
+    local answer = m:invoke "a\255b \"quoted\"\n\0 ä\255"
+    assert.equal("a\239\191\189b \"quoted\"\n\0 ä\239\191\189", answer.content)
+    m:invoke "\255"
+    assert.equal(1, #told)
+    assert.matches("openai: a request holds U%+FFFD 2 times: that many bytes", told[1])
   end)
 
   it("of an earlier answer go back as they are", function()
@@ -317,7 +330,7 @@ describe("ChatOpenAI: answers", function()
     assert.equal("ab", answer:text())
   end)
 
-  it("are repaired where they are no good UTF-8", function()
+  it("row 24: are repaired where they are no good UTF-8", function()
     local answer = model(nil, { body = '{"choices":[{"message":{"content":"a\255\226\130b"}}]}' })
       :invoke "x"
     assert.equal("a\239\191\189\239\191\189b", answer.content)

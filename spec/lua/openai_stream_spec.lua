@@ -177,7 +177,7 @@ describe("ChatOpenAI: a stream", function()
   end)
 end)
 
-describe("ChatOpenAI: characters", function()
+describe("rows 24 and 55: characters of ChatOpenAI", function()
   it("that come in two pieces are put together", function()
     local piece = '{"choices":[{"delta":{"content":"%s"}}]}'
     local all = of_records({ piece:format("a\240\159"), piece:format("\152\128b"), "[DONE]" })
@@ -340,7 +340,7 @@ describe("ChatOpenAI: a stream that fails", function()
     return err
   end
 
-  it("by an end that is none: truncated", function()
+  it("row 9: by an end that is none: truncated", function()
     local err = check({ no_done = true, no_finish = true }, "truncated", "one two three")
     assert.equal("the stream ended before the answer did", err.message)
   end)
@@ -361,31 +361,31 @@ describe("ChatOpenAI: a stream that fails", function()
     check({ no_done = true, no_finish = true, framing = "close" }, "truncated", "one two three")
   end)
 
-  it("by a reset", function()
+  it("row 8: by a reset", function()
     local err, seen = failure(model({ gap = 20, reset = 700 }))
     assert.equal("reset", err.kind)
     assert.equal(seen, err.partial)
     assert.truthy(("one two three"):sub(1, #seen) == seen and #seen > 0)
   end)
 
-  it("by a silence: timeout_idle", function()
+  it("row 7: by a silence: timeout_idle", function()
     local err = check({ stall = 700 }, "timeout_idle", "one ", { timeout = { idle = 0.2 } })
     assert.truthy(err.elapsed >= 0.2 and err.elapsed < 1.2)
     server:release()
   end)
 
-  it("by comments that bring nothing: timeout_idle", function()
+  it("row 6: by comments that bring nothing: timeout_idle", function()
     local err = failure(model({ comments = "endless", gap = 20 }, { timeout = { idle = 0.2,
       first_byte = 0.3 } }))
     assert.truthy(err.kind == "timeout_idle" or err.kind == "timeout_first_byte", tostring(err))
   end)
 
-  it("by taking too long: timeout_total", function()
+  it("row 6: by taking too long: timeout_total", function()
     local err = check({ gap = 150 }, "timeout_total", "one two ", { timeout = 0.25 })
     assert.is_true(err.elapsed < 1.25)
   end)
 
-  it("by a record that is no JSON: protocol", function()
+  it("row 11: by a record that is no JSON: protocol", function()
     local err = check({ bad_json = true, after = 2 }, "protocol", "one two ")
     assert.truthy(err.message:find("a record of the stream is no JSON object", 1, true))
   end)
@@ -397,7 +397,7 @@ describe("ChatOpenAI: a stream that fails", function()
     assert.equal("a record of the stream is no JSON object: number: 3", err.message)
   end)
 
-  it("by an error in it, mapped as its status would be", function()
+  it("row 22: by an error in it, mapped as its status would be", function()
     check({ error = "server_error", message = "broke", after = 1 }, "http", "one ")
     server:reset()
     check({ error_json = '{"error":{"code":429,"message":"slow"}}', after = 2 }, "rate_limit",

@@ -205,7 +205,7 @@ describe("a resolver that takes five seconds, and a hundred streams", function()
   end)
 end)
 
-describe("a server whose IPv6 address does not answer", function()
+describe("row 60: a server whose IPv6 address does not answer", function()
   it("is reached by IPv4 soon", function()
     local port = server.deaf_url:match("%d+$")
     local out = resolved("broken6-" .. port .. ".test", [[

@@ -4,7 +4,7 @@ local child = require "spec.support.child"
 local helper = require "spec.helper"
 local servers = require "spec.support.server"
 
-describe("a process with few descriptors", function()
+describe("row 34: a process with few descriptors", function()
   local server, other = servers.use(), servers.use()
 
   it("queues its calls", function()
@@ -59,7 +59,7 @@ describe("a process with few descriptors", function()
   end)
 end)
 
-describe("a process without threads", function()
+describe("row 38: a process without threads", function()
   local server = servers.use()
   -- TSan starts one for itself, with the first of ours
   local own = helper.execute({ "ldd", helper.bin }):find("libtsan") and 1 or 0

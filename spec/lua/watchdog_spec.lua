@@ -1,4 +1,4 @@
--- Row 44 of the fault list. The times are of the process's own computing, so that a
+-- The times are of the process's own computing, so that a
 -- busy machine changes nothing.
 local helper = require "spec.helper"
 
@@ -27,7 +27,7 @@ io.write "done"
   return err, path
 end
 
-describe("watchdog #signal", function()
+describe("row 44: the watchdog #signal", function()
   it("names a function that does not come back, and where it is", function()
     local err, path = run("burn(0.6)", { jit = false })
     assert.truthy(err:find("moonpipe: lambda at " .. path .. ":6 has not yielded for 0.2 s, it is at "
