@@ -162,15 +162,8 @@ function c.store_finish(writer) end
 ---@return string? kind
 function c.store_open(path) end
 
----@class moonpipe.StoreHead
----@field kind string
----@field metric string
----@field dim integer
----@field count integer
----@field sections table<string, integer>  their bytes
-
 ---@param reader moonpipe.StoreReader
----@return moonpipe.StoreHead
+---@return { kind: string, metric: string, dim: integer, count: integer, sections: table }
 function c.store_head(reader) end
 
 ---@param reader moonpipe.StoreReader
