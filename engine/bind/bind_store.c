@@ -8,10 +8,12 @@
 
 #include "alloc.h"
 #include "bind_floats.h"
+#include "bind_store.h"
 #include "bind_texts.h"
-#include "store_read.h"
+#include "bind_vector.h"
 #include "store_write.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define WRITER_MT "moonpipe.StoreWriter"
@@ -23,7 +25,7 @@ static mp_StoreWriter *check_writer(lua_State *L)
 {
     mp_StoreWriter **box = luaL_checkudata(L, 1, WRITER_MT);
 
-    if (!*box) luaL_error(L, "the file is gone: the VM closes");
+    if (!*box) luaL_error(L, "the file was dropped");
     return *box;
 }
 
@@ -48,31 +50,23 @@ static void check_name(lua_State *L, int arg, char out[MP_STORE_NAME])
     memcpy(out, name, len);
 }
 
-/* store_create(path, kind, metric, dim, count) -> writer | nil, message, kind
- */
+/* store_create(path) -> writer | nil, message, kind */
 static int f_store_create(lua_State *L)
 {
     size_t len;
     const char *path = luaL_checklstring(L, 1, &len);
-    lua_Number dim = luaL_checknumber(L, 4), count = luaL_checknumber(L, 5);
-    mp_StoreHead head = {0};
     mp_StoreWriter **box;
     mp_Error err;
 
     luaL_argcheck(L, len > 0 && strlen(path) == len, 1, "no path");
-    check_name(L, 2, head.kind);
-    check_name(L, 3, head.metric);
-    luaL_argcheck(L, dim >= 0 && dim <= 1e6, 4, "no number of dimensions");
-    luaL_argcheck(L, count >= 0 && count <= 1e15, 5, "no number of vectors");
-    head.dim = (uint32_t)dim;
-    head.count = (uint64_t)count;
     box = lua_newuserdata(L, sizeof *box);
-    *box = NULL;
     luaL_getmetatable(L, WRITER_MT);
+    *box = NULL;
     lua_setmetatable(L, -2);
-    if (mp_store_writer_new(box, path, &head, &err) != MP_OK)
-        return mp_bind_fail(L, &err);
-    return 1;
+    *box = mp_store_writer_new(path);
+    if (*box) return 1;
+    mp_err_memory(&err);
+    return mp_bind_fail(L, &err);
 }
 
 static mp_Job *put_floats(mp_StoreWriter *writer, const char *name,
@@ -117,8 +111,40 @@ static mp_Job *put_texts(lua_State *L, mp_StoreWriter *writer, const char *name)
     return job;
 }
 
-/* store_put(writer, section, Floats | string | list of strings) -> id of a job
- * that appends it | nil, message, kind */
+/* As 8 bytes each; what is no whole number is 0. */
+static mp_Job *put_numbers(lua_State *L, mp_StoreWriter *writer,
+                           const char *name)
+{
+    size_t count = lua_objlen(L, 3);
+    mp_Job *job = NULL;
+    mp_Buf bytes;
+
+    mp_buf_init(&bytes, SIZE_MAX / 2);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t number[8];
+
+        lua_rawgeti(L, 3, (int)i + 1);
+        mp_store_put64(number, (uint64_t)lua_tonumber(L, -1));
+        mp_buf_append(&bytes, number, sizeof number);
+        lua_pop(L, 1);
+    }
+    if (bytes.status == MP_OK) job = mp_store_put_bytes(writer, name, &bytes);
+    mp_buf_term(&bytes);
+    return job;
+}
+
+static mp_Job *put_list(lua_State *L, mp_StoreWriter *writer, const char *name)
+{
+    bool numbers;
+
+    lua_rawgeti(L, 3, 1);
+    numbers = lua_type(L, -1) == LUA_TNUMBER;
+    lua_pop(L, 1);
+    return numbers ? put_numbers(L, writer, name) : put_texts(L, writer, name);
+}
+
+/* store_put(writer, section, Floats | string | list of strings | list of
+ * numbers) -> id of a job that appends it | nil, message, kind */
 static int f_store_put(lua_State *L)
 {
     mp_StoreWriter *writer = check_writer(L);
@@ -130,8 +156,23 @@ static int f_store_put(lua_State *L)
     if (mp_store_writer_check(writer, &err) != MP_OK)
         return mp_bind_fail(L, &err);
     if (rows) return mp_bind_submit(L, put_floats(writer, name, rows));
-    if (lua_istable(L, 3)) return mp_bind_submit(L, put_texts(L, writer, name));
+    if (lua_istable(L, 3)) return mp_bind_submit(L, put_list(L, writer, name));
     return mp_bind_submit(L, put_bytes(L, writer, name));
+}
+
+/* store_put_index(writer, index) -> id of a job that appends its state | nil,
+ * message, kind */
+static int f_store_put_index(lua_State *L)
+{
+    mp_StoreWriter *writer = check_writer(L);
+    mp_Vector *index = mp_bind_check_index(L, 2);
+    const mp_Floats none = {NULL, 0, 0};
+    mp_Error err;
+
+    if (mp_store_writer_check(writer, &err) != MP_OK ||
+        mp_vector_check(index, &none, &err) != MP_OK)
+        return mp_bind_fail(L, &err);
+    return mp_bind_submit(L, mp_store_put_index(writer, index));
 }
 
 /* store_finish(writer) -> id of a job that puts the file in its place
@@ -146,22 +187,30 @@ static int f_store_finish(lua_State *L)
     return mp_bind_submit(L, mp_store_finish(writer));
 }
 
+/* store_drop(writer): what is not finished is gone; idempotent */
+static int f_store_drop(lua_State *L)
+{
+    luaL_checkudata(L, 1, WRITER_MT);
+    return f_writer_gc(L);
+}
+
 /* --- reading --- */
 
-static mp_StoreReader *check_reader(lua_State *L)
+static mp_StoreReader *check_any_reader(lua_State *L, int arg)
 {
-    mp_StoreReader **box = luaL_checkudata(L, 1, READER_MT);
+    mp_StoreReader **box = luaL_checkudata(L, arg, READER_MT);
 
     if (!*box) luaL_error(L, "the file is gone: the VM closes");
     return *box;
 }
 
-static const mp_StoreHead *check_head(lua_State *L)
+mp_StoreReader *mp_bind_check_reader(lua_State *L, int arg)
 {
-    const mp_StoreHead *head = mp_store_reader_head(check_reader(L));
+    mp_StoreReader *reader = check_any_reader(L, arg);
 
-    luaL_argcheck(L, head != NULL, 1, "the file was not read");
-    return head;
+    luaL_argcheck(L, mp_store_reader_head(reader) != NULL, arg,
+                  "the file was not read");
+    return reader;
 }
 
 static int f_reader_gc(lua_State *L)
@@ -191,13 +240,14 @@ static int f_store_open(lua_State *L)
     return pushed == 1 ? 2 : pushed;
 }
 
-/* store_head(reader) -> {kind, metric, dim, count, sections = {name = bytes}}
+/* store_head(reader) -> {kind, metric, dim, count, next, sections = {name =
+ * bytes}}
  */
 static int f_store_head(lua_State *L)
 {
-    const mp_StoreHead *head = check_head(L);
+    const mp_StoreHead *head = mp_store_reader_head(mp_bind_check_reader(L, 1));
 
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, head->kind);
     lua_setfield(L, -2, "kind");
     lua_pushstring(L, head->metric);
@@ -206,6 +256,8 @@ static int f_store_head(lua_State *L)
     lua_setfield(L, -2, "dim");
     lua_pushnumber(L, (lua_Number)head->count);
     lua_setfield(L, -2, "count");
+    lua_pushnumber(L, (lua_Number)head->next);
+    lua_setfield(L, -2, "next");
     lua_createtable(L, 0, (int)head->section_count);
     for (size_t i = 0; i < head->section_count; i++) {
         lua_pushnumber(L, (lua_Number)head->sections[i].len);
@@ -219,11 +271,11 @@ static int f_store_head(lua_State *L)
 static const uint8_t *check_section(lua_State *L, uint64_t *len)
 {
     char name[MP_STORE_NAME];
+    const mp_StoreReader *reader = mp_bind_check_reader(L, 1);
     const uint8_t *bytes;
 
-    check_head(L);
     check_name(L, 2, name);
-    bytes = mp_store_reader_section(check_reader(L), name, len);
+    bytes = mp_store_reader_section(reader, name, len);
     luaL_argcheck(L, bytes != NULL, 2, "no such section");
     return bytes;
 }
@@ -238,11 +290,25 @@ static int f_store_bytes(lua_State *L)
     return 1;
 }
 
+/* store_numbers(reader, section) -> list of its numbers */
+static int f_store_numbers(lua_State *L)
+{
+    uint64_t len = 0;
+    const uint8_t *bytes = check_section(L, &len);
+
+    lua_createtable(L, (int)(len / 8), 0);
+    for (uint64_t i = 0; i < len / 8; i++) {
+        lua_pushnumber(L, (lua_Number)mp_store_get64(bytes + 8 * i));
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
 static int damaged(lua_State *L, const char *what)
 {
     mp_Error err;
 
-    mp_store_damaged(&err, mp_store_reader_path(check_reader(L)), what);
+    mp_store_damaged(&err, mp_store_reader_path(check_any_reader(L, 1)), what);
     return mp_bind_fail(L, &err);
 }
 
@@ -276,10 +342,17 @@ static int f_store_texts(lua_State *L)
 /* --- opening --- */
 
 static const luaL_Reg functions[] = {
-    {"store_bytes", f_store_bytes},   {"store_create", f_store_create},
-    {"store_finish", f_store_finish}, {"store_head", f_store_head},
-    {"store_open", f_store_open},     {"store_put", f_store_put},
-    {"store_texts", f_store_texts},   {NULL, NULL},
+    {"store_bytes", f_store_bytes},
+    {"store_create", f_store_create},
+    {"store_drop", f_store_drop},
+    {"store_finish", f_store_finish},
+    {"store_head", f_store_head},
+    {"store_numbers", f_store_numbers},
+    {"store_open", f_store_open},
+    {"store_put", f_store_put},
+    {"store_put_index", f_store_put_index},
+    {"store_texts", f_store_texts},
+    {NULL, NULL},
 };
 
 static void register_type(lua_State *L, const char *name, lua_CFunction gc)

@@ -8,14 +8,15 @@
 
 #include "alloc.h"
 #include "bind_floats.h"
-#include "vector.h"
+#include "bind_store.h"
+#include "bind_vector.h"
 
 #include <math.h>
 #include <string.h>
 
 #define VECTOR_MT "moonpipe.VectorIndex"
 
-static mp_Vector *check_index(lua_State *L, int arg)
+mp_Vector *mp_bind_check_index(lua_State *L, int arg)
 {
     mp_Vector **box = luaL_checkudata(L, arg, VECTOR_MT);
 
@@ -30,6 +31,17 @@ static int f_gc(lua_State *L)
     if (*box) mp_vector_unref(*box);
     *box = NULL;
     return 0;
+}
+
+/* [-0, +1] */
+static mp_Vector **push_box(lua_State *L)
+{
+    mp_Vector **box = lua_newuserdata(L, sizeof *box);
+
+    *box = NULL;
+    luaL_getmetatable(L, VECTOR_MT);
+    lua_setmetatable(L, -2);
+    return box;
 }
 
 /* [-0, +0] The index, from 0, of what the field [name] of the table at 1 says
@@ -75,12 +87,9 @@ static mp_VectorShape read_shape(lua_State *L)
 static int f_index_new(lua_State *L)
 {
     mp_VectorShape shape = read_shape(L);
-    mp_Vector **box = lua_newuserdata(L, sizeof *box);
+    mp_Vector **box = push_box(L);
     mp_Error err;
 
-    *box = NULL;
-    luaL_getmetatable(L, VECTOR_MT);
-    lua_setmetatable(L, -2);
     if (mp_vector_new(box, &shape, &err) != MP_OK) return mp_bind_fail(L, &err);
     return 1;
 }
@@ -125,7 +134,7 @@ static mp_Status copy_rows(lua_State *L, int arg, mp_Vector *index,
  * text | nil, message, kind */
 static int f_index_add(lua_State *L)
 {
-    mp_Vector *index = check_index(L, 1);
+    mp_Vector *index = mp_bind_check_index(L, 1);
     mp_Floats rows;
     mp_Error err;
     mp_Job *job;
@@ -141,7 +150,7 @@ static int f_index_add(lua_State *L)
  * distances, and in its head the numbers of the vectors | nil, message, kind */
 static int f_index_search(lua_State *L)
 {
-    mp_Vector *index = check_index(L, 1);
+    mp_Vector *index = mp_bind_check_index(L, 1);
     const mp_Floats *given = mp_bind_to_floats(L, 2);
     lua_Number k = luaL_checknumber(L, 3);
     bool limited = !lua_isnoneornil(L, 4);
@@ -168,7 +177,7 @@ static int submit_numbers(lua_State *L,
                           mp_Job *(*make)(mp_Vector *index,
                                           mp_VectorNumbers *numbers))
 {
-    mp_Vector *index = check_index(L, 1);
+    mp_Vector *index = mp_bind_check_index(L, 1);
     const mp_Floats none = {NULL, 0, 0};
     mp_VectorNumbers numbers;
     mp_Job *job = NULL;
@@ -195,10 +204,33 @@ static int f_index_rows(lua_State *L)
     return submit_numbers(L, mp_vector_rows);
 }
 
+/* index_make(shape, reader, next) -> id of a job that makes an index of the
+ * file, for index_take | nil, message, kind */
+static int f_index_make(lua_State *L)
+{
+    mp_VectorShape shape = read_shape(L);
+    mp_StoreReader *reader = mp_bind_check_reader(L, 2);
+    lua_Number next = luaL_checknumber(L, 3);
+
+    luaL_argcheck(L, next >= 0 && next < 9e15, 3, "no number of a vector");
+    return mp_bind_submit(L, mp_store_make_index(reader, &shape, (size_t)next));
+}
+
+/* index_take(reader) -> the index that was made, once */
+static int f_index_take(lua_State *L)
+{
+    mp_StoreReader *reader = mp_bind_check_reader(L, 1);
+    mp_Vector **box = push_box(L);
+
+    *box = mp_store_take_index(reader);
+    luaL_argcheck(L, *box != NULL, 1, "no index was made of it");
+    return 1;
+}
+
 /* index_count(index) -> vectors in it */
 static int f_index_count(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)mp_vector_count(check_index(L, 1)));
+    lua_pushnumber(L, (lua_Number)mp_vector_count(mp_bind_check_index(L, 1)));
     return 1;
 }
 
@@ -208,6 +240,8 @@ static const luaL_Reg functions[] = {
     {"index_search", f_index_search},
     {"index_delete", f_index_delete},
     {"index_rows", f_index_rows},
+    {"index_make", f_index_make},
+    {"index_take", f_index_take},
     {"index_count", f_index_count},
     {NULL, NULL},
 };

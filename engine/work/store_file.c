@@ -18,6 +18,7 @@ enum {
     SECTION_COUNT = 32,
     KIND = 40,
     METRIC = 56,
+    NEXT = 72,
     TABLE = 96,
     SUM = MP_STORE_HEAD - MP_SHA256_BYTES
 };
@@ -68,6 +69,7 @@ void mp_store_write_head(const mp_StoreHead *head, uint8_t out[MP_STORE_HEAD])
     put(out + VERSION, MP_STORE_VERSION, 4);
     put(out + DIM, head->dim, 4);
     put(out + COUNT, head->count, 8);
+    put(out + NEXT, head->next, 8);
     put(out + SIZE, head->size, 8);
     put(out + SECTION_COUNT, head->section_count, 4);
     memcpy(out + KIND, head->kind, MP_STORE_NAME);
@@ -169,6 +171,7 @@ mp_Status mp_store_read_head(const uint8_t *bytes, uint64_t size,
     memcpy(head->metric, bytes + METRIC, MP_STORE_NAME);
     head->dim = (uint32_t)get(bytes + DIM, 4);
     head->count = get(bytes + COUNT, 8);
+    head->next = get(bytes + NEXT, 8);
     head->size = size;
     head->section_count = (size_t)get(bytes + SECTION_COUNT, 4);
     if (size <= INT64_MAX && head->section_count <= MP_STORE_SECTIONS &&

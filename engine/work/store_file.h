@@ -43,6 +43,7 @@ typedef struct mp_StoreHead {
     char metric[MP_STORE_NAME]; /* of the index */
     uint32_t dim;
     uint64_t count; /* of vectors */
+    uint64_t next;  /* the number that the next vector is given */
     uint64_t size;  /* of the file */
     size_t section_count;
     mp_StoreSection sections[MP_STORE_SECTIONS];

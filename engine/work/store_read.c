@@ -23,6 +23,7 @@ struct mp_StoreReader {
     uint8_t *map; /* NULL: not yet, or an empty file */
     size_t size;
     mp_StoreHead head;
+    mp_Vector *index; /* that was made of it, until it is taken */
 };
 
 /* --- the job --- */
@@ -140,6 +141,119 @@ mp_Job *mp_store_open(mp_StoreReader *reader)
     return &self->cpu.job;
 }
 
+/* --- the index --- */
+
+typedef struct IndexJob {
+    mp_CpuJob cpu;
+    mp_StoreReader *reader;
+    mp_VectorShape shape;
+    size_t next;
+    size_t *numbers; /* of the vectors, where the file need not say them */
+} IndexJob;
+
+/* A section that has [len] bytes, or NULL; false where it has others. */
+static bool find(const IndexJob *self, const char *name, uint64_t len,
+                 const uint8_t **bytes)
+{
+    uint64_t have = 0;
+
+    *bytes = mp_store_reader_section(self->reader, name, &have);
+    return !*bytes || have == len;
+}
+
+static mp_Status describe(const IndexJob *self, mp_VectorState *state,
+                          mp_Error *err)
+{
+    const mp_StoreHead *head = &self->reader->head;
+    const uint8_t *rows, *numbers, *alive;
+    bool fits = head->dim == self->shape.dim && head->count < SIZE_MAX / 8 &&
+                head->next < SIZE_MAX / 2 &&
+                head->count <= SIZE_MAX / 8 / (head->dim + 1);
+
+    fits = fits && find(self, "vectors", head->count * head->dim * 4, &rows) &&
+           find(self, "numbers", head->count * 8, &numbers) &&
+           find(self, "alive", (head->count + 7) / 8, &alive);
+    if (!fits)
+        return mp_store_damaged(err, self->reader->path,
+                                "its sections do not fit together");
+    state->shape = self->shape;
+    state->count = (size_t)head->count;
+    state->next = (size_t)head->next;
+    if (self->next > state->next) state->next = self->next;
+    state->rows = (const float *)(const void *)rows;
+    state->numbers = (const size_t *)(const void *)numbers;
+    state->alive = alive;
+    return MP_OK;
+}
+
+/* What is added next has another number than its row. */
+static mp_Status number_rows(IndexJob *self, mp_VectorState *state,
+                             mp_Error *err)
+{
+    if (state->numbers || state->next == state->count) return MP_OK;
+    self->numbers = mp_alloc((state->count + 1) * sizeof *self->numbers);
+    if (!self->numbers) return mp_err_memory(err);
+    for (size_t i = 0; i < state->count; i++)
+        self->numbers[i] = i;
+    state->numbers = self->numbers;
+    return MP_OK;
+}
+
+static void release(void *reader)
+{
+    mp_store_reader_unref(reader);
+}
+
+static mp_CpuStep make_index(mp_CpuJob *cpu, int64_t until_us)
+{
+    IndexJob *self = (IndexJob *)cpu;
+    mp_StoreReader *reader = self->reader;
+    mp_VectorState state = {.count = 0};
+    uint64_t len = 0;
+    mp_Status status = describe(self, &state, &cpu->err);
+
+    (void)until_us;
+    if (status == MP_OK) status = number_rows(self, &state, &cpu->err);
+    if (status != MP_OK) return MP_CPU_FAILED;
+    state.payload =
+        (const char *)mp_store_reader_section(reader, "index", &len);
+    state.payload_len = (size_t)len;
+    status = mp_vector_open(&reader->index, &state, release,
+                            mp_store_reader_ref(reader), &cpu->err);
+    if (status == MP_OK) return MP_CPU_DONE;
+    mp_store_reader_unref(reader); /* it was not taken */
+    return MP_CPU_FAILED;
+}
+
+static void term_index(mp_CpuJob *cpu)
+{
+    mp_alloc_free(((IndexJob *)cpu)->numbers);
+    mp_store_reader_unref(((IndexJob *)cpu)->reader);
+}
+
+static const mp_CpuClass index_class = {make_index, term_index};
+
+mp_Job *mp_store_make_index(mp_StoreReader *reader, const mp_VectorShape *shape,
+                            size_t next)
+{
+    IndexJob *self = mp_alloc_zero(1, sizeof *self);
+
+    if (!self) return NULL;
+    mp_cpu_init(&self->cpu, &index_class);
+    self->reader = mp_store_reader_ref(reader);
+    self->shape = *shape;
+    self->next = next;
+    return &self->cpu.job;
+}
+
+mp_Vector *mp_store_take_index(mp_StoreReader *reader)
+{
+    mp_Vector *index = reader->index;
+
+    reader->index = NULL;
+    return index;
+}
+
 /* --- the reader --- */
 
 mp_StoreReader *mp_store_reader_new(const char *path)
@@ -166,6 +280,7 @@ mp_StoreReader *mp_store_reader_ref(mp_StoreReader *reader)
 void mp_store_reader_unref(mp_StoreReader *reader)
 {
     if (atomic_fetch_sub(&reader->references, 1) > 1) return;
+    if (reader->index) mp_vector_unref(reader->index);
     if (reader->map) munmap(reader->map, reader->size);
     mp_alloc_free(reader->path);
     mp_alloc_free(reader);

@@ -14,6 +14,7 @@
 
 #include "job.h"
 #include "store_file.h"
+#include "vector.h"
 
 typedef struct mp_StoreReader mp_StoreReader;
 
@@ -38,5 +39,16 @@ const char *mp_store_reader_path(const mp_StoreReader *reader);
  * where it has none of that name. */
 const uint8_t *mp_store_reader_section(const mp_StoreReader *reader,
                                        const char *name, uint64_t *len);
+
+/* Returns a job, owned, that makes an index of [shape] out of the file, which
+ * was opened well: mp_store_put_index wrote it. Vectors of a flat one are lent
+ * to it where they are mapped. Numbers are given from [next] on at least. NULL
+ * without memory; `io` where the sections do not fit, and as mp_vector_open. */
+mp_Job *mp_store_make_index(mp_StoreReader *reader, const mp_VectorShape *shape,
+                            size_t next);
+
+/* The index that such a job made, owned; NULL if there is none any more. On the
+ * thread that made the job. */
+mp_Vector *mp_store_take_index(mp_StoreReader *reader);
 
 #endif

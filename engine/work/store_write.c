@@ -17,7 +17,7 @@ struct mp_StoreWriter {
     mp_Line line;
     char *path;
     atomic_uint asked; /* jobs that were made */
-    unsigned done;     /* ... and that took effect */
+    atomic_uint done;  /* ... and that ended */
     mp_FileDraft draft;
     mp_StoreHead head;
     bool begun;
@@ -55,8 +55,8 @@ static mp_Status fail(const mp_StoreWriter *writer, int problem, mp_Error *err)
 }
 
 /* Appends to the open section. */
-static mp_Status append(mp_StoreWriter *writer, const void *bytes, size_t len,
-                        mp_Error *err)
+mp_Status mp_store_write_append(mp_StoreWriter *writer, const void *bytes,
+                                size_t len, mp_Error *err)
 {
     mp_StoreSection *section =
         &writer->head.sections[writer->head.section_count - 1];
@@ -77,8 +77,10 @@ static mp_Status append_ends(mp_StoreWriter *writer, mp_Error *err)
 
     mp_store_put64(count, writer->ends.len / 8);
     if (writer->ends.len > 0)
-        status = append(writer, writer->ends.data, writer->ends.len, err);
-    if (status == MP_OK) status = append(writer, count, sizeof count, err);
+        status = mp_store_write_append(writer, writer->ends.data,
+                                       writer->ends.len, err);
+    if (status == MP_OK)
+        status = mp_store_write_append(writer, count, sizeof count, err);
     mp_buf_clear(&writer->ends);
     writer->texts_len = 0;
     writer->is_texts = false;
@@ -102,8 +104,8 @@ static mp_Status end_section(mp_StoreWriter *writer, mp_Error *err)
     return MP_OK;
 }
 
-static mp_Status begin_section(mp_StoreWriter *writer, const StoreJob *job,
-                               mp_Error *err)
+mp_Status mp_store_write_section(mp_StoreWriter *writer, const char *name,
+                                 mp_Error *err)
 {
     mp_StoreHead *head = &writer->head;
     mp_StoreSection *section;
@@ -116,22 +118,21 @@ static mp_Status begin_section(mp_StoreWriter *writer, const StoreJob *job,
                           MP_STORE_SECTIONS);
     section = &head->sections[head->section_count++];
     memset(section, 0, sizeof *section);
-    memcpy(section->name, job->name, MP_STORE_NAME);
+    strncpy(section->name, name, MP_STORE_NAME - 1);
     section->at = head->size;
     mp_sha256_init(&writer->sum);
-    writer->is_texts = job->ends != NULL;
     return MP_OK;
 }
 
 /* --- jobs --- */
 
 /* Without what a cancelled job would have written the file is none. */
-static mp_Status begin(mp_StoreWriter *writer, const StoreJob *job,
-                       mp_Error *err)
+mp_Status mp_store_write_begin(mp_StoreWriter *writer, unsigned number,
+                               mp_Error *err)
 {
     int problem;
 
-    if (writer->ended || job->number != writer->done)
+    if (number != atomic_load(&writer->done) || writer->ended)
         return mp_err_set(err, MP_KIND_CLOSED, "'%s' is written no more",
                           writer->path);
     if (writer->begun) return MP_OK;
@@ -158,12 +159,13 @@ static mp_Status begin_put(StoreJob *job, mp_Error *err)
 {
     mp_StoreWriter *writer = writer_of(job);
     const mp_StoreHead *head = &writer->head;
-    mp_Status status = begin(writer, job, err);
+    mp_Status status = mp_store_write_begin(writer, job->number, err);
 
     if (status == MP_OK &&
         (head->section_count == 0 ||
          strcmp(head->sections[head->section_count - 1].name, job->name) != 0))
-        status = begin_section(writer, job, err);
+        status = mp_store_write_section(writer, job->name, err);
+    if (status == MP_OK) writer->is_texts = job->ends != NULL;
     if (status == MP_OK && job->ends) status = note_ends(writer, job, err);
     return status;
 }
@@ -177,7 +179,7 @@ static mp_Status finish(const StoreJob *job, mp_Error *err)
     uint8_t bytes[MP_STORE_HEAD];
     const mp_StoreSection *last;
     int problem = 0;
-    mp_Status status = begin(writer, job, err);
+    mp_Status status = mp_store_write_begin(writer, job->number, err);
 
     if (status == MP_OK) status = end_section(writer, err);
     if (status != MP_OK) return status;
@@ -213,7 +215,7 @@ static mp_CpuStep slice(mp_LineJob *line, int64_t until_us)
     while (job->at < len) {
         size_t part = len - job->at < PIECE ? len - job->at : PIECE;
 
-        if (append(writer, bytes + job->at, part, err) != MP_OK)
+        if (mp_store_write_append(writer, bytes + job->at, part, err) != MP_OK)
             return MP_CPU_FAILED;
         job->at += part;
         if (job->at < len && mp_clock_us() >= until_us) return MP_CPU_MORE;
@@ -227,12 +229,20 @@ static void drop(mp_StoreWriter *writer)
     writer->ended = true;
 }
 
+void mp_store_write_end(mp_StoreWriter *writer, bool took)
+{
+    if (!took) drop(writer);
+    atomic_fetch_add(&writer->done, 1);
+}
+
 static void end(mp_LineJob *line, bool took)
 {
-    mp_StoreWriter *writer = writer_of((StoreJob *)line);
+    StoreJob *job = (StoreJob *)line;
+    mp_StoreWriter *writer = writer_of(job);
 
-    writer->done++;
-    if (!took) drop(writer);
+    /* before its turn it did nothing */
+    if (job->number == atomic_load(&writer->done))
+        mp_store_write_end(writer, took);
 }
 
 static void term(mp_LineJob *line)
@@ -246,13 +256,18 @@ static void term(mp_LineJob *line)
 
 static const mp_LineJobClass store_class = {slice, end, term};
 
+unsigned mp_store_write_number(mp_StoreWriter *writer)
+{
+    return atomic_fetch_add(&writer->asked, 1);
+}
+
 static StoreJob *new_job(mp_StoreWriter *writer, const char *name)
 {
     StoreJob *self = mp_alloc_zero(1, sizeof *self);
 
     if (!self) return NULL;
     mp_line_job_init(&self->line, &writer->line, &store_class);
-    self->number = atomic_fetch_add(&writer->asked, 1);
+    self->number = mp_store_write_number(writer);
     strncpy(self->name, name, sizeof self->name - 1);
     mp_buf_init(&self->bytes, 0);
     return self;
@@ -306,24 +321,32 @@ static void free_writer(mp_Line *line)
     mp_alloc_free(writer);
 }
 
-mp_Status mp_store_writer_new(mp_StoreWriter **out, const char *path,
-                              const mp_StoreHead *head, mp_Error *err)
+mp_StoreWriter *mp_store_writer_new(const char *path)
 {
     mp_StoreWriter *writer = mp_alloc_zero(1, sizeof *writer);
 
-    if (!writer) return mp_err_memory(err);
+    if (!writer) return NULL;
     writer->path = mp_alloc_copy(path, strlen(path));
     if (!writer->path) {
         mp_alloc_free(writer);
-        return mp_err_memory(err);
+        return NULL;
     }
     atomic_init(&writer->asked, 0);
-    writer->head = *head;
-    writer->head.section_count = 0;
+    atomic_init(&writer->done, 0);
     mp_buf_init(&writer->ends, SIZE_MAX / 2);
     mp_line_init(&writer->line, mp_line_turn, free_writer);
-    *out = writer;
-    return MP_OK;
+    return writer;
+}
+
+mp_StoreWriter *mp_store_writer_ref(mp_StoreWriter *writer)
+{
+    atomic_fetch_add(&writer->line.references, 1);
+    return writer;
+}
+
+mp_StoreHead *mp_store_write_head_of(mp_StoreWriter *writer)
+{
+    return &writer->head;
 }
 
 void mp_store_writer_unref(mp_StoreWriter *writer)

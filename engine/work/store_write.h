@@ -6,7 +6,7 @@
  * last job has put the new file, whole and on the disk, in its place. A job
  * that fails or is cancelled ends the writer: the draft is gone.
  *
- *     new -> put "vectors", put "vectors", put "texts", ... -> finish
+ *     new -> put "texts", put "texts", put the index, ... -> finish
  *
  * A process that is killed leaves the draft behind: `<path>.` and six
  * characters.
@@ -20,13 +20,14 @@
 #include "floats.h"
 #include "job.h"
 #include "store_file.h"
+#include "vector.h"
+
+#include <stdbool.h>
 
 typedef struct mp_StoreWriter mp_StoreWriter;
 
-/* [head] says what the vectors are; its sections and size are not looked at.
- * `memory`. Owned; give it back with mp_store_writer_unref. */
-mp_Status mp_store_writer_new(mp_StoreWriter **writer, const char *path,
-                              const mp_StoreHead *head, mp_Error *err);
+/* NULL without memory. Owned; give it back with mp_store_writer_unref. */
+mp_StoreWriter *mp_store_writer_new(const char *path);
 
 /* Jobs hold references of their own; the last one drops what is not finished.
  */
@@ -49,8 +50,34 @@ mp_Job *mp_store_put_floats(mp_StoreWriter *writer, const char *name,
 mp_Job *mp_store_put_texts(mp_StoreWriter *writer, const char *name,
                            mp_Buf *texts, size_t *ends, size_t count);
 
+/* ... and one that appends the state of an index, as sections of their own, as
+ * of the moment when all that was asked of the index before has been done. */
+mp_Job *mp_store_put_index(mp_StoreWriter *writer, mp_Vector *index);
+
 /* Returns a job, owned, that ends the file and puts it in its place; NULL
  * without memory. */
 mp_Job *mp_store_finish(mp_StoreWriter *writer);
+
+/* --- for store_index.c ---
+ *
+ * A job that writes outside of the writer's line asks for its number when it is
+ * made, and begins with it. If that is MP_OK the writer is its own until it
+ * calls mp_store_write_end, with false where it failed: the draft is gone then.
+ */
+
+mp_StoreWriter *mp_store_writer_ref(mp_StoreWriter *writer);
+unsigned mp_store_write_number(mp_StoreWriter *writer);
+mp_Status mp_store_write_begin(mp_StoreWriter *writer, unsigned number,
+                               mp_Error *err);
+void mp_store_write_end(mp_StoreWriter *writer, bool took);
+
+/* Begins a section; appends to it. */
+mp_Status mp_store_write_section(mp_StoreWriter *writer, const char *name,
+                                 mp_Error *err);
+mp_Status mp_store_write_append(mp_StoreWriter *writer, const void *bytes,
+                                size_t len, mp_Error *err);
+
+/* Its head, for what the vectors are; sections and size are the writer's. */
+mp_StoreHead *mp_store_write_head_of(mp_StoreWriter *writer);
 
 #endif

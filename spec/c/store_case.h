@@ -103,22 +103,23 @@ static inline mp_Status fill_store(mp_Engine *engine, mp_StoreWriter *writer,
     return status;
 }
 
-static inline mp_StoreHead store_head(void)
+/* A writer, or a check that fails. */
+static inline mp_StoreWriter *new_writer(const char *path)
 {
-    mp_StoreHead head = {.kind = "flat", .metric = "l2", .dim = 3, .count = 2};
+    mp_StoreWriter *writer = mp_store_writer_new(path);
 
-    return head;
+    CHECK(writer != NULL);
+    return writer;
 }
 
 /* Writes the whole file. */
 static inline mp_Status write_store(mp_Engine *engine, const char *path,
                                     mp_Error *err)
 {
-    mp_StoreHead head = store_head();
-    mp_StoreWriter *writer = NULL;
-    mp_Status status = mp_store_writer_new(&writer, path, &head, err);
+    mp_StoreWriter *writer = mp_store_writer_new(path);
+    mp_Status status;
 
-    if (status != MP_OK) return status;
+    if (!writer) return mp_err_memory(err);
     status = fill_store(engine, writer, err);
     if (status == MP_OK)
         status = run_store_job(engine, mp_store_finish(writer), err);
@@ -160,9 +161,7 @@ static inline bool holds_store(const mp_StoreReader *reader)
     mp_StoreTexts texts;
     uint64_t len;
 
-    if (!head || strcmp(head->kind, "flat") || strcmp(head->metric, "l2") ||
-        head->dim != 3 || head->count != 2 || head->section_count != 3)
-        return false;
+    if (!head || head->count != 0 || head->section_count != 3) return false;
     bytes = mp_store_reader_section(reader, "vectors", &len);
     if (!bytes || len != sizeof numbers || memcmp(bytes, numbers, len) != 0)
         return false;

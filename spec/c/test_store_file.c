@@ -88,13 +88,12 @@ static void test_whole(mp_Engine *engine)
 
 static void test_empty(mp_Engine *engine)
 {
-    mp_StoreHead head = store_head();
-    mp_StoreWriter *writer = NULL;
+    mp_StoreWriter *writer;
     mp_StoreReader *reader;
     mp_Error err;
     uint64_t len;
 
-    CHECK(mp_store_writer_new(&writer, other, &head, &err) == MP_OK);
+    writer = new_writer(other);
     CHECK(run_store_job(engine, mp_store_finish(writer), &err) == MP_OK);
     mp_store_writer_unref(writer);
     reader = read_store(engine, other, &err);
@@ -152,7 +151,7 @@ static void test_foreign(mp_Engine *engine)
 static void test_wrong_heads(void)
 {
     static uint8_t bytes[MP_STORE_HEAD];
-    mp_StoreHead head = store_head(), read;
+    mp_StoreHead head = {.kind = "flat", .metric = "l2", .dim = 3}, read;
     uint64_t size = MP_STORE_HEAD + 128;
 
     head.size = size;
@@ -212,8 +211,7 @@ static void test_wrong_texts(void)
 static void test_full_disk(mp_Engine *engine)
 {
     struct rlimit whole, small;
-    mp_StoreHead head = store_head();
-    mp_StoreWriter *writer = NULL;
+    mp_StoreWriter *writer;
     mp_Error err;
 
     getrlimit(RLIMIT_FSIZE, &whole);
@@ -227,7 +225,7 @@ static void test_full_disk(mp_Engine *engine)
         CHECK(strstr(err.message, path) != NULL);
         CHECK(is_intact(engine, path) && files() == 1);
     }
-    CHECK(mp_store_writer_new(&writer, "/nonexistent/x", &head, &err) == MP_OK);
+    writer = new_writer("/nonexistent/x");
     CHECK(fill_store(engine, writer, &err) == -MP_KIND_IO);
     CHECK(strstr(err.message, "No such file") != NULL);
     CHECK(put_bytes(engine, writer, "x", "y", &err) == -MP_KIND_CLOSED);
@@ -247,12 +245,11 @@ static bool is_left_alone(void *writer)
 /* Given up, cancelled, or forked away: no draft stays, none is taken away. */
 static void test_given_up(mp_Engine *engine)
 {
-    mp_StoreHead head = store_head();
-    mp_StoreWriter *writer = NULL;
+    mp_StoreWriter *writer;
     mp_Error err;
     uint64_t id, at;
 
-    CHECK(mp_store_writer_new(&writer, path, &head, &err) == MP_OK);
+    writer = new_writer(path);
     CHECK(put_bytes(engine, writer, "x", "y", &err) == MP_OK);
     CHECK(files() == 2);
     if (FORKS_BUSY) CHECK(fork_finds(is_left_alone, writer));
@@ -268,12 +265,11 @@ static void test_given_up(mp_Engine *engine)
 
 static void test_many_sections(mp_Engine *engine)
 {
-    mp_StoreHead head = store_head();
-    mp_StoreWriter *writer = NULL;
+    mp_StoreWriter *writer;
     mp_Error err;
     char name[3] = "a";
 
-    CHECK(mp_store_writer_new(&writer, other, &head, &err) == MP_OK);
+    writer = new_writer(other);
     for (; name[0] < 'a' + MP_STORE_SECTIONS; name[0]++)
         CHECK(put_bytes(engine, writer, name, "y", &err) == MP_OK);
     CHECK(put_bytes(engine, writer, name, "y", &err) == -MP_KIND_TOO_LARGE);
@@ -284,15 +280,14 @@ static void test_many_sections(mp_Engine *engine)
 /* Larger than a slice, in pieces. */
 static void test_large(mp_Engine *engine)
 {
-    mp_StoreHead head = store_head();
-    mp_StoreWriter *writer = NULL;
+    mp_StoreWriter *writer;
     mp_StoreReader *reader;
     const uint8_t *bytes;
     mp_Error err;
     uint64_t len = 0;
     float last = 0;
 
-    CHECK(mp_store_writer_new(&writer, other, &head, &err) == MP_OK);
+    writer = new_writer(other);
     for (int i = 0; i < 4; i++)
         CHECK(put_floats(engine, writer, "vectors", (float)i, 1000, 250,
                          &err) == MP_OK);

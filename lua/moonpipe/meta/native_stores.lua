@@ -123,6 +123,18 @@ function c.index_delete(index, numbers) end
 ---@return string? kind
 function c.index_rows(index, numbers) end
 
+---@param shape table                  as of index_new
+---@param reader moonpipe.StoreReader  that was opened
+---@param next integer                 numbers are given from here on at least
+---@return integer? id  of a job that makes an index of the file, for index_take
+---@return string? message
+---@return string? kind
+function c.index_make(shape, reader, next) end
+
+---@param reader moonpipe.StoreReader
+---@return moonpipe.VectorIndex
+function c.index_take(reader) end
+
 ---@param index moonpipe.VectorIndex
 ---@return integer
 function c.index_count(index) end
@@ -133,22 +145,28 @@ function c.index_count(index) end
 ---@class moonpipe.StoreReader: userdata
 
 ---@param path string
----@param kind string    of the index, 1 to 15 characters
----@param metric string  likewise
----@param dim integer
----@param count integer  of its vectors
 ---@return moonpipe.StoreWriter?
 ---@return string? message
 ---@return string? kind
-function c.store_create(path, kind, metric, dim, count) end
+function c.store_create(path) end
 
 ---@param writer moonpipe.StoreWriter
 ---@param section string  1 to 15 characters; another than before begins a new one
----@param part moonpipe.Floats|string|string[]  a section of texts is of texts alone
+---@param part moonpipe.Floats|string|string[]|integer[]  a section of texts is of texts alone
 ---@return integer? id  of a job that appends it; one that fails is the writer's end
 ---@return string? message
 ---@return string? kind
 function c.store_put(writer, section, part) end
+
+---@param writer moonpipe.StoreWriter
+---@param index moonpipe.VectorIndex
+---@return integer? id  of a job that appends its state
+---@return string? message
+---@return string? kind
+function c.store_put_index(writer, index) end
+
+---@param writer moonpipe.StoreWriter
+function c.store_drop(writer) end
 
 ---@param writer moonpipe.StoreWriter
 ---@return integer? id  of a job that puts the file in the place of the old one
@@ -163,13 +181,19 @@ function c.store_finish(writer) end
 function c.store_open(path) end
 
 ---@param reader moonpipe.StoreReader
----@return { kind: string, metric: string, dim: integer, count: integer, sections: table }
+---@return { kind: string, metric: string, dim: integer, count: integer, next: integer,
+---         sections: table<string, integer> }
 function c.store_head(reader) end
 
 ---@param reader moonpipe.StoreReader
 ---@param section string
 ---@return string
 function c.store_bytes(reader, section) end
+
+---@param reader moonpipe.StoreReader
+---@param section string
+---@return integer[]
+function c.store_numbers(reader, section) end
 
 ---@param reader moonpipe.StoreReader
 ---@param section string  of texts
