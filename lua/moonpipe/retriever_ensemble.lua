@@ -48,7 +48,8 @@ end
 
 --- `EnsembleRetriever{ retrievers = { a, b }, weights = { 0.5, 0.5 }, c = 60, id_key = "source" }`.
 --- Documents are the same that have the same text, or with `id_key` the same value there in their
---- metadata. Any step that gives documents for a string is a retriever.
+--- metadata (`id_key = "id"`: the same id, where the metadata has none). Any step that gives
+--- documents for a string is a retriever.
 ---@param opts { retrievers: any[], weights: number[]?, c: number?, id_key: string? }
 ---@return moonpipe.EnsembleRetriever
 function EnsembleRetriever.new(opts)
@@ -83,6 +84,7 @@ end
 local function key_of(self, doc)
   if self.id_key == nil then return doc.page_content end
   local key = doc.metadata[self.id_key]
+  if key == nil and self.id_key == "id" then key = doc.id end
   return key == nil and doc.page_content or key
 end
 

@@ -6,6 +6,7 @@ local each = require "moonpipe.each"
 local errors = require "moonpipe.error"
 local members = require "moonpipe.members"
 local parser = require "moonpipe.parser"
+local repair = require "moonpipe.parser_repair"
 local prompt_text = require "moonpipe.prompt_text"
 local runnable = require "moonpipe.runnable"
 
@@ -53,6 +54,13 @@ function MultiQueryRetriever.new(opts)
     where = errors.caller(),
     sync = members.are_sync { ask, search },
   })
+end
+
+--- The same, with LangChain's names: `retriever`, `llm`, `prompt`, `include_original`.
+---@param opts table
+---@return moonpipe.MultiQueryRetriever
+function MultiQueryRetriever.from_llm(opts)
+  return MultiQueryRetriever.new(repair.with_model(opts))
 end
 
 -- ---- asking ------------------------------------------------------------------------------------

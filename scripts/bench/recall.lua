@@ -1,5 +1,5 @@
 -- Prints the recall of the retrievers that need no model: HashEmbeddings in FAISS, BM25Retriever,
--- and both in an EnsembleRetriever.
+-- both in an EnsembleRetriever, and the vectors' documents reranked by BM25.
 --
 --   moonpipe run recall.lua STATUS
 --
@@ -9,7 +9,8 @@
 --
 -- `even` is the ensemble as it is by default. Vectors of hashed words know less than BM25 and no
 -- rarity, so even weights drag it down. `hybrid` has the weights that were best in either half of
--- 802 packages: what BM25 has first stays first, and the vectors decide what follows.
+-- 802 packages: what BM25 has first stays first, and the vectors decide what follows. `rerank` knows
+-- how rare words are among the 50 documents that it is given alone.
 local mp = require "moonpipe"
 
 local DEPTH = 50 -- documents that each retriever gives
@@ -73,4 +74,7 @@ measure("bm25", bm25, queries, texts)
 measure("even", mp.EnsembleRetriever { retrievers = { bm25, hash } }, queries, texts)
 measure("hybrid", mp.EnsembleRetriever {
   retrievers = { bm25, hash }, weights = { 0.8, 0.2 }, c = 1,
+}, queries, texts)
+measure("rerank", mp.ContextualCompressionRetriever {
+  base_retriever = hash, base_compressor = mp.BM25Reranker(),
 }, queries, texts)

@@ -67,6 +67,16 @@ describe("EnsembleRetriever", function()
     assert.same({ { "a", 1 }, { "no key", 0.5 } }, fused(opts))
   end)
 
+  it("knows them by their ids, where that is the key", function()
+    local function with(id, text, metadata)
+      return mp.Document { page_content = text, id = id, metadata = metadata }
+    end
+    local one = mp.const { with("1", "same"), with("2", "same"), mp.Document "no id" }
+    local two = mp.const { with("2", "newer"), with("x", "same", { id = "1" }) }
+    local found = fused { retrievers = { one, two }, id_key = "id", c = 0 }
+    assert.same({ { "same", 0.75 }, { "same", 0.75 }, { "no id", 1 / 6 } }, found)
+  end)
+
   it("leaves the documents as they are", function()
     local given = doc("a", "f")
     local found = mp.EnsembleRetriever { retrievers = { mp.const { given } } }:invoke("x")

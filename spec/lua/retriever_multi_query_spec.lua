@@ -41,6 +41,12 @@ describe("MultiQueryRetriever", function()
     assert.same({ "a?", "b?" }, asked)
   end)
 
+  it("is made by LangChain's names too", function()
+    local asked, retriever = noting()
+    mp.MultiQueryRetriever.from_llm { llm = saying "a?", retriever = retriever }:invoke "x"
+    assert.same({ "a?" }, asked)
+  end)
+
   it("reads numbered lines and points, each question once", function()
     local asked, retriever = noting()
     mp.MultiQueryRetriever {
