@@ -105,8 +105,9 @@ describe("RecursiveCharacterTextSplitter", function()
   end)
 
   it("has separators for the languages of the field, the empty one last", function()
-    for _, name in ipairs { "c", "cpp", "go", "html", "java", "js", "kotlin", "latex", "lua",
-      "markdown", "php", "proto", "python", "rst", "ruby", "rust", "scala", "swift", "ts" } do
+    for _, name in ipairs { "c", "cobol", "cpp", "csharp", "elixir", "go", "haskell", "html", "java",
+      "js", "kotlin", "latex", "lua", "markdown", "perl", "php", "powershell", "proto", "python",
+      "rst", "ruby", "rust", "scala", "sol", "swift", "ts", "visualbasic6" } do
       local list = mp.RecursiveCharacterTextSplitter.get_separators_for_language(name)
       assert.equal("", list[#list], name)
       assert.is_true(#list > 5, name)
@@ -115,8 +116,8 @@ describe("RecursiveCharacterTextSplitter", function()
 
   it("names the languages that it knows", function()
     local from = mp.RecursiveCharacterTextSplitter.from_language
-    assert.truthy(usage(from, "cobol"):find("no separators for the language 'cobol'; there are for"
-      .. " bash, c, cpp", 1, true))
+    assert.truthy(usage(from, "klingon"):find("no separators for the language 'klingon'; there are"
+      .. " for bash, c, cobol, cpp", 1, true))
     assert.truthy(usage(from, nil):find("for the language nil;", 1, true))
   end)
 
