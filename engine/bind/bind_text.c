@@ -1,8 +1,9 @@
 /*
- * bind_text.c: text that came from outside, made good UTF-8.
+ * bind_text.c: text that came from outside, made good UTF-8; names for texts.
  */
 #include "bind.h"
 
+#include "sha256.h"
 #include "utf8.h"
 
 #include <stdbool.h>
@@ -108,8 +109,57 @@ static int f_utf8_repair(lua_State *L)
     return 2;
 }
 
+/* Its length in front: "a", "bc" and "ab", "c" are not the same. */
+static void feed(mp_Sha256 *hash, const char *text, size_t len)
+{
+    uint8_t prefix[8];
+
+    for (size_t i = 0; i < sizeof prefix; i++)
+        prefix[i] = (uint8_t)((uint64_t)len >> (8 * i));
+    mp_sha256_feed(hash, prefix, sizeof prefix);
+    mp_sha256_feed(hash, text, len);
+}
+
+/* [-0, +1] Pushes 16 bytes as a UUID of version 8 (RFC 9562). */
+static void push_uuid(lua_State *L, uint8_t *bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    char text[36];
+    size_t at = 0;
+
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x80);
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) text[at++] = '-';
+        text[at++] = digits[bytes[i] >> 4];
+        text[at++] = digits[bytes[i] & 15];
+    }
+    lua_pushlstring(L, text, sizeof text);
+}
+
+/* uuid_of(text, ...) -> a UUID that says which texts they are: 122 bits of
+ * their SHA-256 */
+static int f_uuid_of(lua_State *L)
+{
+    int count = lua_gettop(L);
+    uint8_t sum[MP_SHA256_BYTES];
+    mp_Sha256 hash;
+
+    mp_sha256_init(&hash);
+    for (int i = 1; i <= count; i++) {
+        size_t len;
+        const char *text = luaL_checklstring(L, i, &len);
+
+        feed(&hash, text, len);
+    }
+    mp_sha256_end(&hash, sum);
+    push_uuid(L, sum);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"utf8_repair", f_utf8_repair},
+    {"uuid_of", f_uuid_of},
     {NULL, NULL},
 };
 

@@ -1,5 +1,6 @@
---- Random UUIDs: version 4, variant 10 (RFC 9562).
+--- UUIDs (RFC 9562): random ones, version 4, and those of texts, version 8.
 local errors = require "moonpipe.error"
+local native = require "moonpipe.native"
 
 local uuid = {}
 
@@ -16,6 +17,10 @@ local function random_bytes()
   end
   return urandom:read(16)
 end
+
+---The UUID of texts: the same for the same ones.
+---@type fun(...: string): string
+uuid.of = native.c.uuid_of
 
 ---@return string
 function uuid.new()

@@ -101,6 +101,14 @@ local function loader_for(self, path, opts)
   return require("moonpipe.loaders." .. kind[1])[kind[2]](path, merged(opts, kind[3] or {}, more))
 end
 
+--- The loader for the kind of a file.
+---@param path string
+---@param opts table?
+---@return moonpipe.Loader
+function directory.loader(path, opts)
+  return loader_for({}, path, opts or {})
+end
+
 -- A function that gives the documents of one file.
 local function open(self, file)
   local source = self.path .. "/" .. file

@@ -199,6 +199,10 @@ function c.json_encode(value, indent) end
 ---@return string held
 function c.utf8_repair(text, more) end
 
+---@param ... string
+---@return string  a UUID (version 8) that is the same for the same texts
+function c.uuid_of(...) end
+
 ---@param text string
 ---@param name string
 ---@return string? text
