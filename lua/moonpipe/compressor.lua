@@ -61,14 +61,17 @@ function compressor.name_of(doc, i)
   return type(name) == "string" and ("document %d '%s'"):format(i, name) or "document " .. i
 end
 
----What stands around untrusted text in a prompt: a line that it does not hold. It follows from the
----text, so that equal calls are equal requests.
+---What stands around untrusted text in a prompt: a line as prompt_fence.lua has them, which the
+---text does not hold. It follows from the text, so that equal calls are equal requests.
 ---@param text string
 ---@return string
 function compressor.line_around(text)
-  local n = 1
-  while text:find("=== " .. n .. " ===", 1, true) do n = n + 1 end
-  return "=== " .. n .. " ==="
+  local n, line = 0, nil
+  repeat
+    n = n + 1
+    line = ("data-%032x"):format(n)
+  until not text:find(line, 1, true)
+  return line
 end
 
 ---The options of a class of ours for what LangChain's `from_llm` is given: the model, or options of

@@ -72,12 +72,16 @@ local function read_word(text, at)
   return number, after
 end
 
+local function read_scalar(text, at)
+  at = skip(text, at)
+  if text:find("^[\"']", at) then return read_string(text, at) end
+  return read_word(text, at)
+end
+
 local function read_value(text, at)
   at = skip(text, at)
-  local first = text:sub(at, at)
-  if first == '"' or first == "'" then return read_string(text, at) end
-  if first == "[" then return read_list(text, at + 1, "]", read_value) end
-  return read_word(text, at)
+  if text:sub(at, at) == "[" then return read_list(text, at + 1, "]", read_scalar) end
+  return read_scalar(text, at)
 end
 
 -- ---- calls -------------------------------------------------------------------------------------

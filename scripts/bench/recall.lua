@@ -9,8 +9,8 @@
 --
 -- `even` is the ensemble as it is by default. Vectors of hashed words know less than BM25 and no
 -- rarity, so even weights drag it down. `hybrid` has the weights that were best in either half of
--- 802 packages: what BM25 has first stays first, and the vectors decide what follows. `rerank` knows
--- how rare words are among the 50 documents that it is given alone.
+-- 802 packages: what BM25 has first stays first, and the vectors decide what follows. `rerank`
+-- knows how rare words are among the 50 documents that it is given alone.
 local mp = require "moonpipe"
 
 local DEPTH = 50 -- documents that each retriever gives

@@ -58,6 +58,14 @@ describe("TextLoader", function()
     assert.same({ "" }, texts(mp.TextLoader(helper.temp("")):load()))
   end)
 
+  it("cuts what it loaded, where told to", function()
+    local loader = mp.TextLoader(helper.temp "one two three")
+    local splitter = mp.RecursiveCharacterTextSplitter { chunk_size = 8, chunk_overlap = 0 }
+    assert.same({ "one two", "three" }, texts(loader:load_and_split(splitter)))
+    assert.same({ "one two three" }, texts(loader:load_and_split()))
+    assert.truthy(usage(loader.load_and_split, loader, "x"):find("takes a splitter, got a string"))
+  end)
+
   it("drops a byte order mark and repairs what is no UTF-8", function()
     assert.same({ "a\239\191\189b" }, texts(mp.TextLoader(helper.temp("\239\187\191a\255b")):load()))
   end)

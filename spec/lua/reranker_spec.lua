@@ -282,13 +282,14 @@ describe("LLMListwiseRerank", function()
 
   it("tells an API of the form, and shows each document between lines", function()
     local url = server:with { answer = '{"ranked_document_ids":[1]}' }
+    local inner, line = ("data-%032x"):format(1), ("data-%032x"):format(2)
     mp.LLMListwiseRerank { model = mp.ChatOpenAI { base_url = url } }
-      :compress_documents({ mp.Document "=== 1 ===" }, "why {so}?")
+      :compress_documents({ mp.Document(inner) }, "why {so}?")
     local body = sent()
     local items = body.response_format.json_schema.schema.properties.ranked_document_ids.items
     assert.same({ type = "integer", minimum = 1, maximum = 1 }, items)
     assert.truthy(body.messages[1].content:find(
-      "Document 1:\n=== 2 ===\n=== 1 ===\n=== 2 ===\n\nQuestion: why {so}?", 1, true))
+      ("Document 1:\n%s\n%s\n%s\n\nQuestion: why {so}?"):format(line, inner, line), 1, true))
   end)
 
   it("sends a wrong answer back once, then says what is wrong", function()

@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local form = require "moonpipe.query_form"
 local helper = require "spec.helper"
 local language = require "moonpipe.query_language"
 local mp = require "moonpipe"
@@ -246,7 +247,8 @@ describe("the language of filters", function()
     assert.equal("it's", value [['it\'s']])
     assert.same({ -1.5, 2, 0.5 }, { value "-1.5", value "+2", value ".5" })
     assert.same({ true, false }, { value "True", value "false" })
-    assert.same({ "a", 1, {} }, value [==[ [ "a" , 1, [], ] ]==])
+    assert.same({ "a", 1 }, value [==[ [ "a" , 1, ] ]==])
+    assert.same({}, value "[]")
     assert.equal("2024-01-02T10:00:00Z", value "2024-01-02T10:00:00Z")
   end)
 
@@ -259,6 +261,7 @@ describe("the language of filters", function()
       ['eq("year", "3'] = "\" expected at byte 14, got the end",
       ['eq("year", x3)'] = "a value expected at byte 12, got 'x3'",
       ['eq("year", )'] = "a value expected at byte 12, got ')'",
+      ['in("year", [[1]])'] = "a value expected at byte 13, got '['",
       ['in("year", [1 2])'] = "',' or ']' expected at byte 15, got '2'",
       ['eq("year", 3) or'] = "the end expected at byte 15, got 'or'",
       ['and(eq("a", 1) eq("b", 2))'] = "',' or ')' expected at byte 16, got 'eq'",
@@ -269,5 +272,62 @@ describe("the language of filters", function()
     end
     assert.equal("the filter is deeper than 32",
       failure(language.parse, ("not("):rep(100)).message)
+  end)
+
+  -- A condition, and the text that LangChain's models would write for it.
+  local function random_condition(depth)
+    if depth > 0 and math.random(3) == 1 then
+      local operator = ({ "and", "or", "not" })[math.random(3)]
+      local list, texts = {}, {}
+      for i = 1, operator == "not" and 1 or math.random(2, 3) do
+        list[i], texts[i] = random_condition(depth - 1)
+      end
+      return { operator = operator, arguments = list },
+        ("%s(%s)"):format(operator, table.concat(texts, ", "))
+    end
+    local comparator = ({ "eq", "ne", "gt", "gte", "lt", "lte" })[math.random(6)]
+    if math.random(2) == 1 then
+      local year = math.random(1970, 2020)
+      return compare("year", comparator, year), ('%s("year", %d)'):format(comparator, year)
+    end
+    local genre = ({ 'a "b"', "it's", "x\\y" })[math.random(3)]
+    return compare("genre", comparator, genre), ("%s('genre', %q)"):format(comparator, genre)
+  end
+
+  it("says the same as the form of objects", function()
+    math.randomseed(7)
+    for _ = 1, 300 do
+      local tree, text = random_condition(4)
+      assert.same(form.read({ filter = tree }, FIELDS), form.read({ filter = text }, FIELDS), text)
+    end
+  end)
+
+  it("refuses what was mutated, or reads it, and fails in no other way", function()
+    math.randomseed(8)
+    local refused = 0
+    for _ = 1, 3000 do
+      local _, text = random_condition(3)
+      local at = math.random(#text)
+      local byte = string.char(math.random(33, 126))
+      text = text:sub(1, at - 1) .. byte:rep(math.random(0, 2)) .. text:sub(at + math.random(0, 3))
+      local ok, err = pcall(form.read, { filter = text }, FIELDS)
+      assert.is_true(ok or type(err) == "table" and err.kind == "schema", tostring(err))
+      refused = refused + (ok and 0 or 1)
+    end
+    assert.is_true(refused > 1000, refused)
+  end)
+
+  it("refuses objects that are no conditions, and fails in no other way", function()
+    math.randomseed(9)
+    local values = { "year", "eq", 1, true, {}, { 1 }, { "a" }, cjson.null, 1.5, { a = 1 }, "and",
+      { compare("year", "eq", 1) } }
+    for _ = 1, 3000 do
+      local node = {}
+      for _, key in ipairs { "attribute", "comparator", "value", "operator", "arguments" } do
+        if math.random(2) == 1 then node[key] = values[math.random(#values)] end
+      end
+      local ok, err = pcall(form.read, { filter = node }, FIELDS)
+      assert.is_true(ok or type(err) == "table" and err.kind == "schema", tostring(err))
+    end
   end)
 end)

@@ -47,6 +47,18 @@ function Loader:load()
   return out
 end
 
+---All documents, cut by a splitter: by default a RecursiveCharacterTextSplitter.
+---@async
+---@param splitter moonpipe.TextSplitter?
+---@return moonpipe.Document[]
+function Loader:load_and_split(splitter)
+  if splitter ~= nil and (type(splitter) ~= "table" or splitter.split_documents == nil) then
+    errors.usage("load_and_split takes a splitter, got " .. errors.shape(splitter))
+  end
+  splitter = splitter or require("moonpipe.splitter").RecursiveCharacterTextSplitter()
+  return splitter:split_documents(self:load())
+end
+
 local function check_path(path, name)
   if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
     errors.usage(("%s takes a path, got %s"):format(name, errors.shape(path)))
