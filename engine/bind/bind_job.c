@@ -106,7 +106,7 @@ static void free_boxed(mp_Event **box)
     *box = NULL;
 }
 
-/* [-0, +6] Gives how many. */
+/* [-0, +7] Gives how many. */
 static int push_terminal(lua_State *L, mp_Event *event)
 {
     mp_bind_inbox_end(event->job);
@@ -120,13 +120,14 @@ static int push_terminal(lua_State *L, mp_Event *event)
         lua_pushnil(L);
     }
     push_buf(L, &event->head);
-    if (event->job->waited_us == 0) return 5;
+    if (event->job->waited_us == 0 && event->job->together == 0) return 5;
     lua_pushnumber(L, (lua_Number)event->job->waited_us / 1e6);
-    return 6;
+    lua_pushnumber(L, event->job->together);
+    return 7;
 }
 
 /* next_event() -> nil | id, kind, bytes, Floats or message, kind of error,
- * head, seconds in queues or nil
+ * head, seconds in queues or nil, jobs that were done as one with it or nil
  * kind: 0 chunk, 1 done, 2 failed, 3 cancelled. Of chunks only the first that
  * its reader has not seen is told: the inbox has them. */
 static int f_next_event(lua_State *L)

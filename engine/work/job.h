@@ -100,6 +100,7 @@ struct mp_Job {
     atomic_int state;
     mp_EventKind outcome; /* what it ended as, until it is answered */
     unsigned generation;  /* of os.h: which process made it */
+    unsigned together;    /* jobs that were done as one, itself counted, or 0 */
     int64_t waited_us;    /* in queues, before it began */
     /* Why it failed. What it points to is the class's, or static: of ten
      * thousand that are in flight few fail. */

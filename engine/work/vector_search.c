@@ -171,6 +171,7 @@ static mp_Status answer(mp_Vector *index, mp_VectorJob *job, size_t row)
 
     for (size_t i = 1; i < index->hand_count; i++)
         mp_scan_merge(scan, top, &index->hands[i].top, row);
+    job->line.cpu.job.together = (unsigned)scan->queries;
     found = mp_scan_sort(scan, top, row);
     if (found == 0) return MP_OK;
     if (mp_floats_init(&end->floats, 1, found, err) != MP_OK)

@@ -15,7 +15,8 @@ local jobs = { CHUNK = CHUNK, DONE = DONE, FAILED = FAILED, CANCELLED = CANCELLE
 
 ---@class moonpipe.Listener  who wants to know what becomes of a job
 ---@field on_event fun(self, kind: integer, cargo: any, error_kind: string?, head: string?,
----       waited: number?)  called in the loop; may not wait. [waited]: seconds in queues
+---       waited: number?, together: integer?)  called in the loop; may not wait. [waited]: seconds
+---       in queues; [together]: jobs that were done as one, itself counted
 
 local waiting = {} -- job id -> moonpipe.Listener
 
@@ -70,11 +71,11 @@ local LOOK_EVERY = 8 -- events between two looks at the clock
 function jobs.drain(limit)
   local count = 0
   repeat
-    local id, kind, cargo, error_kind, head, waited = next_event()
+    local id, kind, cargo, error_kind, head, waited, together = next_event()
     if not id then return false end
     local listener = waiting[id]
     if kind ~= CHUNK then waiting[id] = nil end
-    if listener then listener:on_event(kind, cargo, error_kind, head, waited) end
+    if listener then listener:on_event(kind, cargo, error_kind, head, waited, together) end
     count = count + 1
   until limit and count % LOOK_EVERY == 0 and c.now() >= limit
   return true

@@ -43,6 +43,7 @@ end
 ---@field cargo any
 ---@field error_kind string?
 ---@field head string?
+---@field together integer?  jobs that were done as one with it
 ---@field too_late moonpipe.Error?  what cancelled the task before the answer came
 ---@field undo fun(cargo: string?)?  takes back what was done too late
 local Answer = {}
@@ -59,8 +60,9 @@ local function answered(answer)
 end
 scheduler.answered = answered
 
-function Answer:on_event(kind, cargo, error_kind, head)
+function Answer:on_event(kind, cargo, error_kind, head, _, together)
   self.kind, self.cargo, self.error_kind, self.head = kind, cargo, error_kind, head
+  self.together = together
   answered(self)
 end
 
@@ -90,11 +92,12 @@ end
 ---@param undo fun(cargo: string?)?
 ---@return string? cargo
 ---@return string? head
+---@return integer? together  how many jobs were done as one, where that is told
 function scheduler.await(id, undo)
   local answer = setmetatable({ task = current(), undo = undo }, answer_mt)
   scheduler.await_answer(id, answer)
   jobs.check(answer.kind, answer.cargo, answer.error_kind)
-  return answer.cargo, answer.head
+  return answer.cargo, answer.head, answer.together
 end
 
 ---Parks [task], the running one, until an event of its job has come; raises if it

@@ -6,6 +6,7 @@
 -- What the docstore says holds: a vector without a document is passed over, be it that its
 -- document is deleted, or that it is not yet there. So an add becomes visible all at once, when its
 -- documents are put, and a delete when they are removed.
+local context = require "moonpipe.context"
 local docstore = require "moonpipe.docstore"
 local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
@@ -13,6 +14,7 @@ local floats = require "moonpipe.floats"
 local lock = require "moonpipe.lock"
 local native = require "moonpipe.native"
 local retriever_base = require "moonpipe.retriever_base"
+local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
 local store_base = require "moonpipe.store_base"
 local uuid = require "moonpipe.uuid"
@@ -177,8 +179,10 @@ local function nearest(self, vector, k, filter)
   local allowed = filter and self.docstore:matching(filter.matches, filter.tree)
   if not self._index or allowed and #allowed == 0 then return {}, 0 end
   local job = check(c.index_search(self._index, vector, k, allowed))
+  local scores, found, together = scheduler.await(job)
+  run.annotate(context.current(), "searched_together", together)
   local numbers, measures = {}, {}
-  for number, measured in retriever_base.hits(scheduler.await(job)) do
+  for number, measured in retriever_base.hits(scores, found) do
     numbers[#numbers + 1], measures[#measures + 1] = number, measured
   end
   local hits = with_documents(self, numbers, measures)

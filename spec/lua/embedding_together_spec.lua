@@ -196,6 +196,19 @@ describe("embed_query in a trace", function()
     assert.same({ 3, 3, 3 }, told)
   end)
 
+  it("says of searches, too, how many were done as one", function()
+    local texts, told = {}, {}
+    for i = 1, 1000 do texts[i] = "text " .. i end
+    local store = mp.FAISS.from_texts(texts, { embedding = mp.HashEmbeddings() })
+    local find = store:as_retriever()
+    find:batch({ unpack(texts, 1, 200) }, { callbacks = { { on_retriever_end = function(run)
+      told[#told + 1] = run.metadata.searched_together
+    end } } })
+    table.sort(told)
+    assert.equal(200, #told)
+    assert.is_true(told[1] >= 1 and told[200] > 1 and told[200] <= 200)
+  end)
+
   it("says so in a timeline and a log", function()
     local store = mp.FAISS.from_texts({ "a", "b" }, { embedding = embeddings() })
     local find, path, log = store:as_retriever(), helper.temp(), helper.temp()

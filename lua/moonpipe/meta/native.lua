@@ -27,6 +27,7 @@ function c.cancel(id) end
 ---@return string? error_kind
 ---@return string? head
 ---@return number? waited  seconds in queues, where there were some
+---@return integer? together  jobs that were done as one, itself counted
 function c.next_event() end
 
 ---@param seconds number?  default: for ever
