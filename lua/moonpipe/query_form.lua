@@ -13,7 +13,8 @@ local form = {}
 ---@field description string
 ---@field type string  string, integer, float, number, boolean, date, list[string]; any other: any
 
-local DEEPEST = 32
+local DEEPEST = 32 -- of operations in one another
+local TOLD = 2     -- of them a provider is told
 
 local COMPARATORS = { "contain", "eq", "gt", "gte", "in", "lt", "lte", "ne", "nin" }
 local OPERATORS = { "and", "not", "or" }
@@ -81,33 +82,35 @@ local function limit_schema()
     description = "How many documents are asked for, null where the question does not say." }
 end
 
-local function ref(name)
-  return { ["$ref"] = "#/$defs/" .. name }
-end
-
 local function comparison(attributes)
-  local value = json.array { { type = "string" }, { type = "number" }, { type = "boolean" } }
-  local values = { type = "array", items = { anyOf = value } }
+  local scalars = { { type = "string" }, { type = "number" }, { type = "boolean" } }
+  local list = { type = "array", items = { anyOf = json.array { unpack(scalars) } } }
   return {
     type = "object", additionalProperties = false,
     required = json.array { "attribute", "comparator", "value" },
     properties = {
-      attribute = { enum = json.array(names_of(attributes)) },
-      comparator = { enum = json.array { unpack(COMPARATORS) } },
-      value = { anyOf = json.array { value[1], value[2], value[3], values } },
+      attribute = { type = "string", enum = json.array(names_of(attributes)) },
+      comparator = { type = "string", enum = json.array { unpack(COMPARATORS) } },
+      value = { anyOf = json.array { scalars[1], scalars[2], scalars[3], list } },
     },
   }
 end
 
-local function operation()
-  return {
+-- The forms of a condition, operations within operations to a depth: references that lead back to
+-- themselves not all providers take. What is deeper is read, too.
+local function conditions(attributes, depth)
+  if depth == 0 then return { comparison(attributes) } end
+  return { comparison(attributes), {
     type = "object", additionalProperties = false,
     required = json.array { "operator", "arguments" },
     properties = {
-      operator = { enum = json.array { unpack(OPERATORS) } },
-      arguments = { type = "array", minItems = 1, items = ref "condition" },
+      operator = { type = "string", enum = json.array { unpack(OPERATORS) } },
+      arguments = {
+        type = "array", minItems = 1,
+        items = { anyOf = json.array(conditions(attributes, depth - 1)) },
+      },
     },
-  }
+  } }
 end
 
 --- The form of an answer, as a provider is told of it.
@@ -116,17 +119,15 @@ end
 ---@return table schema
 function form.schema(attributes, enable_limit)
   local required = { "query", "filter", enable_limit and "limit" or nil }
+  local forms = conditions(attributes, TOLD)
+  forms[#forms + 1] = { type = "null" }
   return {
     title = "search", type = "object", additionalProperties = false,
     required = json.array(required),
     properties = {
       query = { type = "string", description = "What to look for in the texts of documents." },
-      filter = { anyOf = json.array { ref "condition", { type = "null" } } },
+      filter = { anyOf = json.array(forms) },
       limit = enable_limit and limit_schema() or nil,
-    },
-    ["$defs"] = {
-      comparison = comparison(attributes), operation = operation(),
-      condition = { anyOf = json.array { ref "comparison", ref "operation" } },
     },
   }
 end

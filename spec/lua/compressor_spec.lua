@@ -95,6 +95,15 @@ describe("ContextualCompressionRetriever", function()
     assert.truthy(err.where:find("compressor_spec.lua", 1, true), err.where)
   end)
 
+  it("can have another compressor where one fails", function()
+    local down = mp.Reranker { base_url = server:with { status = 400 } }
+    local retriever = mp.ContextualCompressionRetriever {
+      base_retriever = finding("a", "b"),
+      base_compressor = down:with_fallbacks { mp.BM25Reranker() },
+    }
+    assert.same({ "b", "a" }, contents(retriever:invoke "b"))
+  end)
+
   it("refuses what gives no documents, what is no question, and other options", function()
     local new = mp.ContextualCompressionRetriever
     local retriever = new { base_retriever = finding "a", base_compressor = mp.const "text" }

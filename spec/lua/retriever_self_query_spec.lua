@@ -211,7 +211,7 @@ describe("SelfQueryRetriever", function()
     local body = cjson.decode(server:requests()[1].body)
     local schema = body.response_format.json_schema.schema
     assert.same({ "year", "genre", "rating", "seen", "day", "tags", "meta.lang" },
-      schema["$defs"].comparison.properties.attribute.enum)
+      schema.properties.filter.anyOf[1].properties.attribute.enum)
     assert.is_nil(schema.properties.limit)
     local text = body.messages[1].content
     assert.truthy(text:find('- "year" (integer): when it came out', 1, true), text)
