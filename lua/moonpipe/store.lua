@@ -32,20 +32,27 @@ local METRICS = { l2 = "l2", cosine = "cosine", inner_product = "ip" }
 
 -- ---- the index ---------------------------------------------------------------------------------
 
+local function shape_of(self, dim)
+  local shape = { metric = METRICS[self.distance_strategy], dim = dim }
+  for name, value in pairs(self.index) do shape[name] = value end
+  return shape
+end
+
 local function index_of(self, dim)
   if dim == 0 then errors.raise("input", "vectors need one number at least") end
-  if not self._index then
-    local shape = { metric = METRICS[self.distance_strategy], dim = dim }
-    for name, value in pairs(self.index) do shape[name] = value end
-    self._index = check(c.index_new(shape))
-  end
+  if not self._index then self._index = check(c.index_new(shape_of(self, dim))) end
   return self._index
 end
 
 -- Gives back the room of vectors. Nobody waits for it: without documents they are gone, and what is
 -- asked of the index later is done after it.
 local function drop(self, numbers)
-  if #numbers > 0 then c.index_delete(self._index, numbers) end
+  if #numbers == 0 then return end
+  if self._saving == 0 then
+    c.index_delete(self._index, numbers)
+  else
+    self._dropped[#self._dropped + 1] = numbers
+  end
 end
 
 local function drop_from(self, first, count)
@@ -210,6 +217,53 @@ function methods:_search(vector, k, filter, with_vectors)
   end
 end
 
+-- ---- files -------------------------------------------------------------------------------------
+
+-- What is saved is what the documents are now: meanwhile they keep their vectors.
+local function save(self, path)
+  self._saving = self._saving + 1
+  local ok, err = pcall(require("moonpipe.store_file").save, self, path)
+  self._saving = self._saving - 1
+  if self._saving == 0 then
+    for _, numbers in ipairs(self._dropped) do drop(self, numbers) end
+    self._dropped = {}
+  end
+  if not ok then error(err, 0) end
+end
+
+local function check_path(path, what)
+  if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
+    errors.usage(("%s takes the path of a file, got %s"):format(what,
+      type(path) == "string" and "an empty one or one with a zero byte" or errors.shape(path)))
+  end
+end
+
+--- Saves the store, with its documents, in one file, which load_local reads. When this returns it
+--- is on the disk; whatever happens before, the old file is there as it was.
+---@async
+---@param path string
+function methods:save_local(path)
+  check_path(path, "save_local")
+  scheduler.call(save, self, path)
+end
+
+local function add_load(Class, name)
+  --- A store out of a file that save_local wrote: `load_local("docs.mp", { embedding = })`. The
+  --- embeddings must be those that it was saved with. Kind `io` where the file is damaged or none
+  --- of a store.
+  ---@async
+  ---@param path string
+  ---@param opts { embedding: table }
+  ---@return moonpipe.FAISS
+  function Class.load_local(path, opts)
+    local what = name .. ".load_local"
+    check_path(path, what)
+    opts = errors.options(opts, { "embedding" }, what)
+    store_base.check_embedding(opts.embedding, what)
+    return scheduler.call(require("moonpipe.store_file").load, path, opts, Class, shape_of)
+  end
+end
+
 -- ---- making one --------------------------------------------------------------------------------
 
 local KINDS = {
@@ -247,6 +301,8 @@ local function new(opts, what)
     _name = uuid.new():sub(1, 8),
     _claims = {}, -- id -> who changes it
     _turns = {}, -- locks of these
+    _saving = 0, -- how many times
+    _dropped = {}, -- lists of numbers, until nothing is saved
   }
 end
 
@@ -255,6 +311,7 @@ local function class(name, strategy, upsert)
     name = name, options = { "index" }, strategy = strategy, upsert = upsert, new = new,
   }
   for key, method in pairs(methods) do own[key] = method end
+  add_load(Class, name)
   return Class
 end
 

@@ -53,7 +53,7 @@ end
 
 -- ---- making one --------------------------------------------------------------------------------
 
-local function check_embedding(embedding, what)
+function store_base.check_embedding(embedding, what)
   if type(embedding) ~= "table" or type(embedding.embed_documents) ~= "function"
     or type(embedding.embed_query) ~= "function" then
     errors.usage(("embedding of %s is %s; it must be one, such as mp.HashEmbeddings()"):format(
@@ -80,7 +80,7 @@ end
 ---@field new fun(opts: table, what: string): table  the fields of an instance; may not wait
 
 local function instance(class, opts, what)
-  check_embedding(opts.embedding, what)
+  store_base.check_embedding(opts.embedding, what)
   local strategy = opts.distance_strategy or class.strategy
   check_strategy(strategy, what)
   local self = class.new(opts, what)
