@@ -66,12 +66,9 @@ end
 ---@param text string
 ---@return string
 function compressor.line_around(text)
-  local n, line = 0, nil
-  repeat
-    n = n + 1
-    line = ("data-%032x"):format(n)
-  until not text:find(line, 1, true)
-  return line
+  local n = 1
+  while text:find(("data-%032x"):format(n), 1, true) do n = n + 1 end
+  return ("data-%032x"):format(n)
 end
 
 ---The options of a class of ours for what LangChain's `from_llm` is given: the model, or options of

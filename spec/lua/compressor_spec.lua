@@ -1,3 +1,4 @@
+local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 
@@ -96,12 +97,19 @@ describe("ContextualCompressionRetriever", function()
   end)
 
   it("can have another compressor where one fails", function()
+    local told = {}
+    log.sink = function(_, text)
+      told[#told + 1] = text
+      return true
+    end
+    finally(function() log.sink = nil end)
     local down = mp.Reranker { base_url = server:with { status = 400 } }
     local retriever = mp.ContextualCompressionRetriever {
       base_retriever = finding("a", "b"),
       base_compressor = down:with_fallbacks { mp.BM25Reranker() },
     }
     assert.same({ "b", "a" }, contents(retriever:invoke "b"))
+    assert.equal(1, #told)
   end)
 
   it("refuses what gives no documents, what is no question, and other options", function()
