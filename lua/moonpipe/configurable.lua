@@ -5,6 +5,7 @@
 local coerce = require "moonpipe.coerce"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local json = require "moonpipe.json"
 local members = require "moonpipe.members"
 local run = require "moonpipe.run"
 local runnable = require "moonpipe.runnable"
@@ -26,6 +27,14 @@ function configurable.ConfigurableField(spec)
     errors.usage("id of ConfigurableField takes a string, got " .. errors.shape(out.id))
   end
   return setmetatable(out, spec_mt)
+end
+
+-- What a schema says of it.
+local function described(spec, more)
+  local out = more or {}
+  out.title, out.description, out.is_shared = spec.name, spec.description, spec.is_shared
+  if type(spec.annotation) == "string" then out.type = spec.annotation end
+  return out
 end
 
 -- The part of both classes that is the same: what runs is self:_choice(ctx), a
@@ -112,6 +121,12 @@ function fields:_output_keys(keys)
   return self.bound:_output_keys(keys)
 end
 
+function fields:_choices()
+  local out = {}
+  for _, spec in pairs(self.fields) do out[spec.id] = described(spec) end
+  return out
+end
+
 -- So that fields of fields add up.
 function fields:_options()
   return self.bound:_options()
@@ -144,6 +159,7 @@ end
 ---@field alternatives table<string, moonpipe.Runnable|fun(): any>  a function makes the step
 ---@field keys string[]  all keys, sorted
 ---@field id string
+---@field spec { id: string, name: string?, description: string? }
 ---@field prefix_keys boolean?
 local Alternatives, alternatives = runnable.class("RunnableConfigurableAlternatives")
 configurable.chooses(alternatives)
@@ -191,6 +207,7 @@ function configurable.alternatives(step, spec, given, opts)
     alternatives = out,
     keys = keys,
     id = spec.id,
+    spec = spec,
     prefix_keys = opts.prefix_keys,
     where = where,
   })
@@ -213,8 +230,12 @@ local function alternative(self, key)
 end
 
 -- With prefix_keys an id within alternative `b` of `a` is `a==b/id`.
+local function prefix_of(self, key)
+  return ("%s==%s/"):format(self.id, key)
+end
+
 local function unprefixed(self, key, ctx)
-  local prefix, found = ("%s==%s/"):format(self.id, key), {}
+  local prefix, found = prefix_of(self, key), {}
   for id, value in pairs(ctx.configurable) do
     if type(id) == "string" and id:sub(1, #prefix) == prefix then
       found[id:sub(#prefix + 1)] = value
@@ -268,9 +289,15 @@ function alternatives:_parts()
   for i, key in ipairs(self.keys) do
     local step = key == self.default_key and self.default or self.alternatives[key]
     if type(step) == "function" then step = nil end
-    items[i] = { step = step, label = ("%s = %s"):format(self.id, key) }
+    items[i] = { step = step, label = ("%s = %s"):format(self.id, key),
+      prefix = self.prefix_keys and prefix_of(self, key) or nil }
   end
   return { shape = "choice", items = items }
+end
+
+function alternatives:_choices()
+  return { [self.id] = described(self.spec, { enum = json.array { unpack(self.keys) },
+    default = self.default_key }) }
 end
 
 -- As the default does: others may do otherwise.

@@ -105,6 +105,12 @@ function RunnableWithMessageHistory.new(chain, factory, opts)
   })
 end
 
+function methods:_choices()
+  local out = {}
+  for _, key in ipairs(self.keys) do out[key] = { needed = true } end
+  return out
+end
+
 -- ---- the history of a call ---------------------------------------------------------------------
 
 local function missing(self, names)

@@ -56,7 +56,8 @@ local MODULES = {
   map_chunks = "map_chunks",
   mcp = "mcp=",
   message = [[SystemMessage HumanMessage AIMessage ToolMessage ChatMessage SystemMessageChunk
-    HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string]],
+    HumanMessageChunk AIMessageChunk ToolMessageChunk ChatMessageChunk get_buffer_string
+    convert_to_messages=coerce_list]],
   message_tools = "filter_messages merge_message_runs count_tokens_approximately",
   model_messages = "convert_to_openai_messages",
   model_choice = "init_chat_model init_embeddings",

@@ -50,8 +50,15 @@ local function check_required(class, fields)
   end
 end
 
+-- The calls as OpenAI's API and older messages have them.
+local function raw_calls(class, fields)
+  local kwargs = class.type == "ai" and not class.whole and fields.additional_kwargs
+  return type(kwargs) == "table" and type(kwargs.tool_calls) == "table" and kwargs.tool_calls or nil
+end
+
 -- An answer that only calls tools has no text, and a chunk may carry anything but text.
 local function complete(class, fields)
+  fields.tool_calls = fields.tool_calls or raw_calls(class, fields)
   if fields.content == nil and (fields.tool_calls or class.whole) then
     fields.content = ""
   end

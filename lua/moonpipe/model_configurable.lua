@@ -70,6 +70,14 @@ function methods:_choice(ctx)
   return made, ctx
 end
 
+function methods:_choices()
+  local out = {}
+  for name in pairs(self.any and { model = true, model_provider = true } or self.allowed) do
+    out[self.prefix .. name] = {}
+  end
+  return out
+end
+
 -- Every model answers once it has its whole input.
 function methods:_flow()
   return "answers"

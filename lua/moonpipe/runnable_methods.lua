@@ -182,6 +182,13 @@ function methods:input_schema()
   return require("moonpipe.schemas").input(self)
 end
 
+---What a call may choose in its config, as a JSON Schema: ids of configurable fields and
+---alternatives, keys of sessions.
+---@return table
+function methods:config_schema()
+  return require("moonpipe.configurable_schema").of(self)
+end
+
 ---What it gives, as a JSON Schema, as far as it can be known.
 ---@return table
 function methods:output_schema()

@@ -374,6 +374,29 @@ describe("with_fallbacks", function()
 end)
 
 describe("the config", function()
+  it("says what a call may choose", function()
+    local model = mp.FakeListChatModel { responses = { "a" } }
+      :configurable_fields { responses = { id = "r", name = "Said", annotation = "array" } }
+    local chain = mp.pipe(tostring, model:configurable_alternatives({ id = "llm" },
+      { other = mp.FakeListChatModel { responses = { "b" } } }, { prefix_keys = true }):with_retry())
+    local function history(_session_id) return mp.InMemoryChatMessageHistory() end
+    local asked = mp.RunnableWithMessageHistory(chain, history):config_schema().properties.configurable
+    assert.same({ llm = { enum = { "default", "other" }, default = "default" },
+      ["llm==default/r"] = { title = "Said", type = "array" }, session_id = {} }, asked.properties)
+    assert.same({ "session_id" }, asked.required)
+    assert.same({ type = "object", properties = {} }, named("f"):config_schema())
+    assert.is_truthy(mp.init_chat_model(nil, { configurable_fields = "any", config_prefix = "my" })
+      :config_schema().properties.configurable.properties.my_model)
+  end)
+
+  -- LangChain copies these into the metadata, and so into all traces.
+  it("keeps what a call chooses out of the metadata", function()
+    local seen
+    named("f", function(_, config) seen = config.metadata end)
+      :invoke(1, { configurable = { user = "u", password = "p" } })
+    assert.same({}, seen)
+  end)
+
   it("refuses unknown keys", function()
     local step = named("f")
     assert.is_truthy(message_of(step.invoke, step, 1, { tag = {} }):find("unknown option 'tag'", 1, true))

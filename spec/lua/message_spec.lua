@@ -115,6 +115,16 @@ describe("a message", function()
     assert.equal("HumanMessage takes a table of options, got a string",
       said(mp.HumanMessage, "a", "b"))
   end)
+
+  it("has the calls that it was given as OpenAI's API has them", function()
+    local function wire(id, arguments)
+      return { id = id, type = "function", ["function"] = { name = "f", arguments = arguments } }
+    end
+    local m = mp.AIMessage { additional_kwargs = { tool_calls = { wire("1", '{"a":1}'), wire("2", "{a") } } }
+    assert.same({ { name = "f", args = { a = 1 }, id = "1", type = "tool_call" } }, m.tool_calls)
+    assert.same({ "2", "{a" }, { m.invalid_tool_calls[1].id, m.invalid_tool_calls[1].args })
+    assert.equal("", m.content)
+  end)
 end)
 
 describe("a message chunk", function()
@@ -299,6 +309,10 @@ describe("message.coerce", function()
 end)
 
 describe("message.coerce_list", function()
+  it("is mp.convert_to_messages", function()
+    assert.equal(message.coerce_list, mp.convert_to_messages)
+  end)
+
   it("takes a string, a message, a table and a prompt's value", function()
     local value = mp.ChatPromptTemplate.from_template("<{x}>"):invoke "a"
     local text = mp.PromptTemplate.from_template("<{x}>"):invoke "a"
