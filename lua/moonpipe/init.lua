@@ -114,6 +114,7 @@ local MODULES = {
   splitter_json = "RecursiveJsonSplitter",
   splitter_markdown = "MarkdownHeaderTextSplitter",
   store = "FAISS InMemoryVectorStore",
+  store_pg = "PGVector",
   terminal = "printable",
   ["tracers.chrome"] = "ChromeTracer",
   ["tracers.otlp"] = "OTLPTracer",

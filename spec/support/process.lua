@@ -31,10 +31,18 @@ local function read_ports(path)
   return ports
 end
 
-local function wait_for_ports(path, command)
-  for _ = 1, 500 do
+local function is_there(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- A database takes its time on a loaded machine.
+local function wait_for_ports(path, exit_path, command)
+  for _ = 1, 6000 do
     local ports = read_ports(path)
     if ports then return ports end
+    if is_there(exit_path) then break end
     os.execute("sleep 0.01")
   end
   error("it says no port: " .. command, 0)
@@ -52,7 +60,7 @@ function process.start(words)
   -- "e": a child of the tests that stays must not hold this pipe open
   self.stdin = assert(io.popen(("%s --port-file %s; echo $? >%s"):format(command,
     process.quote(path), process.quote(self.exit_path)), "we"))
-  local ok, ports = pcall(wait_for_ports, path, command)
+  local ok, ports = pcall(wait_for_ports, path, self.exit_path, command)
   os.remove(path)
   if not ok then
     pcall(self.stop, self)
