@@ -160,6 +160,18 @@ function methods:_all()
   end
 end
 
+local function list_of(docstore)
+  local _, documents = docstore:all()
+  return documents
+end
+
+--- All documents, in the order in which they were added.
+---@async
+---@return moonpipe.Document[]
+function methods:documents()
+  return scheduler.call(list_of, self.docstore)
+end
+
 --- How many documents there are.
 ---@async
 ---@return integer

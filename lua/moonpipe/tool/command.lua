@@ -44,8 +44,27 @@ local function version()
   return 0
 end
 
+-- A command of its own: its table, read when it is called.
+local function of_table(name)
+  return function(state)
+    local options, table_of = require "moonpipe.tool.options", require("moonpipe.tool." .. name)
+    local given, words = options.read(table_of, state.arguments, state.at + 1)
+    if not given then
+      return USAGE, ("moonpipe: %s\ntry 'moonpipe %s --help'"):format(words, name)
+    elseif given.help then
+      print(options.help(table_of))
+      return 0
+    end
+    local code, text, _, said = state.host.run(table_of.run, given, words)
+    if code == 0 and type(said) == "string" then return USAGE, "moonpipe: " .. said end
+    return code == 0 and said or code, text
+  end
+end
+
 local WORDS = {
   run = run,
+  ask = of_table "ask",
+  index = of_table "index",
   repl = repl,
   ["-e"] = evaluate,
   ["-"] = file,

@@ -5,6 +5,8 @@ usage: moonpipe [options] run FILE [arguments]
        moonpipe [options] -e CODE [arguments]
        moonpipe [options] - [arguments]
        moonpipe [repl]
+       moonpipe index PATHS... -o FILE
+       moonpipe ask [FILE] QUESTION...
 
 Runs a Lua script in which `|` composes steps and a table is a parallel map.
 Results go to standard output, all else to standard error.
@@ -15,6 +17,8 @@ commands:
   -e CODE        run CODE
   -              run what comes from standard input
   repl           run line by line what is typed; without words, on a terminal
+  index          make an index of files and folders; `moonpipe index --help`
+  ask            ask a model, from an index where one is given; `moonpipe ask --help`
 
 options:
   --jit=off      interpret only: every Lua loop can be interrupted

@@ -1,0 +1,143 @@
+--- `moonpipe ask`: a question to a model, from an index where one is given.
+local errors = require "moonpipe.error"
+local json = require "moonpipe.json"
+local mp = require "moonpipe"
+
+local ask = {
+  name = "ask",
+  usage = "[INDEX] QUESTION...",
+  summary = "Answers a question from an index that `moonpipe index` made, or without one.",
+  about = "Without a key or a local server it works offline, with sentences of the texts.\n"
+    .. "The word - stands for what comes from standard input.",
+  example = 'moonpipe ask docs.mp "How do the branches of a map run?"',
+  options = {
+    { name = "results", short = "k", value = "N", is = "integer",
+      help = "texts that the model is given; default: 4" },
+    { name = "model", short = "m", value = "NAME",
+      help = "such as openai:gpt-5.4-mini; default: what the\nenvironment offers" },
+    { name = "embeddings", value = "NAME", help = "default: those of the index" },
+    { name = "search", value = "WAY", help = "vector, words or hybrid; default: hybrid" },
+    { name = "sources", short = "s", help = "name the texts behind the answer, on standard error" },
+    { name = "find", short = "f", help = "print the texts, ask no model" },
+    { name = "json", help = "one object: question, answer, sources" },
+  },
+}
+
+local SEARCH = { vector = true, words = true, hybrid = true }
+
+-- ---- the question ------------------------------------------------------------------------
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- The index, where the first word is one, and the rest of the words as text.
+local function read_words(words)
+  local index, from = nil, 1
+  local first = words[1]
+  if first and (first:find("%.mp$") or #words > 1 and first ~= "-" and exists(first)) then
+    index, from = first, 2
+  end
+  local texts = {}
+  for i = from, #words do
+    texts[#texts + 1] = words[i] == "-" and io.read("*a") or words[i]
+  end
+  return index, table.concat(texts, " ")
+end
+
+-- ---- what is found -----------------------------------------------------------------------
+
+local function retriever_of(store, way, k)
+  local near = store:as_retriever { search_kwargs = { k = k } }
+  if way == "vector" then return near end
+  local documents = {}
+  for i, doc in ipairs(store:documents()) do documents[i] = doc end
+  local lexical = mp.BM25Retriever.from_documents(documents, { k = k })
+  if way == "words" then return lexical end
+  return mp.EnsembleRetriever { retrievers = { near, lexical }, weights = { 0.5, 0.5 } }
+end
+
+local function find(given, path, question)
+  local k = given.results or 4
+  local store = mp.FAISS.load_local(path, { embedding = mp.init_embeddings(given.embeddings) })
+  local found = retriever_of(store, given.search or "hybrid", k):invoke(question)
+  for i = #found, k + 1, -1 do found[i] = nil end
+  return found
+end
+
+local function place_of(doc)
+  local source = tostring(doc.metadata.source or doc.id or "?")
+  local line = doc.metadata.line or doc.metadata.page
+  return mp.printable(line and ("%s:%s"):format(source, line) or source)
+end
+
+-- ---- the answer --------------------------------------------------------------------------
+
+local function chain_for(given, found)
+  local prompt = found and mp.prompts.rag or mp.ChatPromptTemplate.from_messages {
+    mp.MessagesPlaceholder("question"),
+  }
+  return mp.pipe(prompt, mp.init_chat_model(given.model), mp.StrOutputParser())
+end
+
+local function input_for(question, found)
+  if found then return { context = found, question = question } end
+  return { question = { mp.HumanMessage(question) } }
+end
+
+local function print_stream(stream)
+  local last = "\n"
+  for text in stream do
+    text = mp.printable(text)
+    io.stdout:write(text)
+    io.stdout:flush()
+    if text ~= "" then last = text end
+  end
+  if last:sub(-1) ~= "\n" then print() end
+end
+
+local function print_sources(found, out)
+  for i, doc in ipairs(found) do out:write(("[%d] %s\n"):format(i, place_of(doc))) end
+end
+
+local function print_texts(found)
+  for i, doc in ipairs(found) do
+    print(("%s[%d] %s\n%s"):format(i > 1 and "\n" or "", i, place_of(doc),
+      mp.printable(doc.page_content)))
+  end
+end
+
+local function object_of(question, answer, found)
+  local sources = {}
+  for i, doc in ipairs(found or {}) do
+    sources[i] = { text = doc.page_content, metadata = doc.metadata, score = doc.score }
+  end
+  return json.encode {
+    question = question, answer = answer, sources = found and mp.array(sources) or nil,
+  }
+end
+
+local function answer(given, question, found)
+  local chain, input = chain_for(given, found), input_for(question, found)
+  if given.json then return print(object_of(question, chain:invoke(input), found)) end
+  print_stream(chain:stream(input))
+  if given.sources and found then print_sources(found, io.stderr) end
+end
+
+function ask.run(given, words)
+  if given.search and not SEARCH[given.search] then
+    return ("--search takes vector, words or hybrid, got '%s'"):format(
+      errors.text(given.search))
+  end
+  local index, question = read_words(words)
+  if question:find("^%s*$") then return "ask takes a question" end
+  if given.find and not index then return "--find needs an index" end
+  local found = index and find(given, index, question)
+  if not given.find then return answer(given, question, found) end
+  if given.json then return print(object_of(question, nil, found)) end
+  print_texts(found)
+end
+
+return ask
