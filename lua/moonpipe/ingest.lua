@@ -22,7 +22,8 @@ local ingest = {}
 ---@field loader moonpipe.Loader?
 ---@field paths string[]?                files, and folders with all that is in them
 ---@field splitter moonpipe.TextSplitter?
----@field store moonpipe.VectorStore
+---@field store moonpipe.VectorStore?    or `embedding` and `save_to`:
+---@field embedding table?               then it is an mp.FAISS, loaded from there if it is there
 ---@field record_manager moonpipe.SQLiteRecordManager?  needed for a cleanup
 ---@field cleanup nil|"incremental"|"full"|"scoped_full"
 ---@field source_id_key (string|fun(doc: moonpipe.Document): string?)?  "source": in the metadata
@@ -43,6 +44,7 @@ local ingest = {}
 ---@field deleted integer  those that had gone from their source
 ---@field failed integer   those that could not be added, and documents that could not be read
 ---@field errors { source: string?, error: moonpipe.Error }[]  the first hundred
+---@field store moonpipe.VectorStore
 
 ---@class moonpipe.Ingest
 ---@field opts moonpipe.IngestOptions
@@ -129,14 +131,26 @@ local function clean_up(self)
   end
 end
 
+-- The store that was saved before, or a new one, which is saved even if nothing is added.
+local function open_store(self, opts)
+  local FAISS = require("moonpipe.store").FAISS
+  local file = io.open(opts.save_to)
+  if not file then
+    self.store, self.dirty = FAISS { embedding = opts.embedding }, true
+    return
+  end
+  file:close()
+  self.store = FAISS.load_local(opts.save_to, { embedding = opts.embedding })
+end
+
 local function run(self)
+  if not self.store then open_store(self, self.opts) end
   if self.records then
     self.started_at = self.records:get_time()
     add.delete_doomed(self)
   end
   local ok, err = pcall(run_parts, self)
   scheduler.raise_if_cancelled(scheduler.current())
-  self.saving = false
   if ok then clean_up(self) end
   local saved, problem = pcall(add.save, self, true)
   if not ok then error(err, 0) end
@@ -151,14 +165,14 @@ local function run_and_tell(self)
   local counts = self.counts
   return {
     added = counts.added, updated = counts.updated, skipped = counts.skipped,
-    deleted = counts.deleted, failed = counts.failed, errors = self.errors,
+    deleted = counts.deleted, failed = counts.failed, errors = self.errors, store = self.store,
   }
 end
 
 -- ---- options -----------------------------------------------------------------------------------
 
 local OPTIONS = {
-  "batch_size", "cleanup", "concurrency", "documents", "force_update", "loader", "on_error",
+  "batch_size", "cleanup", "concurrency", "documents", "embedding", "force_update", "loader", "on_error",
   "on_progress", "paths", "progress", "record_manager", "save_every", "save_to", "source_id_key",
   "splitter", "store", "total",
 }
@@ -218,8 +232,24 @@ end
 
 local CLEANUPS = { full = true, incremental = true, scoped_full = true }
 
+local function check_store(opts)
+  local store, embedding, path = opts.store, opts.embedding, opts.save_to
+  need(path == nil or type(path) == "string" and path ~= "", "save_to", path, "the path of a file")
+  if store == nil and embedding ~= nil and path then
+    need(has(embedding, "embed_documents"), "embedding", embedding,
+      "one, such as mp.HashEmbeddings()")
+    return
+  end
+  need(has(store, "add_documents"), "store", store,
+    "one, such as an mp.FAISS, or there must be embedding and save_to")
+  if embedding ~= nil then errors.usage("ingest takes a store or an embedding: a store has one") end
+  if path and not has(store, "save_local") then
+    errors.usage("save_to needs a store that can be saved, such as an mp.FAISS")
+  end
+end
+
 local function check_parts(opts)
-  need(has(opts.store, "add_documents"), "store", opts.store, "one, such as an mp.FAISS")
+  check_store(opts)
   need(opts.splitter == nil or has(opts.splitter, "split_documents"), "splitter", opts.splitter,
     "one, such as mp.RecursiveCharacterTextSplitter{}")
   local records, cleanup = opts.record_manager, opts.cleanup
@@ -230,11 +260,6 @@ local function check_parts(opts)
   if cleanup and not records then
     errors.usage(("cleanup = '%s' needs a record_manager: mp.SQLiteRecordManager(\"docs\", "
       .. "{ path = \"records.db\" })"):format(cleanup))
-  end
-  need(opts.save_to == nil or type(opts.save_to) == "string" and opts.save_to ~= "", "save_to",
-    opts.save_to, "the path of a file")
-  if opts.save_to and not has(opts.store, "save_local") then
-    errors.usage("save_to needs a store that can be saved, such as an mp.FAISS")
   end
 end
 

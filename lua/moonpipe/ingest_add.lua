@@ -153,6 +153,13 @@ local function next_save(self)
   return self.saves
 end
 
+-- What is deleted from here on is in the file until the save after this one.
+local function save_whole(self)
+  local number = alone(self, next_save, self)
+  self.store:save_local(self.save_to)
+  if self.records then self.records:forget_doomed(number) end
+end
+
 --- Saves the store, if there is something new; not too often, unless [now].
 ---@async
 ---@param self moonpipe.Ingest
@@ -163,11 +170,12 @@ function add.save(self, now)
   if not self.save_to or not self.dirty or self.saving then return end
   if not now and time() - self.saved_at < rest then return end
   self.saving, self.dirty = true, false
-  local number = alone(self, next_save, self)
   local begun = time()
-  self.store:save_local(self.save_to)
+  local ok, err = pcall(save_whole, self)
   self.saved_at, self.save_took, self.saving = time(), time() - begun, false
-  if self.records then self.records:forget_doomed(number) end
+  if ok then return end
+  self.dirty = true
+  error(err, 0)
 end
 
 -- ---- the task ----------------------------------------------------------------------------------

@@ -175,8 +175,13 @@ describe("ingest: mistakes", function()
     assert.equal("ingest takes one of documents, loader and paths, got none", said {})
     assert.equal("ingest takes one of documents, loader and paths, got documents and paths",
       said { documents = {}, paths = {} })
-    assert.equal("store of ingest is nil; it must be one, such as an mp.FAISS",
-      said { documents = {}, store = false })
+    assert.equal("store of ingest is nil; it must be one, such as an mp.FAISS, or there must be "
+      .. "embedding and save_to", said { documents = {}, store = false })
+    assert.equal("ingest takes a store or an embedding: a store has one",
+      said { documents = {}, embedding = picky() })
+    assert.equal("embedding of ingest is the number 1; it must be one, such as "
+      .. "mp.HashEmbeddings()", said { documents = {}, store = false, embedding = 1,
+      save_to = "a.mp" })
     assert.equal("cleanup of ingest is a string; it must be nil, 'incremental', 'full' or "
       .. "'scoped_full'", said { documents = {}, cleanup = "all", record_manager = new_records() })
     assert.equal("cleanup = 'full' needs a record_manager: mp.SQLiteRecordManager(\"docs\", "
