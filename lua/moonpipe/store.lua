@@ -160,8 +160,8 @@ function methods:_all()
   end
 end
 
-local function list_of(docstore)
-  local _, documents = docstore:all()
+local function list_of(self)
+  local _, documents = self.docstore:all()
   return documents
 end
 
@@ -169,7 +169,7 @@ end
 ---@async
 ---@return moonpipe.Document[]
 function methods:documents()
-  return scheduler.call(list_of, self.docstore)
+  return scheduler.call(list_of, self)
 end
 
 --- How many documents there are.
@@ -329,8 +329,8 @@ end
 
 --- `FAISS.from_texts(texts, { embedding =, metadatas =, ids =, distance_strategy =, index = })`,
 --- `FAISS.from_documents(documents, …)`, `FAISS.from_embeddings(texts, vectors, …)`;
---- `FAISS{ embedding = }` is empty. `distance_strategy` is "l2", "cosine" or "inner_product"; `index`
---- is "flat", "hnsw", "ivf" or "sq", or a kind with parameters:
+--- `FAISS{ embedding = }` is empty. `distance_strategy` is "l2", "cosine" or "inner_product";
+--- `index` is "flat", "hnsw", "ivf" or "sq", or a kind with parameters:
 --- `{ kind = "hnsw", m =, ef_construction =, ef_search = }`, `{ kind = "ivf", nlist =, nprobe = }`.
 --- An id that is there is an error where it is added, unless with `upsert = true`.
 store.FAISS = class("FAISS", "l2", false)
