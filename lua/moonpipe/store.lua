@@ -39,7 +39,6 @@ local function shape_of(self, dim)
 end
 
 local function index_of(self, dim)
-  if dim == 0 then errors.raise("input", "vectors need one number at least") end
   if not self._index then self._index = check(c.index_new(shape_of(self, dim))) end
   return self._index
 end

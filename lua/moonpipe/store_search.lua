@@ -77,12 +77,17 @@ function SIMILARITY.cosine(measured)
   return measured
 end
 
+-- From 0 to 1; 0 is also what is no number, of vectors that are too long to be measured.
+local function share(value)
+  return value > 0 and math.min(1, value) or 0
+end
+
 -- Each of the hits as `{ document, similarity, measured }`.
 local function scores_of(self, vector, hits)
   local found, similarity = {}, SIMILARITY[self.distance_strategy]
   local square = similarity ~= SIMILARITY.cosine and square_of(vector)
   for i, hit in ipairs(hits) do
-    local score = math.max(0, math.min(1, similarity(hit.measured, square)))
+    local score = share(similarity(hit.measured, square))
     found[i] = { document.scored(hit.document, score), score, hit.measured }
   end
   return found
