@@ -8,11 +8,10 @@
 -- Several programs may use one collection. Ids are its primary key: of two that add the same one
 -- the later waits, and replaces it or fails.
 local client = require "moonpipe.store_pg_client"
-local conditions = require "moonpipe.store_pg_filter"
-local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local native = require "moonpipe.native"
+local nearest = require "moonpipe.store_pg_search"
 local scheduler = require "moonpipe.scheduler"
 local store_base = require "moonpipe.store_base"
 local tables = require "moonpipe.store_pg_table"
@@ -28,10 +27,8 @@ local c, check = native.c, native.check
 ---@field _table moonpipe.PgTable?  as it was last seen
 local methods = {}
 
-local ROWS_AT_ONCE = 200   -- of one INSERT
-local PAGE = 1000          -- of all documents
-local MORE = 4             -- times as many where a function left out too many
-local EF_SEARCH_MAX = 1000 -- of pgvector
+local ROWS_AT_ONCE = 200 -- of one INSERT
+local PAGE = 1000        -- of all documents
 
 -- ---- the table ---------------------------------------------------------------------------------
 
@@ -60,26 +57,6 @@ local function with_table(self, nothing, fn, ...)
   return nothing
 end
 
--- A statement that grows: [bind] gives the place of a value.
-local function statement()
-  local self = { "", n = 1 }
-  local function bind(value, kind)
-    self.n = self.n + 1
-    self[self.n] = value
-    return ("$%d::%s"):format(self.n - 1, kind)
-  end
-  return self, bind
-end
-
-local function document_of(row)
-  return document.Document { page_content = row.document, metadata = json.decode(row.metadata),
-    id = row.id }
-end
-
-local function vector_of(bytes)
-  return check(c.floats_of_bytes(bytes))
-end
-
 -- ---- changing ----------------------------------------------------------------------------------
 
 local REPLACE = [[ ON CONFLICT (id) DO UPDATE SET document = EXCLUDED.document,
@@ -87,7 +64,7 @@ local REPLACE = [[ ON CONFLICT (id) DO UPDATE SET document = EXCLUDED.document,
 
 -- The INSERT of the rows from [first] to [last].
 local function insert(self, found, rows, first, last)
-  local out, bind = statement()
+  local out, bind = client.statement()
   local kind, tuples = tables.type(found.extension), {}
   for i = first, last do
     tuples[#tuples + 1] = ("(%s, %s, %s, %s)"):format(bind(rows.ids[i], "text"),
@@ -101,6 +78,7 @@ end
 
 local function insert_all(self, rows)
   local count, dim = rows.vectors:shape()
+  if dim == 0 then errors.raise("input", "vectors need one number at least") end
   local found = self._table
   if not found or found.dim ~= dim then found = tables.make(self, dim) end
   self._table = found
@@ -155,7 +133,7 @@ local function get(self, _, ids)
   for _, row in ipairs(self.client:rows(([[SELECT id, document, metadata FROM %s
       WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb))]]):format(
       tables.name(self)), json.encode(json.array(ids)))) do
-    out[row.id] = document_of(row)
+    out[row.id] = nearest.document(row)
   end
   return out
 end
@@ -176,7 +154,7 @@ local function all(self)
   repeat
     local page = page_behind(self, last)
     for _, row in ipairs(page) do
-      documents[#documents + 1], rows[#rows + 1] = document_of(row), vector_of(row.vector)
+      documents[#documents + 1], rows[#rows + 1] = nearest.document(row), nearest.vector(row.vector)
       last = row.number
     end
   until #page < PAGE
@@ -190,82 +168,9 @@ end
 
 -- ---- searching ---------------------------------------------------------------------------------
 
--- What is measured, and what it is ordered by: the nearer the less.
-local MEASURES = {
-  l2 = { "power(embedding OPERATOR(%s.<->) %s, 2)", "embedding OPERATOR(%s.<->) %s",
-    "%s.moonpipe_l2(embedding, %s)", "" },
-  cosine = { "1 - (embedding OPERATOR(%s.<=>) %s)", "embedding OPERATOR(%s.<=>) %s",
-    "%s.moonpipe_cosine(embedding, %s)", " DESC" },
-  inner_product = { "-(embedding OPERATOR(%s.<#>) %s)", "embedding OPERATOR(%s.<#>) %s",
-    "%s.moonpipe_inner_product(embedding, %s)", " DESC" },
-}
-
-local function measures_of(self, found, place)
-  local measure = MEASURES[self.distance_strategy]
-  if not found.extension then
-    return measure[3]:format(client.name(self.schema), place), "measured" .. measure[4]
-  end
-  local extension = client.name(found.extension)
-  return measure[1]:format(extension, place), measure[2]:format(extension, place)
-end
-
--- The statement of a search, and whether its condition is only a part of the filter.
-local function select_nearest(self, found, vector, k, tree, with_vectors)
-  local out, bind = statement()
-  local measured, order = measures_of(self, found,
-    bind({ vector, 1 }, "real[]::" .. tables.type(found.extension)))
-  local condition, is_part = "true", false
-  if tree then condition, is_part = conditions.condition(tree, "metadata", bind) end
-  out[1] = ("SELECT id, document, metadata, %s AS measured%s FROM %s WHERE %s ORDER BY %s, number "
-    .. "LIMIT %s"):format(measured, with_vectors and ", embedding::real[] AS vector" or "",
-    tables.name(self), condition, order, bind(k, "bigint"))
-  return out, is_part
-end
-
--- An index gives no more than it looks at, and the filter comes after it: where that were too few
--- it is done again without.
-local function nearest_by_index(self, query, k)
-  local setting = ("SET LOCAL hnsw.ef_search = %d"):format(math.min(math.max(2 * k, 40),
-    EF_SEARCH_MAX))
-  local rows = self.client:ask({ { setting, n = 1 }, query }, true)[2].rows
-  if #rows == k then return rows end
-  return self.client:ask({ { "SET LOCAL enable_indexscan = off", n = 1 }, query }, true)[2].rows
-end
-
-local function rows_nearest(self, found, query, k)
-  if found.indexed then return nearest_by_index(self, query, k) end
-  return self.client:ask({ query })[1].rows
-end
-
-local function hit_of(row)
-  local measured = row.measured
-  if measured ~= measured then measured = 0 end -- the cosine of a vector of length 0
-  return { document = document_of(row), measured = measured,
-    vector = row.vector and vector_of(row.vector) }
-end
-
-local function hits_of(rows, k, matches)
-  local hits = {}
-  for _, row in ipairs(rows) do
-    local hit = hit_of(row)
-    if #hits < k and (not matches or matches(hit.document.metadata, hit.document)) then
-      hits[#hits + 1] = hit
-    end
-  end
-  return hits
-end
-
-local function search(self, found, vector, k, filter, with_vectors)
-  local asked = k
+local function search(self, found, vector, ...)
   check_dim(self, found, #vector)
-  while true do
-    local query, is_part = select_nearest(self, found, vector, asked, filter and filter.tree,
-      with_vectors)
-    local rows = rows_nearest(self, found, query, asked)
-    local hits = hits_of(rows, k, is_part and filter.matches)
-    if not is_part or #hits == k or #rows < asked then return hits end
-    asked = asked * MORE
-  end
+  return nearest.search(self, found, vector, ...)
 end
 
 function methods:_search(vector, k, filter, with_vectors)

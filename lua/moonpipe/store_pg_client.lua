@@ -28,17 +28,22 @@ local function unescaped(text)
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
--- The password in a connection string, which others may show where it stands alone.
-local function password_in(text)
-  local found = text:match("^%w+://[^/@]*:([^/@]*)@") or text:match("[?&]password=([^&]*)")
-  if found then return unescaped(found) end
-  return text:match("password%s*=%s*'([^']*)'") or text:match("password%s*=%s*(%S+)")
+-- The password in a connection string: others may show it where it stands alone. Nil where a secret
+-- cannot hold it.
+local function password_of(url)
+  if type(url) ~= "string" then return nil end
+  local found = url:match("^%w+://[^/@]*:([^/@]*)@") or url:match("[?&]password=([^&]*)")
+  local ok, key = pcall(secret.of, found and unescaped(found))
+  return ok and key or nil
 end
 
-local function password_of(text)
-  local found = type(text) == "string" and password_in(text)
-  local ok, key = pcall(secret.of, found or nil)
-  return ok and key or nil
+local function connection_of(opts, what)
+  local given = opts.connection
+  if type(given) == "string" and not given:find("^postgres[ql]*://[%w%p]*$") then
+    errors.raise("config", ("connection of %s is no URL such as "
+      .. "postgresql://user:password@host:5432/database"):format(what))
+  end
+  return secret.of(given, "connection of " .. what)
 end
 
 local function seconds_of(opts, what)
@@ -74,7 +79,7 @@ function client.new(opts, what)
     errors.usage(what .. " needs connection = \"postgresql://user@host:5432/database\"")
   end
   local size, connect, total = size_of(opts, what), seconds_of(opts, what)
-  local connection = secret.of(opts.connection, "connection of " .. what)
+  local connection = connection_of(opts, what)
   local self = setmetatable({ password = password_of(opts.connection) }, mt)
   self.native = native.check(c.pg_open(connection, size, connect, total, MAX_RESULT))
   return self
@@ -124,6 +129,19 @@ end
 ---@return string
 function client.name(name)
   return '"' .. name:gsub('"', '""') .. '"'
+end
+
+--- A statement that grows, and what gives the place of a value: bind(value, "text") -> "$1::text".
+---@return table statement
+---@return fun(value: any, kind: string): string bind
+function client.statement()
+  local self = { "", n = 1 }
+  local function bind(value, kind)
+    self.n = self.n + 1
+    self[self.n] = value
+    return ("$%d::%s"):format(self.n - 1, kind)
+  end
+  return self, bind
 end
 
 return client
