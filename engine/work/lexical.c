@@ -1,4 +1,5 @@
-/* lexical.c: see lexical.h. Searches are in lexical_search.c. */
+/* lexical.c: see lexical.h. Searches are in lexical_search.c, the terms of a
+ * text in lexical_words.c. */
 #include "lexical.h"
 
 #include "alloc.h"
@@ -181,32 +182,6 @@ mp_Status mp_lexical_reserve(mp_Lexical *self, size_t first, size_t count,
     for (; self->docs < docs; self->docs++)
         self->lengths[self->docs] = MP_LEXICAL_NONE;
     return MP_OK;
-}
-
-/* What the caller cut: up to the next NUL. */
-static bool next_cut(mp_LexicalText *text, size_t until, mp_LexicalName *name)
-{
-    while (text->at < until) {
-        const char *begin = text->bytes + text->at;
-        const char *end = memchr(begin, '\0', text->len - text->at);
-
-        name->bytes = begin;
-        name->len = end ? (size_t)(end - begin) : text->len - text->at;
-        text->at += name->len + 1;
-        if (name->len > 0) return true;
-    }
-    return false;
-}
-
-bool mp_lexical_next(mp_LexicalText *text, size_t until, mp_LexicalName *name)
-{
-    if (until > text->len) until = text->len;
-    if (text->cut) return next_cut(text, until, name);
-    if (!mp_word_next(&name->word, text->bytes, text->len, &text->at, until))
-        return false;
-    name->bytes = name->word.bytes + 1;
-    name->len = name->word.len - 2;
-    return true;
 }
 
 static mp_LexicalTerm *intern(mp_Lexical *self, const mp_LexicalName *name)

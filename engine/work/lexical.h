@@ -12,8 +12,9 @@
  * Documents that have no term of the query are no answers. Equal scores are in
  * the order of the documents.
  *
- * A term is a word of word.h, or what the caller cut himself: then NULs stand
- * between the terms of a text. The list of a term is an array of places; what
+ * A term is a word of word.h, but each Chinese, Japanese or Korean character is
+ * one of its own; or what the caller cut himself: then NULs stand between the
+ * terms of a text. The list of a term is an array of places; what
  * is deleted leaves it when it is next looked at, and all of them once half of
  * the documents have gone.
  *

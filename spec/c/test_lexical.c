@@ -207,6 +207,38 @@ static void test_words(void)
     mp_lexical_term(&lexical);
 }
 
+static size_t find(mp_Lexical *lexical, const char *query)
+{
+    mp_LexicalHit hits[4];
+
+    return search(lexical, query, strlen(query), false, 4, hits);
+}
+
+/* Of scripts without blanks each character is a term, in whatever pieces the
+ * text is read; what stands beside them is a word as ever. */
+static void test_alone(void)
+{
+    static const char *const texts[] = {
+        "\u6f22\u5b57\u3092\u8aad\u3080\u3002",      /* five and a stop */
+        "C\u8a00\u8a9eABC\uff0cabc\uff21\U00020bb7", /* ABC; abc, wide A */
+        "\uc11c\uc6b8\uc5d0\uc11c \u304b\xe6\xbc",   /* cut at its end */
+    };
+    static const uint32_t counts[] = {5, 6, 6};
+    mp_Lexical lexical;
+
+    mp_lexical_init(&lexical, 1.2, 0.75);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(add_text(&lexical, i, texts[i], strlen(texts[i]), false) ==
+              MP_OK);
+        CHECK(lexical.lengths[i] == counts[i]);
+    }
+    CHECK(find(&lexical, "\u5b57") == 1 && find(&lexical, "\u8aad\u66f8") == 1);
+    CHECK(find(&lexical, "abc") == 1 && find(&lexical, "c") == 1);
+    CHECK(find(&lexical, "\uc11c\uc6b8") == 1 && find(&lexical, "\u3002") == 0);
+    CHECK(find(&lexical, "\U00020bb7") == 1 && find(&lexical, "\uff0c") == 0);
+    mp_lexical_term(&lexical);
+}
+
 /* Terms that the caller cut may hold anything but NUL. */
 static void test_cut(void)
 {
@@ -318,6 +350,7 @@ int main(void)
     for (unsigned seed = 1; seed <= 5; seed++)
         test_random(seed);
     test_words();
+    test_alone();
     test_cut();
     test_holes();
     test_drop();

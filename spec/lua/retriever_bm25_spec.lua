@@ -37,6 +37,17 @@ describe("BM25Retriever", function()
     assert.same({}, retriever:invoke(" ?! "))
   end)
 
+  it("finds what is written without blanks by its characters", function()
+    local texts = { "漢字を読む本", "音楽を聴く", "서울에서 만나요", "we read C言語" }
+    local function first(question)
+      return mp.BM25Retriever.from_texts(texts):invoke(question)[1].page_content
+    end
+    assert.equal(texts[1], first "漢字の本")
+    assert.equal(texts[2], first "音楽")
+    assert.equal(texts[3], first "서울")
+    assert.equal(texts[4], first "c")
+  end)
+
   it("gives four unless told otherwise", function()
     local texts = { "a 1", "a 2", "a 3", "a 4", "a 5" }
     assert.same({ "a 1", "a 2", "a 3", "a 4" },
