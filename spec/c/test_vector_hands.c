@@ -42,6 +42,7 @@ static void test_same_alone(void)
     for (size_t i = 0; i < 64; i++) {
         event = await_event(engine);
         CHECK(event->floats.dim == (event->id - first) % 20 + 10);
+        CHECK(event->job->together >= 1 && event->job->together <= 64);
         if (event->id - first == 40) CHECK(is_same(event, alone));
         mp_job_free_event(event);
     }

@@ -64,6 +64,17 @@ describe("GoogleGenerativeAIEmbeddings", function()
     assert.equal("CLUSTERING", seen().requests[1].taskType)
   end)
 
+  it("asks together for what is asked at once", function()
+    local e = embeddings("GoogleGenerativeAIEmbeddings", { model = "m" },
+      answer { { values = { 1, 2, 3 } }, { values = { 4, 5, 6 } } })
+    local rows = mp.RunnableLambda(function(text) return e:embed_query(text):totable() end)
+      :batch { "a", "b" }
+    assert.same({ { 1, 2, 3 }, { 4, 5, 6 } }, { rows[1], rows[2] })
+    local requests = seen().requests
+    assert.same({ "RETRIEVAL_QUERY", "RETRIEVAL_QUERY" },
+      { requests[1].taskType, requests[2].taskType })
+  end)
+
   it("asks for no more at once than the provider takes", function()
     local texts, rows = {}, {}
     for i = 1, 150 do texts[i] = "t" .. i end

@@ -212,19 +212,21 @@ describe("ingest, killed at any moment", function()
     local whole = mp.now() - begun
     os.remove(path)
     os.remove(records)
-    local seen, kills, killed = {}, helper.long and 200 or 20, 0
+    local seen, kills, killed, runs = {}, helper.long and 200 or 20, 0, 0
     local phases = { { "one", "nil" }, { "two", "full" }, { "one", "incremental" },
-      { "two", "scoped_full" } }
-    for _, phase in ipairs(phases) do
-      local version, cleanup = unpack(phase)
-      for _ = 1, kills / #phases do
-        if not run(version, cleanup, whole * (0.05 + math.random())) then killed = killed + 1 end
+      { "two", "scoped_full" }, { "one", "full" } }
+    while killed < kills do
+      runs = runs + 1
+      local version, cleanup = unpack(phases[(runs - 1) % #phases + 1])
+      -- until one comes to its end, at last one that has the time; the next version follows
+      for try = 1, 9 do
+        if run(version, cleanup, try < 9 and whole * (0.05 + 0.9 * math.random())) then break end
+        killed = killed + 1
         seen = check(version, seen)
       end
-      assert.is_true(run(version, cleanup))
       seen = check_whole(version)
     end
-    helper.figure(("ingest: %d of %d runs killed, nothing lost or doubled"):format(killed, kills))
-    assert.is_true(killed > 0)
+    helper.figure(("ingest: killed %d times in %d runs, nothing lost or doubled"):format(killed,
+      runs))
   end)
 end)

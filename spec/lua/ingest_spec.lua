@@ -1,6 +1,7 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
+local terminal = require "spec.support.terminal"
 
 local it = helper.with_vectors(it)
 
@@ -321,6 +322,22 @@ describe("ingest: progress", function()
     assert.equal("1,200 documents, 400/s", line(counts))
     counts.documents, counts.total = 0, 0
     assert.equal("[====================] 0 of 0 documents, 400/s", line(counts))
+  end)
+
+  it("is drawn on a terminal, and stays there with the last figures", function()
+    local screen = terminal.start { helper.bin, "run", helper.temp [[
+      local mp = require "moonpipe"
+      local store, list = mp.FAISS { embedding = mp.HashEmbeddings() }, {}
+      for i = 1, 500 do list[i] = mp.Document("text " .. i % 400) end
+      mp.ingest { documents = list, store = store, progress = true }
+    ]] }
+    local ok, err = pcall(screen.wait, screen, "exit 0")
+    local shown = screen:screen()
+    screen:stop()
+    assert.is_true(ok, err)
+    assert.truthy(shown:find("[====================] 500 of 500 documents, ", 1, true))
+    assert.truthy(shown:find("0 s left; 400 added, 100 skipped\n", 1, true))
+    assert.equal(2, select(2, shown:gsub("\n", "\n")) + 1)
   end)
 
   it("writes nothing where there is no terminal", function()

@@ -46,3 +46,24 @@ describe("utf8_repair", function()
     end
   end)
 end)
+
+describe("uuid_of", function()
+  local uuid_of = native.c.uuid_of
+
+  it("is the same for the same texts, and says that it is of version 8", function()
+    -- SHA-256 of "", which has no text behind no length
+    assert.equal("e3b0c442-98fc-8c14-9afb-f4c8996fb924", uuid_of())
+    assert.equal(uuid_of("a", "b"), uuid_of("a", "b"))
+    assert.truthy(uuid_of("a\0"):find("^%x+%-%x%x%x%x%-8%x%x%x%-[89ab]%x%x%x%-%x+$"))
+  end)
+
+  it("tells apart what is cut elsewhere", function()
+    local seen = {}
+    for _, texts in ipairs { { "ab", "c" }, { "a", "bc" }, { "abc" }, { "abc", "" }, { "", "abc" },
+      { "abc\0" } } do
+      local id = uuid_of(unpack(texts))
+      assert.is_nil(seen[id])
+      seen[id] = true
+    end
+  end)
+end)
