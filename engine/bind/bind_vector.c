@@ -44,7 +44,10 @@ static mp_Vector **push_box(lua_State *L)
     return box;
 }
 
-/* [-0, +0] The index, from 0, of what the field [name] of the table at 1 says
+static const char *const metrics[] = {"l2", "ip", "cosine", NULL};
+static const char *const kinds[] = {"flat", "hnsw", "ivf", "sq", NULL};
+
+/* [-0, +0] The place, from 0, of what the field [name] of the table at 1 says
  * among [names]; 0 where it says nothing. */
 static int read_choice(lua_State *L, const char *name, const char *const *names)
 {
@@ -57,33 +60,42 @@ static int read_choice(lua_State *L, const char *name, const char *const *names)
 }
 
 /* [-0, +0] The whole number from 1 to [most] in the field [name] of the table
- * at 1; [otherwise] where it says nothing. */
-static size_t read_size(lua_State *L, const char *name, lua_Number most,
-                        lua_Number otherwise)
+ * at 1; 0 where it says nothing. */
+static size_t read_size(lua_State *L, const char *name, lua_Number most)
 {
     lua_Number value;
+    bool given;
 
     lua_getfield(L, 1, name);
-    value = lua_isnil(L, -1) ? otherwise : lua_tonumber(L, -1);
+    given = !lua_isnil(L, -1);
+    value = lua_tonumber(L, -1);
     lua_pop(L, 1);
-    if (value < 1 || value > most || value != floor(value))
-        luaL_error(L, "%s is no number from 1 to %d", name, (int)most);
-    return (size_t)value;
+    if (given && (value < 1 || value > most || value != floor(value)))
+        luaL_error(L, "%s is no whole number from 1 to %d", name, (int)most);
+    return given ? (size_t)value : 0;
 }
 
+/* FAISS's graphs count links in an int: `m` and the lists are bounded so that
+ * none of it overflows. */
 static mp_VectorShape read_shape(lua_State *L)
 {
-    static const char *const metrics[] = {"l2", "ip", "cosine", NULL};
     mp_VectorShape shape;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     shape.metric = (mp_VectorMetric)read_choice(L, "metric", metrics);
-    shape.dim = read_size(L, "dim", 1e6, 0);
+    shape.kind = (mp_FaissKind)read_choice(L, "kind", kinds);
+    shape.dim = read_size(L, "dim", 1e6);
+    shape.m = read_size(L, "m", 512);
+    shape.ef_construction = read_size(L, "ef_construction", 1e5);
+    shape.ef_search = read_size(L, "ef_search", 1e5);
+    shape.nlist = read_size(L, "nlist", 1e6);
+    shape.nprobe = read_size(L, "nprobe", 1e6);
+    luaL_argcheck(L, shape.dim > 0, 1, "no number of dimensions");
     return shape;
 }
 
-/* index_new { metric = "l2" | "ip" | "cosine", dim = } -> index | nil, message,
- * kind */
+/* index_new { kind =, metric =, dim =, m =, ef_construction =, ef_search =,
+ * nlist =, nprobe = } -> index | nil, message, kind */
 static int f_index_new(lua_State *L)
 {
     mp_VectorShape shape = read_shape(L);
@@ -234,16 +246,27 @@ static int f_index_count(lua_State *L)
     return 1;
 }
 
+/* index_info(index) -> a table: kind, metric, dim */
+static int f_index_info(lua_State *L)
+{
+    const mp_VectorShape *shape = mp_vector_shape(mp_bind_check_index(L, 1));
+
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, kinds[shape->kind]);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, metrics[shape->metric]);
+    lua_setfield(L, -2, "metric");
+    lua_pushnumber(L, (lua_Number)shape->dim);
+    lua_setfield(L, -2, "dim");
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"index_new", f_index_new},
-    {"index_add", f_index_add},
-    {"index_search", f_index_search},
-    {"index_delete", f_index_delete},
-    {"index_rows", f_index_rows},
-    {"index_make", f_index_make},
-    {"index_take", f_index_take},
-    {"index_count", f_index_count},
-    {NULL, NULL},
+    {"index_new", f_index_new},       {"index_add", f_index_add},
+    {"index_search", f_index_search}, {"index_delete", f_index_delete},
+    {"index_rows", f_index_rows},     {"index_make", f_index_make},
+    {"index_take", f_index_take},     {"index_count", f_index_count},
+    {"index_info", f_index_info},     {NULL, NULL},
 };
 
 void mp_bind_vector(lua_State *L)

@@ -249,7 +249,13 @@ typedef struct Block {
     const float *rows;
     size_t first;
     size_t count;
+    const int64_t *ids; /* NULL: from `first` on */
 } Block;
+
+static inline size_t id_of(const Block *block, size_t row)
+{
+    return block->ids ? (size_t)block->ids[row] : block->first + row;
+}
 
 static void compare_many(const mp_Scan *scan, mp_ScanTop *top, size_t q,
                          const Block *block)
@@ -283,11 +289,11 @@ static void compare_one(const mp_Scan *scan, mp_ScanTop *top, size_t q,
     for (; r + 4 <= block->count; r += 4) {
         tiles[MP_SCAN_FOUR](x, 0, block->rows + r * scan->dim, scan->dim, sums);
         for (size_t i = 0; i < 4; i++)
-            offer(scan, top, q, sums[i], block->first + r + i);
+            offer(scan, top, q, sums[i], id_of(block, r + i));
     }
     for (; r < block->count; r++) {
         tiles[MP_SCAN_ONE](x, 0, block->rows + r * scan->dim, scan->dim, sums);
-        offer(scan, top, q, sums[0], block->first + r);
+        offer(scan, top, q, sums[0], id_of(block, r));
     }
 }
 
@@ -407,7 +413,7 @@ void mp_scan_rows(const mp_Scan *scan, mp_ScanTop *top, const float *rows,
                   size_t first, size_t count)
 {
     size_t most = mp_scan_block(scan);
-    Block block = {rows, first, 0};
+    Block block = {rows, first, 0, NULL};
 
     for (; count > 0; count -= block.count) {
         block.count = count < most ? count : most;
@@ -420,4 +426,12 @@ void mp_scan_rows(const mp_Scan *scan, mp_ScanTop *top, const float *rows,
         block.rows += block.count * scan->dim;
         block.first += block.count;
     }
+}
+
+void mp_scan_some(const mp_Scan *scan, mp_ScanTop *top, size_t q,
+                  const float *rows, const int64_t *ids, size_t count)
+{
+    Block block = {rows, 0, count, ids};
+
+    compare_one(scan, top, q, &block);
 }

@@ -99,6 +99,10 @@ size_t mp_scan_block(const mp_Scan *scan);
 void mp_scan_rows(const mp_Scan *scan, mp_ScanTop *top, const float *rows,
                   size_t first, size_t count);
 
+/* Looks for query [q] alone at [count] rows with the numbers [ids]. */
+void mp_scan_some(const mp_Scan *scan, mp_ScanTop *top, size_t q,
+                  const float *rows, const int64_t *ids, size_t count);
+
 /* Puts what [other] holds for query [q] into [top]. */
 void mp_scan_merge(const mp_Scan *scan, mp_ScanTop *top,
                    const mp_ScanTop *other, size_t q);

@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "scan_kernel.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -156,6 +157,8 @@ static void term(mp_LineJob *job)
     mp_floats_term(&self->rows);
     mp_vector_numbers_term(&self->numbers);
     mp_vector_filter_term(self);
+    mp_alloc_free(self->hits);
+    mp_buf_term(&self->payload);
     if (self->reader) self->reader->term(self->self);
 }
 
@@ -232,21 +235,54 @@ static void free_index(mp_Line *line)
     mp_alloc_free(index);
 }
 
+mp_FaissShape mp_vector_faiss_shape(const mp_Vector *index, mp_FaissKind form)
+{
+    return (mp_FaissShape){
+        .kind = form,
+        .metric = index->metric,
+        .dim = index->shape.dim,
+        .m = index->shape.m,
+        .ef_construction = index->shape.ef_construction,
+        .nlist = index->nlist,
+        .compare = mp_scan_kernel()->tiles[index->metric][MP_SCAN_ONE],
+    };
+}
+
+static void or_usual(size_t *value, size_t usual)
+{
+    if (*value == 0) *value = usual;
+}
+
+static void set_shape(mp_Vector *index, const mp_VectorShape *shape)
+{
+    bool trained = shape->kind == MP_FAISS_IVF || shape->kind == MP_FAISS_SQ;
+
+    index->shape = *shape;
+    or_usual(&index->shape.m, 32);
+    or_usual(&index->shape.ef_construction, 40);
+    or_usual(&index->shape.ef_search, 64);
+    or_usual(&index->shape.nprobe, 16);
+    index->nlist = shape->nlist;
+    index->metric =
+        shape->metric == MP_VECTOR_L2 ? MP_FAISS_L2 : MP_FAISS_INNER_PRODUCT;
+    index->form = trained ? MP_FAISS_FLAT : shape->kind;
+}
+
 mp_Status mp_vector_new(mp_Vector **out, const mp_VectorShape *shape,
                         mp_Error *err)
 {
     const mp_VectorLib *lib = mp_vector_lib(err);
     char message[MP_FAISS_TEXT];
+    mp_FaissShape made;
     mp_Vector *index;
     int code;
 
     if (!lib) return -MP_KIND_UNSUPPORTED;
     index = mp_alloc_zero(1, sizeof *index);
     if (!index) return mp_err_memory(err);
-    index->shape = *shape;
-    index->metric =
-        shape->metric == MP_VECTOR_L2 ? MP_FAISS_L2 : MP_FAISS_INNER_PRODUCT;
-    code = lib->make(&index->faiss, index->metric, shape->dim, message);
+    set_shape(index, shape);
+    made = mp_vector_faiss_shape(index, index->form);
+    code = lib->make(&index->faiss, &made, NULL, 0, message);
     if (code != MP_FAISS_OK) {
         mp_alloc_free(index);
         return mp_vector_fail(err, code, message);

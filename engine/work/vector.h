@@ -38,10 +38,25 @@ typedef enum mp_VectorMetric {
     MP_VECTOR_COSINE /* of vectors made 1 long; zeros have 0 with all */
 } mp_VectorMetric;
 
-/* What an index is. */
+/* What an index is. 0 stands for what is usual.
+ *
+ * MP_FAISS_FLAT looks at all vectors. MP_FAISS_HNSW follows a graph: a search
+ * finds most of the nearest at a fraction of the price, an add takes long.
+ * MP_FAISS_IVF looks at the lists whose centroids are nearest, MP_FAISS_SQ at
+ * all vectors, of which it keeps 8 bits for each number. These two begin as
+ * flat ones, with exact answers, and are trained once, in the first add after
+ * which there are enough vectors: 39 for each of `nlist`, or 4,096 where it is
+ * 0 and becomes their square root; 1,024 for SQ. Whatever the kind, as many
+ * come back as there are and may come. */
 typedef struct mp_VectorShape {
     mp_VectorMetric metric;
     size_t dim; /* >= 1 */
+    mp_FaissKind kind;
+    size_t m;               /* HNSW: links of a vector: 32 */
+    size_t ef_construction; /* ... candidates while it is added: 40 */
+    size_t ef_search;       /* ... and while it is searched for: 64 */
+    size_t nlist;           /* IVF: lists */
+    size_t nprobe;          /* ... and how many are looked at: 16 */
 } mp_VectorShape;
 
 /* A list of numbers of vectors, moved like mp_Floats. */

@@ -1,58 +1,119 @@
-/* vector_add.c: adding, see vector_index.h. */
+/*
+ * vector_add.c: adding, see vector_index.h.
+ *
+ * Where rows were lent, or where what is flat becomes what it is to be
+ * (vector_train.c), the add copies first the rows that there are: then it adds
+ * its own. A cancel or a failure takes all of that back; but HNSW cannot undo
+ * links, so what it has of the add stays as if it had been deleted.
+ *
+ *     begin -- learn -- the old rows -- the new rows -- end: the index changes
+ */
 #include "clock.h"
 #include "vector_index.h"
 
 /* Numbers that one call of FAISS copies. */
-#define COPY ((size_t)4 << 20)
+#define COPY ((size_t)1 << 20)
 
-/* Takes back what the add did; cannot fail, for it only shrinks. */
+/* Rows that one call links: each takes up to some milliseconds. */
+#define LINKED 4
+
+/* How many rows are copied first. */
+static size_t copied_first(const mp_Vector *index)
+{
+    return index->source ? index->count : 0;
+}
+
+/* The index that the rows go to. */
+static void *target(const mp_Vector *index)
+{
+    return index->fresh ? index->fresh : index->faiss;
+}
+
 static void take_back(mp_Vector *index)
 {
     char message[MP_FAISS_TEXT];
+    size_t count = index->count;
 
-    index->lib->cut(index->faiss, index->lent ? 0 : index->count, message);
-}
-
-/* Where the next rows come from, and how many these are: first those that were
- * lent, from now on they are copied, then those of the job. */
-static const float *next_rows(const mp_Vector *index, size_t *count)
-{
-    size_t dim = index->shape.dim, lent = index->lent ? index->count : 0;
-    const mp_Floats *rows = &index->batch->rows;
-
-    if (index->at < lent) {
-        *count = lent - index->at;
-        return index->lent + index->at * dim;
+    mp_vector_end_training(index);
+    if (index->fresh) {
+        index->lib->drop(index->fresh, message);
+    } else if (index->form == MP_FAISS_HNSW) {
+        index->lib->count(index->faiss, &count, message);
+        mp_vector_admit(index, count, false);
+    } else {
+        index->lib->cut(index->faiss, index->lent ? 0 : count, message);
     }
-    *count = lent + rows->rows - index->at;
-    return rows->data + (index->at - lent) * dim;
+    index->fresh = NULL;
+    index->source = NULL;
 }
 
-/* Makes the job's next rows 1 long. */
-static void make_unit(const mp_Vector *index, const float *rows, size_t count)
-{
-    mp_Floats *own = &index->batch->rows;
-    size_t dim = index->shape.dim;
+/* --- blocks --- */
 
-    if (index->shape.metric != MP_VECTOR_COSINE) return;
-    if (index->lent && index->at < index->count) return;
-    for (size_t i = 0; i < count; i++)
-        mp_floats_unit(own->data + (size_t)(rows - own->data) + i * dim, dim);
+/* How many of [count] rows one call takes. */
+static size_t block_of(const mp_Vector *index, size_t count)
+{
+    mp_FaissKind form = index->fresh ? index->shape.kind : index->form;
+    size_t most = COPY / index->shape.dim + 1;
+
+    if (form == MP_FAISS_HNSW) most = LINKED;
+    if (form == MP_FAISS_IVF) most = MP_VECTOR_TOGETHER;
+    return count < most ? count : most;
+}
+
+static mp_Status add_rows(mp_Vector *index, const float *rows, size_t count,
+                          mp_Error *err)
+{
+    bool listed =
+        (index->fresh ? index->shape.kind : index->form) == MP_FAISS_IVF;
+    int64_t lists[MP_VECTOR_TOGETHER];
+    char message[MP_FAISS_TEXT];
+    const float *centroids;
+    size_t nlist;
+    int code = MP_FAISS_OK;
+
+    if (listed)
+        code =
+            index->lib->centroids(target(index), &centroids, &nlist, message);
+    if (listed && code == MP_FAISS_OK &&
+        mp_vector_assign(index, centroids, nlist, rows, count, lists, err) !=
+            MP_OK)
+        return -MP_KIND_MEMORY;
+    if (code == MP_FAISS_OK)
+        code = index->lib->add(target(index), rows, lists, count, message);
+    index->at += count;
+    return code == MP_FAISS_OK ? MP_OK : mp_vector_fail(err, code, message);
 }
 
 /* Adds the next rows, as many as one call may. */
 static mp_Status add_block(mp_Vector *index, mp_Error *err)
 {
-    size_t most = COPY / index->shape.dim + 1, count;
-    const float *rows = next_rows(index, &count);
-    char message[MP_FAISS_TEXT];
-    int code;
+    size_t dim = index->shape.dim, first = copied_first(index), count;
+    mp_Floats *own = &index->batch->rows;
+    float *rows;
 
-    if (count > most) count = most;
-    make_unit(index, rows, count);
-    code = index->lib->add(index->faiss, rows, count, message);
-    index->at += count;
-    return code == MP_FAISS_OK ? MP_OK : mp_vector_fail(err, code, message);
+    if (index->at < first) {
+        count = block_of(index, first - index->at);
+        return add_rows(index, index->source + index->at * dim, count, err);
+    }
+    rows = own->data + (index->at - first) * dim;
+    count = block_of(index, first + own->rows - index->at);
+    if (index->shape.metric == MP_VECTOR_COSINE)
+        for (size_t i = 0; i < count; i++)
+            mp_floats_unit(rows + i * dim, dim);
+    return add_rows(index, rows, count, err);
+}
+
+/* --- the add --- */
+
+static void take_fresh(mp_Vector *index)
+{
+    char message[MP_FAISS_TEXT];
+
+    if (!index->fresh) return;
+    index->lib->drop(index->faiss, message);
+    index->faiss = index->fresh;
+    index->form = index->shape.kind;
+    index->fresh = NULL;
 }
 
 /* The add counts unless a cancel was faster. */
@@ -64,28 +125,35 @@ static void end_add(mp_Vector *index)
         take_back(index);
         return;
     }
+    take_fresh(index);
     mp_vector_release(index);
-    mp_vector_admit(index, index->count + job->rows.rows);
+    index->source = NULL;
+    mp_vector_admit(index, index->count + job->rows.rows, true);
 }
 
 void mp_vector_add_slice(mp_Vector *index, int64_t until_us)
 {
     mp_VectorJob *job = index->batch;
-    size_t all = job->rows.rows + (index->lent ? index->count : 0);
+    size_t all = copied_first(index) + job->rows.rows;
+    mp_Status status = MP_OK;
     mp_Error err;
 
-    while (index->at < all) {
+    while (index->training || index->at < all) {
         if (mp_job_is_cancelled(&job->line.cpu.job)) {
             take_back(index);
             mp_vector_end_batch(index, MP_EVENT_DONE);
             return;
         }
-        if (add_block(index, &err) != MP_OK) {
+        if (index->training)
+            status = mp_vector_train_slice(index, until_us, &err);
+        else
+            status = add_block(index, &err);
+        if (status != MP_OK) {
             take_back(index);
             mp_vector_fail_batch(index, &err);
             return;
         }
-        if (mp_clock_us() >= until_us && index->at < all) return;
+        if (mp_clock_us() >= until_us) return;
     }
     end_add(index);
 }
@@ -93,10 +161,19 @@ void mp_vector_add_slice(mp_Vector *index, int64_t until_us)
 mp_Status mp_vector_begin_add(mp_Vector *index, mp_Error *err)
 {
     mp_Buf *bytes = &index->batch->line.cpu.job.end.bytes;
-    size_t rows = index->batch->rows.rows;
+    size_t count = index->count + index->batch->rows.rows;
+    mp_Status status;
 
     index->at = 0;
     mp_buf_printf(bytes, "%zu", index->next);
-    if (mp_buf_check(bytes, err) != MP_OK) return -MP_KIND_MEMORY;
-    return mp_vector_reserve(index, index->count + rows, err);
+    status = mp_buf_check(bytes, err);
+    if (status == MP_OK) status = mp_vector_reserve(index, count, err);
+    if (status == MP_OK && index->form == MP_FAISS_HNSW)
+        status = mp_vector_allow_gaps(index, err);
+    index->source = index->lent;
+    if (status != MP_OK || !mp_vector_is_ripe(index, count)) return status;
+    status = mp_vector_borrow(index, &index->source, err);
+    if (status == MP_OK) status = mp_vector_begin_training(index, err);
+    if (status != MP_OK) index->source = NULL;
+    return status;
 }

@@ -4,6 +4,9 @@
  * A deleted vector loses its bit. Once more than half of the rows are without
  * one, the others move together, slice by slice, before the delete is
  * answered.
+ *
+ * Limit: the rows of HNSW stay, for its graph leads through them; a save and a
+ * load do not help either, a new index does.
  */
 #include "alloc.h"
 #include "clock.h"
@@ -72,23 +75,6 @@ mp_Status mp_vector_reserve(mp_Vector *index, size_t rows, mp_Error *err)
     return MP_OK;
 }
 
-void mp_vector_admit(mp_Vector *index, size_t count)
-{
-    size_t added = count - index->count;
-
-    for (size_t row = index->count; row < count; row++) {
-        if (index->numbers)
-            index->numbers[row] = index->next + row - index->count;
-        if (index->alive && row % 8 == 0) index->alive[row / 8] = 0;
-        if (index->alive) index->alive[row / 8] |= (uint8_t)(1u << row % 8);
-    }
-    index->count = count;
-    index->next += added;
-    mp_vector_set_live(index, index->live + added);
-}
-
-/* --- deleting --- */
-
 static mp_Status name_rows(mp_Vector *index, mp_Error *err)
 {
     if (index->numbers) return MP_OK;
@@ -99,8 +85,7 @@ static mp_Status name_rows(mp_Vector *index, mp_Error *err)
     return MP_OK;
 }
 
-/* From now on rows can be without a bit, and move. */
-static mp_Status prepare(mp_Vector *index, mp_Error *err)
+mp_Status mp_vector_allow_gaps(mp_Vector *index, mp_Error *err)
 {
     size_t whole = index->count / 8;
 
@@ -113,11 +98,31 @@ static mp_Status prepare(mp_Vector *index, mp_Error *err)
     return MP_OK;
 }
 
+void mp_vector_admit(mp_Vector *index, size_t count, bool alive)
+{
+    size_t added = count - index->count;
+
+    for (size_t row = index->count; row < count; row++) {
+        if (index->numbers)
+            index->numbers[row] = index->next + row - index->count;
+        if (index->alive && row % 8 == 0) index->alive[row / 8] = 0;
+        if (index->alive && alive)
+            index->alive[row / 8] |= (uint8_t)(1u << row % 8);
+    }
+    index->count = count;
+    index->next += added;
+    if (alive) mp_vector_set_live(index, index->live + added);
+}
+
+/* --- deleting --- */
+
 static void begin_compaction(mp_Vector *index)
 {
     size_t dead = index->count - index->live;
 
-    if (index->lent || dead < DEAD_LEAST || dead <= index->count / 2) return;
+    if (index->lent || index->form == MP_FAISS_HNSW || dead < DEAD_LEAST ||
+        dead <= index->count / 2)
+        return;
     index->compacting = true;
     index->from = index->to = 0;
 }
@@ -127,7 +132,7 @@ mp_Status mp_vector_do_delete(mp_Vector *index, mp_Error *err)
     mp_VectorJob *job = index->batch;
     size_t live = index->live;
 
-    if (prepare(index, err) != MP_OK) return -MP_KIND_MEMORY;
+    if (mp_vector_allow_gaps(index, err) != MP_OK) return -MP_KIND_MEMORY;
     mp_vector_take_job(index);
     if (!mp_vector_end_job(index, job, MP_EVENT_DONE)) return MP_OK;
     for (size_t i = 0; i < job->numbers.count; i++) {

@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* One row in so many: fewer are listed. A row that is looked at alone costs
- * about what two do that come one after the other. */
-#define LISTED 3
+ * about what two do that come one after the other; HNSW would look at fewer. */
+enum { LISTED = 3, LISTED_HNSW = 10 };
 
 static bool is_set(const uint8_t *bits, size_t row)
 {
@@ -34,12 +34,13 @@ static size_t mark(const mp_Vector *index, mp_VectorJob *job)
     return marked;
 }
 
-static mp_Status list(const mp_Vector *index, mp_VectorJob *job, mp_Error *err)
+static mp_Status list(const mp_Vector *index, const uint8_t *bits,
+                      mp_VectorJob *job, mp_Error *err)
 {
     job->list.data = mp_alloc((job->most + 1) * sizeof *job->list.data);
     if (!job->list.data) return mp_err_memory(err);
     for (size_t byte = 0; byte < index->count / 8 + 1; byte++)
-        for (unsigned left = job->bits[byte]; left; left &= left - 1)
+        for (unsigned left = bits[byte]; left; left &= left - 1)
             job->list.data[job->list.count++] =
                 byte * 8 + (size_t)__builtin_ctz(left);
     return MP_OK;
@@ -48,13 +49,18 @@ static mp_Status list(const mp_Vector *index, mp_VectorJob *job, mp_Error *err)
 mp_Status mp_vector_filter(const mp_Vector *index, mp_VectorJob *job,
                            mp_Error *err)
 {
+    const uint8_t *bits = index->alive;
+    size_t share = index->form == MP_FAISS_HNSW ? LISTED_HNSW : LISTED;
+
+    mp_vector_filter_term(job); /* of a first try */
     job->most = index->live;
-    if (!job->limited) return MP_OK;
-    job->bits = mp_alloc_zero(index->count / 8 + 1, 1);
-    if (!job->bits) return mp_err_memory(err);
-    job->most = mark(index, job);
-    if (job->most > index->count / LISTED) return MP_OK;
-    return list(index, job, err);
+    if (job->limited) {
+        bits = job->bits = mp_alloc_zero(index->count / 8 + 1, 1);
+        if (!bits) return mp_err_memory(err);
+        job->most = mark(index, job);
+    }
+    if (!bits || job->most > index->count / share) return MP_OK;
+    return list(index, bits, job, err);
 }
 
 mp_ScanFilter mp_vector_scan_filter(const mp_Vector *index,

@@ -35,9 +35,16 @@ typedef struct mp_VectorJob {
     uint8_t *bits;
     mp_VectorNumbers list;
     size_t most; /* as many it can find */
+    /* Of a search that one hand does alone: see vector_alone.c. */
+    bool alone;
+    bool exact; /* what is near was not enough: all is looked at now */
+    bool failed;
+    mp_ScanHit *hits;
+    size_t hit_count;
     const mp_VectorReader *reader;
     void *self;
     mp_VectorState state;
+    mp_Buf payload; /* of the state */
 } mp_VectorJob;
 
 /* One of the pool's threads at a search: the turn itself is the first. */
@@ -45,15 +52,19 @@ typedef struct mp_VectorHand {
     mp_PoolTask task;
     mp_Vector *index;
     mp_ScanTop top;
+    float *decoded; /* SQ: a block of rows */
+    mp_Error err;   /* why that failed */
 } mp_VectorHand;
 
 struct mp_Vector {
     mp_Line line;
     const mp_VectorLib *lib;
     void *faiss;
+    mp_FaissKind form; /* what `faiss` is: flat, until it is trained */
     mp_VectorShape shape;
-    int metric;  /* FAISS's */
-    size_t live; /* of the line's lock; below it is the turn's alone */
+    int metric;   /* FAISS's */
+    size_t nlist; /* IVF: the shape's, or what training found right */
+    size_t live;  /* of the line's lock; below it is the turn's alone */
 
     size_t count;      /* rows, also of deleted vectors */
     size_t next;       /* the number that is given next */
@@ -66,7 +77,12 @@ struct mp_Vector {
     bool compacting;
     size_t from, to; /* of the compaction: rows read, rows kept */
 
+    void *fresh; /* the index that an add makes by training; or NULL */
+    struct mp_VectorTraining *training;
+    const float *source; /* rows that the add copies first; or NULL */
+
     mp_VectorJob *batch; /* what the turn works on */
+    mp_VectorJob *again; /* searches of it that need a second look */
     mp_LineJob *ended;   /* what it answers at its end */
     mp_LineJob **ended_last;
     size_t at; /* rows added, or jobs answered */
@@ -75,8 +91,11 @@ struct mp_Vector {
     mp_VectorHand *hands;
     size_t hand_count;
     int64_t until_us;
-    atomic_size_t next_row; /* that no hand has looked at */
-    atomic_size_t at_work;  /* hands that have not left this slice */
+    mp_VectorJob **alone; /* the searches that are, of the batch */
+    size_t alone_count;
+    atomic_size_t next_row;   /* that no hand has looked at */
+    atomic_size_t next_alone; /* ... or begun */
+    atomic_size_t at_work;    /* hands that have not left this slice */
 };
 
 /* The one behind it, in the line or the batch. */
@@ -110,13 +129,40 @@ void mp_vector_set_live(mp_Vector *index, size_t live);
 
 /* --- vector_add.c --- */
 
+/* What FAISS is to make of the index in [form]. */
+mp_FaissShape mp_vector_faiss_shape(const mp_Vector *index, mp_FaissKind form);
+
 /* Prepares for the add that is the batch. On failure nothing is held. */
 mp_Status mp_vector_begin_add(mp_Vector *index, mp_Error *err);
 
 /* Adds until about [until_us]; the batch is gone when all is done. */
 void mp_vector_add_slice(mp_Vector *index, int64_t until_us);
 
+/* --- vector_train.c --- */
+
+/* Whether an index that is flat becomes what it is to be with [rows] rows. */
+bool mp_vector_is_ripe(const mp_Vector *index, size_t rows);
+
+/* Chooses what to learn from among the rows there are and those of the add that
+ * is the batch. `memory`. */
+mp_Status mp_vector_begin_training(mp_Vector *index, mp_Error *err);
+
+/* Learns until about [until_us]; index->fresh is there when all is done. */
+mp_Status mp_vector_train_slice(mp_Vector *index, int64_t until_us,
+                                mp_Error *err);
+
+void mp_vector_end_training(mp_Vector *index);
+
+/* Finds the nearest of [count] centroids for each of [rows] <=
+ * MP_VECTOR_TOGETHER rows. `memory`. */
+mp_Status mp_vector_assign(const mp_Vector *index, const float *centroids,
+                           size_t count, const float *x, size_t rows,
+                           int64_t *lists, mp_Error *err);
+
 /* --- vector_delete.c --- */
+
+/* From now on rows can be without a bit, and move. `memory`. */
+mp_Status mp_vector_allow_gaps(mp_Vector *index, mp_Error *err);
 
 /* The row of vector [number], or SIZE_MAX if it is not there. */
 size_t mp_vector_find(const mp_Vector *index, size_t number);
@@ -130,8 +176,8 @@ static inline size_t mp_vector_number(const mp_Vector *index, size_t row)
 mp_Status mp_vector_reserve(mp_Vector *index, size_t rows, mp_Error *err);
 
 /* The rows from index->count to [count] have come, and have numbers from
- * index->next on; there is room for them. */
-void mp_vector_admit(mp_Vector *index, size_t count);
+ * index->next on; there is room for them. Without [alive] as deleted ones. */
+void mp_vector_admit(mp_Vector *index, size_t count, bool alive);
 
 /* Does the delete, or gives the vectors, that is the batch. */
 mp_Status mp_vector_do_delete(mp_Vector *index, mp_Error *err);
@@ -171,6 +217,14 @@ mp_Status mp_vector_begin_read(mp_Vector *index, mp_Error *err);
 
 /* Reads until about [until_us]; the batch is gone when all is done. */
 void mp_vector_read_slice(mp_Vector *index, int64_t until_us);
+
+/* --- vector_alone.c --- */
+
+/* Whether [job], whose filter is known, is a search for one hand. */
+bool mp_vector_is_alone(const mp_Vector *index, const mp_VectorJob *job);
+
+/* Does it, on any hand: job->hits, or job->failed. */
+void mp_vector_find_alone(const mp_Vector *index, mp_VectorJob *job);
 
 /* --- vector_search.c --- */
 

@@ -28,53 +28,81 @@ static void end_search(mp_Vector *index)
 {
     for (size_t i = 0; i < index->hand_count; i++)
         mp_scan_top_term(&index->hands[i].top);
+    for (size_t i = 0; i < index->hand_count; i++)
+        mp_alloc_free(index->hands[i].decoded);
     mp_alloc_free(index->hands);
+    mp_alloc_free(index->alone);
     index->hands = NULL;
+    index->alone = NULL;
+    index->alone_count = 0;
     index->hand_count = 0;
     mp_scan_term(&index->scan);
 }
 
-/* Puts the searches with lists behind the others, as the scan has them. */
+/* Full ones, those with lists, those that one hand does: so the scan has them.
+ */
+static int place_of(const mp_VectorJob *job)
+{
+    return job->alone ? 2 : job->list.data != NULL;
+}
+
 static void sort_batch(mp_Vector *index)
 {
-    mp_LineJob *kinds[2] = {NULL, NULL}, **ends[2] = {&kinds[0], &kinds[1]};
+    mp_LineJob *kinds[3], **ends[3] = {&kinds[0], &kinds[1], &kinds[2]};
 
     for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job)) {
-        bool listed = job->list.data != NULL;
+        int place = place_of(job);
 
-        *ends[listed] = &job->line;
-        ends[listed] = &job->line.next;
+        *ends[place] = &job->line;
+        ends[place] = &job->line.next;
     }
-    *ends[1] = NULL;
+    *ends[2] = NULL;
+    *ends[1] = kinds[2];
     *ends[0] = kinds[1];
     index->batch = (mp_VectorJob *)kinds[0];
 }
 
-static mp_Status filter_batch(mp_Vector *index, size_t *queries, mp_Error *err)
+static mp_Status prepare(mp_Vector *index, mp_VectorJob *job, mp_Error *err)
 {
-    *queries = 0;
+    if (mp_vector_filter(index, job, err) != MP_OK) return -MP_KIND_MEMORY;
+    if (index->shape.metric == MP_VECTOR_COSINE)
+        mp_floats_unit(job->rows.data, index->shape.dim);
+    job->alone = mp_vector_is_alone(index, job);
+    return MP_OK;
+}
+
+static mp_Status prepare_batch(mp_Vector *index, size_t *queries, mp_Error *err)
+{
+    size_t all = 0, alone = 0;
+
     for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job)) {
-        if (mp_vector_filter(index, job, err) != MP_OK) return -MP_KIND_MEMORY;
-        ++*queries;
+        if (prepare(index, job, err) != MP_OK) return -MP_KIND_MEMORY;
+        all++;
+        alone += job->alone;
     }
+    *queries = all - alone;
     sort_batch(index);
+    index->alone = mp_alloc((alone + 1) * sizeof(mp_VectorJob *));
+    if (!index->alone) return mp_err_memory(err);
+    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job))
+        if (job->alone) index->alone[index->alone_count++] = job;
     return MP_OK;
 }
 
 static mp_Status copy_queries(mp_Vector *index, mp_Error *err)
 {
-    size_t queries, q = 0, dim = index->shape.dim;
+    size_t queries, q = 0;
 
-    if (filter_batch(index, &queries, err) != MP_OK ||
-        mp_scan_init(&index->scan, index->metric, dim, queries, err) != MP_OK)
+    if (prepare_batch(index, &queries, err) != MP_OK) return -MP_KIND_MEMORY;
+    if (queries == 0) return MP_OK;
+    if (mp_scan_init(&index->scan, index->metric, index->shape.dim, queries,
+                     err) != MP_OK)
         return -MP_KIND_MEMORY;
-    for (mp_VectorJob *job = index->batch; job; job = mp_vector_next(job)) {
-        if (index->shape.metric == MP_VECTOR_COSINE)
-            mp_floats_unit(job->rows.data, dim);
+    for (mp_VectorJob *job = index->batch; q < queries;
+         job = mp_vector_next(job))
         mp_scan_set(&index->scan, q++, job->rows.data,
                     job->k < job->most ? job->k : job->most,
                     mp_vector_scan_filter(index, job));
-    }
     return mp_scan_begin(&index->scan, index->count, err);
 }
 
@@ -91,10 +119,12 @@ static size_t count_numbers(const mp_Scan *scan, size_t rows)
 static size_t count_hands(const mp_Vector *index)
 {
     const mp_Scan *scan = &index->scan;
-    size_t hands = 1 + count_numbers(scan, index->count) / HAND_NUMBERS;
-    size_t hits = scan->from[scan->queries] + 1;
+    size_t numbers = count_numbers(scan, index->count);
+    size_t hands = numbers / HAND_NUMBERS + index->alone_count;
+    size_t hits = scan->queries > 0 ? scan->from[scan->queries] + 1 : 1;
     size_t width = mp_pool_width(index->line.pool);
 
+    if (scan->queries > 0) hands++;
     if (hands > width) hands = width;
     if (hands > HITS_MOST / hits + 1) hands = HITS_MOST / hits + 1;
     return hands;
@@ -102,21 +132,35 @@ static size_t count_hands(const mp_Vector *index)
 
 static bool run_hand(mp_PoolTask *task);
 
+/* What the hand needs for the scan, if there is one. */
+static mp_Status equip(mp_Vector *index, mp_VectorHand *hand, mp_Error *err)
+{
+    const mp_Scan *scan = &index->scan;
+
+    if (scan->queries == 0) return MP_OK;
+    if (mp_scan_top_init(&hand->top, scan, err) != MP_OK)
+        return -MP_KIND_MEMORY;
+    if (index->form != MP_FAISS_SQ) return MP_OK;
+    hand->decoded =
+        mp_alloc(mp_scan_block(scan) * scan->dim * sizeof *hand->decoded);
+    return hand->decoded ? MP_OK : mp_err_memory(err);
+}
+
 static mp_Status make_hands(mp_Vector *index, mp_Error *err)
 {
     size_t count = count_hands(index);
+    mp_Status status = MP_OK;
 
     index->hands = mp_alloc_zero(count, sizeof *index->hands);
     if (!index->hands) return mp_err_memory(err);
-    for (; index->hand_count < count; index->hand_count++) {
-        mp_VectorHand *hand = &index->hands[index->hand_count];
+    while (status == MP_OK && index->hand_count < count) {
+        mp_VectorHand *hand = &index->hands[index->hand_count++];
 
         hand->index = index;
         hand->task.run = run_hand;
-        if (mp_scan_top_init(&hand->top, &index->scan, err) != MP_OK)
-            return -MP_KIND_MEMORY;
+        status = equip(index, hand, err);
     }
-    return MP_OK;
+    return status;
 }
 
 mp_Status mp_vector_begin_search(mp_Vector *index, mp_Error *err)
@@ -125,8 +169,9 @@ mp_Status mp_vector_begin_search(mp_Vector *index, mp_Error *err)
 
     if (status != MP_OK) return status;
     index->at = 0;
-    atomic_store(&index->next_row, 0);
     status = copy_queries(index, err);
+    atomic_store(&index->next_alone, 0);
+    atomic_store(&index->next_row, index->scan.queries > 0 ? 0 : index->count);
     if (status == MP_OK) status = make_hands(index, err);
     if (status != MP_OK) end_search(index);
     return status;
@@ -141,68 +186,162 @@ static bool is_wanted(mp_VectorJob *job)
     return job != NULL;
 }
 
-/* What nobody wants any more, nobody will: all hands see it. */
-static void work(mp_Vector *index, mp_VectorHand *hand)
+static void look(mp_Vector *index, mp_VectorHand *hand, size_t first,
+                 size_t count)
+{
+    const float *rows = hand->decoded;
+    char message[MP_FAISS_TEXT];
+    int code = MP_FAISS_OK;
+
+    if (rows)
+        code =
+            index->lib->get(index->faiss, first, count, hand->decoded, message);
+    else
+        rows = index->rows + first * index->shape.dim;
+    if (code == MP_FAISS_OK)
+        mp_scan_rows(&index->scan, &hand->top, rows, first, count);
+    else
+        mp_vector_fail(&hand->err, code, message);
+}
+
+static bool is_late(const mp_Vector *index)
+{
+    return mp_clock_us() >= index->until_us;
+}
+
+static void scan(mp_Vector *index, mp_VectorHand *hand)
 {
     size_t block = mp_scan_block(&index->scan), first;
 
-    while (is_wanted(index->batch) &&
-           (first = atomic_fetch_add(&index->next_row, block)) < index->count) {
-        size_t count = index->count - first;
+    while (is_wanted(index->batch) && !is_late(index) &&
+           (first = atomic_fetch_add(&index->next_row, block)) < index->count)
+        look(index, hand, first,
+             index->count - first < block ? index->count - first : block);
+}
 
-        mp_scan_rows(&index->scan, &hand->top,
-                     index->rows + first * index->shape.dim, first,
-                     count < block ? count : block);
-        if (mp_clock_us() >= index->until_us) return;
+static void find_alone(mp_Vector *index)
+{
+    size_t i;
+
+    while (!is_late(index) &&
+           (i = atomic_fetch_add(&index->next_alone, 1)) < index->alone_count) {
+        mp_VectorJob *job = index->alone[i];
+
+        if (!mp_job_is_cancelled(&job->line.cpu.job))
+            mp_vector_find_alone(index, job);
     }
+}
+
+/* What nobody wants any more, nobody will: all hands see it. */
+static void work(mp_Vector *index, mp_VectorHand *hand)
+{
+    if (index->scan.queries > 0) scan(index, hand);
+    find_alone(index);
+}
+
+static bool is_done(mp_Vector *index)
+{
+    return atomic_load(&index->next_row) >= index->count &&
+           atomic_load(&index->next_alone) >= index->alone_count;
 }
 
 /* --- the end --- */
 
-/* Merges what the hands found for row [row] of the queries into its job. */
+/* Merges what the hands found for row [row] of the queries. */
+static const mp_ScanHit *merge(mp_Vector *index, size_t row, size_t *found)
+{
+    const mp_Scan *scan = &index->scan;
+    mp_ScanTop *top = &index->hands[0].top;
+
+    for (size_t i = 1; i < index->hand_count; i++)
+        mp_scan_merge(scan, top, &index->hands[i].top, row);
+    *found = mp_scan_sort(scan, top, row);
+    return top->hits + scan->from[row];
+}
+
 static mp_Status answer(mp_Vector *index, mp_VectorJob *job, size_t row)
 {
     mp_Event *end = &job->line.cpu.job.end;
     mp_Error *err = &job->line.cpu.err;
-    const mp_Scan *scan = &index->scan;
-    mp_ScanTop *top = &index->hands[0].top;
-    const mp_ScanHit *hits = top->hits + scan->from[row];
-    size_t found;
+    const mp_ScanHit *hits = job->hits;
+    size_t found = job->hit_count;
 
-    for (size_t i = 1; i < index->hand_count; i++)
-        mp_scan_merge(scan, top, &index->hands[i].top, row);
-    job->line.cpu.job.together = (unsigned)scan->queries;
-    found = mp_scan_sort(scan, top, row);
+    job->line.cpu.job.together =
+        (unsigned)(index->scan.queries + index->alone_count);
+    if (job->failed) return -(mp_Status)err->kind;
+    if (!job->alone) hits = merge(index, row, &found);
     if (found == 0) return MP_OK;
     if (mp_floats_init(&end->floats, 1, found, err) != MP_OK)
         return -MP_KIND_MEMORY;
     for (size_t i = 0; i < found; i++) {
-        end->floats.data[i] = mp_scan_distance(scan, &hits[i]);
+        float key = hits[i].key;
+
+        end->floats.data[i] = index->metric == MP_FAISS_L2 ? key : -key;
         mp_buf_printf(&end->head, i ? " %zu" : "%zu",
                       mp_vector_number(index, (size_t)hits[i].id));
     }
     return mp_buf_check(&end->head, err);
 }
 
+/* Keeps [job] for a look at all there is. */
+static void put_off(mp_Vector *index, mp_VectorJob *job)
+{
+    mp_alloc_free(job->hits);
+    job->hits = NULL;
+    job->line.next = index->again ? &index->again->line : NULL;
+    index->again = job;
+}
+
 static void answer_some(mp_Vector *index)
 {
     do {
         mp_VectorJob *job = index->batch;
-        bool good = answer(index, job, index->at++) == MP_OK;
+        bool short_of = job->alone && job->exact;
+        bool good = short_of || answer(index, job, index->at++) == MP_OK;
 
         index->batch = mp_vector_next(job);
-        mp_vector_end_job(index, job, good ? MP_EVENT_DONE : MP_EVENT_FAILED);
-    } while (index->batch && mp_clock_us() < index->until_us);
+        if (short_of)
+            put_off(index, job);
+        else
+            mp_vector_end_job(index, job,
+                              good ? MP_EVENT_DONE : MP_EVENT_FAILED);
+    } while (index->batch && !is_late(index));
+}
+
+/* What came too short is searched for once more; the index cannot change in
+ * between, nor can they come too short again. */
+static void begin_again(mp_Vector *index)
+{
+    mp_Error err;
+
+    index->batch = index->again;
+    index->again = NULL;
+    if (index->batch && mp_vector_begin_search(index, &err) != MP_OK)
+        mp_vector_fail_batch(index, &err);
+}
+
+static const mp_Error *failure(const mp_Vector *index)
+{
+    for (size_t i = 0; i < index->hand_count; i++)
+        if (index->hands[i].err.kind != MP_KIND_NONE)
+            return &index->hands[i].err;
+    return NULL;
 }
 
 /* All hands have left. */
 static void end_slice(mp_Vector *index)
 {
+    const mp_Error *err = failure(index);
+
     if (!is_wanted(index->batch))
         mp_vector_end_batch(index, MP_EVENT_DONE);
-    else if (atomic_load(&index->next_row) >= index->count)
+    else if (err)
+        mp_vector_fail_batch(index, err);
+    else if (is_done(index))
         answer_some(index);
-    if (!index->batch) end_search(index);
+    if (index->batch) return;
+    end_search(index);
+    begin_again(index);
 }
 
 /* True for the last one. */
@@ -227,8 +366,7 @@ static bool run_hand(mp_PoolTask *task)
 
 bool mp_vector_search_slice(mp_Vector *index, int64_t until_us)
 {
-    size_t hands =
-        atomic_load(&index->next_row) < index->count ? index->hand_count : 1;
+    size_t hands = is_done(index) ? 1 : index->hand_count;
     size_t left = 1;
 
     index->until_us = until_us;

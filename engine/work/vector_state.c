@@ -39,6 +39,24 @@ void mp_vector_release(mp_Vector *index)
 
 /* --- reading --- */
 
+static int put(void *self, const void *bytes, size_t len)
+{
+    return mp_buf_append(self, bytes, len) == MP_OK;
+}
+
+static mp_Status serialize(mp_Vector *index, mp_Error *err)
+{
+    mp_VectorJob *job = index->batch;
+    char message[MP_FAISS_TEXT];
+    int code;
+
+    mp_buf_init(&job->payload, SIZE_MAX / 2);
+    code = index->lib->write(index->faiss, put, &job->payload, message);
+    job->state.payload = job->payload.data;
+    job->state.payload_len = job->payload.len;
+    return code == MP_FAISS_OK ? MP_OK : mp_vector_fail(err, code, message);
+}
+
 mp_Status mp_vector_begin_read(mp_Vector *index, mp_Error *err)
 {
     mp_VectorState *state = &index->batch->state;
@@ -48,7 +66,10 @@ mp_Status mp_vector_begin_read(mp_Vector *index, mp_Error *err)
     state->count = index->count;
     state->numbers = index->numbers;
     state->alive = index->alive;
-    return mp_vector_borrow(index, &state->rows, err);
+    if (index->form == MP_FAISS_FLAT)
+        return mp_vector_borrow(index, &state->rows, err);
+    state->shape.nlist = index->nlist;
+    return serialize(index, err);
 }
 
 void mp_vector_read_slice(mp_Vector *index, int64_t until_us)
@@ -114,6 +135,31 @@ static mp_Status copy_knowledge(mp_Vector *index, const mp_VectorState *state,
     return MP_OK;
 }
 
+/* Puts what FAISS wrote in the place of what is empty. */
+static mp_Status read_payload(mp_Vector *index, const mp_VectorState *state,
+                              mp_Error *err)
+{
+    mp_FaissShape shape = mp_vector_faiss_shape(index, state->shape.kind);
+    char message[MP_FAISS_TEXT];
+    const float *centroids;
+    size_t count = 0;
+    void *read;
+    int code = index->lib->read(&read, &shape, state->payload,
+                                state->payload_len, message);
+
+    if (code != MP_FAISS_OK) return mp_vector_fail(err, code, message);
+    index->lib->drop(index->faiss, message);
+    index->faiss = read;
+    index->form = state->shape.kind;
+    index->lib->count(read, &count, message);
+    if (index->form == MP_FAISS_IVF)
+        index->lib->centroids(read, &centroids, &index->nlist, message);
+    if (count == state->count) return MP_OK;
+    return mp_err_set(err, MP_KIND_INPUT,
+                      "the index has %zu vectors instead of %zu", count,
+                      state->count);
+}
+
 mp_Status mp_vector_open(mp_Vector **out, const mp_VectorState *state,
                          void (*release)(void *owner), void *owner,
                          mp_Error *err)
@@ -123,11 +169,14 @@ mp_Status mp_vector_open(mp_Vector **out, const mp_VectorState *state,
 
     if (status == MP_OK) status = mp_vector_new(&index, &state->shape, err);
     if (status != MP_OK) return status;
-    if (copy_knowledge(index, state, err) != MP_OK) {
+    status = copy_knowledge(index, state, err);
+    if (status == MP_OK && state->payload)
+        status = read_payload(index, state, err);
+    if (status != MP_OK) {
         mp_vector_unref(index);
-        return -MP_KIND_MEMORY;
+        return status;
     }
-    index->lent = state->count > 0 ? state->rows : NULL;
+    index->lent = state->count > 0 && !state->payload ? state->rows : NULL;
     index->release = release;
     index->owner = owner;
     if (!index->lent && release) release(owner);

@@ -203,14 +203,15 @@ static void check_against_faiss(const Case *is)
     size_t k = is->k < is->rows ? is->k : is->rows, bad = 0;
     float *distances = malloc(is->queries * k * sizeof *distances);
     int64_t *ids = malloc(is->queries * k * sizeof *ids);
+    mp_FaissShape shape = {.metric = is->metric, .dim = is->dim};
     char message[MP_FAISS_TEXT];
     void *index = NULL;
     Found found = search(is);
 
-    CHECK(lib->make(&index, is->metric, is->dim, message) == MP_FAISS_OK);
-    CHECK(lib->add(index, is->y, is->rows, message) == MP_FAISS_OK);
-    CHECK(lib->search(index, is->x, is->queries, k, distances, ids, message) ==
-          MP_FAISS_OK);
+    CHECK(lib->make(&index, &shape, NULL, 0, message) == MP_FAISS_OK);
+    CHECK(lib->add(index, is->y, NULL, is->rows, message) == MP_FAISS_OK);
+    CHECK(lib->search(index, is->x, is->queries, k, 0, distances, ids,
+                      message) == MP_FAISS_OK);
     for (size_t q = 0; q < is->queries; q++) {
         CHECK(found.top.counts[q] == k);
         for (size_t i = 0; i < k; i++)

@@ -18,6 +18,8 @@ typedef struct Model {
     mp_Vector *index;
     mp_VectorMetric metric;
     size_t dim, count, live;
+    double margin; /* of a distance, as a share */
+    size_t found, missed;
     float *rows;
     bool alive[MOST];
     bool allowed[MOST];
@@ -49,7 +51,7 @@ static double score(const Model *is, const float *a, const float *b)
 /* How many that count are better than [limit] by more than a rounding. */
 static size_t count_better(const Model *is, const float *x, double limit)
 {
-    double margin = 1e-4 * (1 + fabs(limit));
+    double margin = 2 * is->margin * (1 + fabs(limit));
     size_t better = 0;
 
     for (size_t i = 0; i < is->count; i++) {
@@ -103,8 +105,7 @@ static void delete_some(Model *is, unsigned share)
     CHECK(mp_vector_count(is->index) == is->live);
 }
 
-static void check_found(const Model *is, const float *x, size_t k,
-                        mp_Event *event)
+static void check_found(Model *is, const float *x, size_t k, mp_Event *event)
 {
     const char *at = event->head.data;
     size_t can = 0;
@@ -120,8 +121,14 @@ static void check_found(const Model *is, const float *x, size_t k,
 
         CHECK(end != at && id < is->count && is->alive[id] && is->allowed[id]);
         real = score(is, is->rows + id * is->dim, x);
-        CHECK(fabs(event->floats.data[i] - real) <= 1e-4 * (1 + fabs(real)));
-        CHECK(count_better(is, x, real) <= i);
+        CHECK(fabs(event->floats.data[i] - real) <=
+              is->margin * (1 + fabs(real)));
+        if (i > 0 && is->metric == MP_VECTOR_L2)
+            CHECK(event->floats.data[i] >= event->floats.data[i - 1]);
+        if (i > 0 && is->metric != MP_VECTOR_L2)
+            CHECK(event->floats.data[i] <= event->floats.data[i - 1]);
+        is->found++;
+        is->missed += count_better(is, x, real) >= event->floats.dim;
         at = end;
     }
     mp_job_free_event(event);
@@ -154,6 +161,13 @@ static void search_some(Model *is, unsigned share)
     free(x);
 }
 
+static bool is_near(const float *a, const float *b, size_t dim)
+{
+    for (size_t i = 0; i < dim; i++)
+        if (fabs(a[i] - b[i]) > 0.005) return false;
+    return true;
+}
+
 static void check_rows(const Model *is)
 {
     mp_VectorNumbers numbers = numbers_of(20);
@@ -174,7 +188,9 @@ static void check_rows(const Model *is)
         const float *row = is->rows + asked[i] * is->dim;
         const float *got = event->floats.data + i * is->dim;
 
-        if (is->metric != MP_VECTOR_COSINE)
+        if (is->margin > 1e-3)
+            CHECK(is_near(got, row, is->dim));
+        else if (is->metric != MP_VECTOR_COSINE)
             CHECK(memcmp(got, row, is->dim * sizeof *row) == 0);
         else
             CHECK(fabs(score(is, got, row) - (score(is, row, row) > 0)) < 1e-5);
@@ -182,17 +198,18 @@ static void check_rows(const Model *is)
     mp_job_free_event(event);
 }
 
-static void check_index(mp_VectorMetric metric, size_t dim)
+static void check_index(mp_VectorShape shape, double margin, double most_missed)
 {
     static Model is;
     static const unsigned shares[] = {0, 1, 2, 4, 30, 5000};
 
     memset(&is, 0, sizeof is);
     is.engine = new_engine();
-    is.index = new_index(metric, dim);
-    is.metric = metric;
-    is.dim = dim;
-    is.rows = malloc(MOST * dim * sizeof(float));
+    CHECK(mp_vector_new(&is.index, &shape, NULL) == MP_OK);
+    is.metric = shape.metric;
+    is.dim = shape.dim;
+    is.margin = margin;
+    is.rows = malloc(MOST * shape.dim * sizeof(float));
     for (int round = 0; round < 12; round++) {
         size_t room = MOST - is.count;
 
@@ -203,9 +220,33 @@ static void check_index(mp_VectorMetric metric, size_t dim)
         check_rows(&is);
         if (round % 5 == 4) delete_some(&is, 1);
     }
+    CHECK((double)is.missed <= most_missed * (double)is.found);
     free(is.rows);
     mp_vector_unref(is.index);
     mp_engine_free(is.engine);
+}
+
+static void check_indexes(void)
+{
+    mp_VectorShape shape = {.metric = MP_VECTOR_L2, .dim = 3};
+
+    check_index(shape, 1e-4, 0);
+    shape = (mp_VectorShape){.metric = MP_VECTOR_IP, .dim = 24};
+    check_index(shape, 1e-4, 0);
+    shape = (mp_VectorShape){.metric = MP_VECTOR_COSINE, .dim = 17};
+    check_index(shape, 1e-4, 0);
+    shape.kind = MP_FAISS_HNSW;
+    check_index(shape, 1e-4, 0.02);
+    shape = (mp_VectorShape){.dim = 16, .kind = MP_FAISS_HNSW, .m = 8};
+    check_index(shape, 1e-4, 0.02);
+    shape = (mp_VectorShape){
+        .dim = 16, .kind = MP_FAISS_IVF, .nlist = 9, .nprobe = 9};
+    check_index(shape, 1e-4, 0);
+    shape.nprobe = 1;
+    shape.metric = MP_VECTOR_COSINE;
+    check_index(shape, 1e-4, 0.8);
+    shape = (mp_VectorShape){.dim = 19, .kind = MP_FAISS_SQ};
+    check_index(shape, 0.02, 0);
 }
 
 /* --- together, and what is not there --- */
@@ -333,7 +374,7 @@ static mp_Status add_zeros(mp_Engine *engine, mp_Vector *index, size_t count)
 
 static mp_Status work_once(void *arg)
 {
-    mp_VectorShape shape = {MP_VECTOR_COSINE, 2};
+    mp_VectorShape shape = {.metric = MP_VECTOR_COSINE, .dim = 2};
     mp_Engine *engine = NULL;
     mp_Vector *index = NULL;
     mp_Status status = mp_engine_new(&engine, NULL);
@@ -357,9 +398,7 @@ static mp_Status work_once(void *arg)
 int main(void)
 {
     if (!has_vectors()) return 0;
-    check_index(MP_VECTOR_L2, 3);
-    check_index(MP_VECTOR_IP, 24);
-    check_index(MP_VECTOR_COSINE, 17);
+    check_indexes();
     test_together();
     test_missing();
     CHECK(torture(work_once, NULL) > 12);

@@ -133,8 +133,8 @@ static mp_Status work_once(void *rows)
     mp_Status status = mp_engine_new(&engine, NULL);
 
     if (status == MP_OK)
-        status = mp_vector_new(&index,
-                               &(mp_VectorShape){MP_VECTOR_L2, WIDE_DIM}, NULL);
+        status =
+            mp_vector_new(&index, &(mp_VectorShape){.dim = WIDE_DIM}, NULL);
     if (status == MP_OK) status = run_one(engine, index, *(size_t *)rows, true);
     if (status == MP_OK) status = run_one(engine, index, 1, false);
     if (engine) mp_engine_free(engine);

@@ -197,7 +197,7 @@ static void test_release(void)
 {
     static const float rows[2 * DIM];
     mp_VectorState state = {
-        .shape = {MP_VECTOR_L2, DIM}, .next = 2, .count = 2, .rows = rows};
+        .shape = {.dim = DIM}, .next = 2, .count = 2, .rows = rows};
     mp_Vector *index = NULL;
     Saved saved = {0};
 
@@ -227,7 +227,7 @@ static void test_refuses(void)
     static const float rows[2 * DIM];
     static const size_t down[] = {1, 0}, high[] = {0, 2};
     const mp_VectorState good = {
-        .shape = {MP_VECTOR_L2, DIM}, .next = 2, .count = 2, .rows = rows};
+        .shape = {.dim = DIM}, .next = 2, .count = 2, .rows = rows};
     mp_VectorState state = good;
 
     state.next = 1;
@@ -276,7 +276,7 @@ static mp_Status work_once(void *shape)
 
 int main(void)
 {
-    static mp_VectorShape flat = {MP_VECTOR_L2, DIM};
+    static mp_VectorShape flat = {.dim = DIM};
 
     if (!has_vectors()) return 0;
     test_same(flat, 0);

@@ -83,9 +83,16 @@ function c.hash(texts) end
 
 ---@class moonpipe.VectorIndex: userdata
 
---- `metric`: squared distance (which it is by default), inner product, or cosine: the inner product
---- of vectors made 1 long, 0 of zeros.
----@param shape { metric: "l2"|"ip"|"cosine"|nil, dim: integer }
+---@alias moonpipe.VectorShape {
+---  kind: "flat"|"hnsw"|"ivf"|"sq"|nil,  -- flat by default; see engine/work/vector.h
+---  metric: "l2"|"ip"|"cosine"|nil,      -- squared distance by default; inner product; cosine:
+---                                       -- the one of vectors made 1 long, 0 of zeros
+---  dim: integer,
+---  m: integer?, ef_construction: integer?, ef_search: integer?,  -- hnsw: 32, 40, 64
+---  nlist: integer?, nprobe: integer?,  -- ivf: the root of how many there are; 16
+--- }
+
+---@param shape moonpipe.VectorShape
 ---@return moonpipe.VectorIndex?
 ---@return string? message
 ---@return string? kind
@@ -138,6 +145,10 @@ function c.index_take(reader) end
 ---@param index moonpipe.VectorIndex
 ---@return integer
 function c.index_count(index) end
+
+---@param index moonpipe.VectorIndex
+---@return { kind: string, metric: string, dim: integer }
+function c.index_info(index) end
 
 -- ---- the files of stores -------------------------------------------------------------
 
