@@ -120,7 +120,7 @@ end
 --- given `question` and `context`.
 local LLMChainExtractor = define("LLMChainExtractor", EXTRACT, function(doc, answer)
   local text = answer:match("^%s*(.-)%s*$")
-  if text == "" or text == "NO_OUTPUT" then return nil end
+  if text == "" or text:find("^%p*NO_OUTPUT%p*$") then return nil end
   local part = document.Document(text, doc.metadata)
   part.score = doc.score
   return part

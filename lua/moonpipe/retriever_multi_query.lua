@@ -71,7 +71,7 @@ local function question_of(line)
   return line:match("^%d+[.)]%s+(.+)$") or line:match("^[-*]%s+(.+)$") or line
 end
 
--- Each question once.
+-- Each question once; a line such as "Here are three versions:" is none.
 local function questions_in(self, input, text)
   local list, seen = {}, { [""] = true }
   local function add(question)
@@ -79,7 +79,9 @@ local function questions_in(self, input, text)
     seen[question] = true
   end
   if self.include_original then add(input) end
-  for line in (text .. "\n"):gmatch("(.-)\n") do add(question_of(line)) end
+  for line in (text .. "\n"):gmatch("(.-)\n") do
+    if not line:find(":%s*$") then add(question_of(line)) end
+  end
   if #list == 0 then list[1] = input end
   return list
 end

@@ -199,7 +199,7 @@ describe("LLMChainExtractor", function()
   it("gives what the model copies, with the metadata and the score, and drops the rest", function()
     local list = documents("a b", "c", "d")
     list[1].score = 0.5
-    local found = mp.LLMChainExtractor { model = saying(" a\n", "NO_OUTPUT", "") }
+    local found = mp.LLMChainExtractor { model = saying(" a\n", "**NO_OUTPUT**.", "") }
       :compress_documents(list, "x")
     assert.same({ "a" }, contents(found))
     assert.same({ "s1", 0.5 }, { found[1].metadata.source, found[1].score })

@@ -50,7 +50,7 @@ describe("MultiQueryRetriever", function()
   it("reads numbered lines and points, each question once", function()
     local asked, retriever = noting()
     mp.MultiQueryRetriever {
-      retriever = retriever, model = saying "1. a?\n\n2) b?\r\n- c?\n* a?\n  1984 was when?",
+      retriever = retriever, model = saying "Here they are:\n1. a?\n\n2) b?\r\n- c?\n* a?\n  1984 was when?",
     }:invoke "x"
     table.sort(asked)
     assert.same({ "1984 was when?", "a?", "b?", "c?" }, asked)
