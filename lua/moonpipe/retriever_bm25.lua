@@ -6,6 +6,7 @@
 local base = require "moonpipe.retriever_base"
 local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
+local filter = require "moonpipe.filter"
 local native = require "moonpipe.native"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
@@ -18,6 +19,8 @@ local c, check = native.c, native.check
 ---@field k1 number
 ---@field b number
 ---@field preprocess (fun(text: string): string[])?
+---@field filter moonpipe.Filter?
+---@field matches (fun(metadata: table, doc: moonpipe.Document): any)?
 local BM25Retriever, methods = runnable.class("BM25Retriever", { base = base.BaseRetriever })
 
 ---@class moonpipe.BM25Index  what retrievers that differ in k share
@@ -176,25 +179,35 @@ end
 
 -- ---- searching ---------------------------------------------------------------------------------
 
-local function search(index, query, k)
-  local text, cut = text_of(index, query), index.preprocess ~= nil
-  local found, job = {}, check(c.lexical_search(index.native, text, cut, k))
+-- Those of the [limit] best that match, [k] at most; and how many there were.
+local function among(self, text, limit)
+  local index, found, seen = self.index, {}, 0
+  local job = check(c.lexical_search(index.native, text, index.preprocess ~= nil, limit))
   for number, score in base.hits(scheduler.await(job)) do
     local doc = index.documents[number]
-    if doc then found[#found + 1] = document.scored(doc, score) end
+    seen = seen + 1
+    if doc and #found < self.k and (not self.matches or self.matches(doc.metadata, doc)) then
+      found[#found + 1] = document.scored(doc, score)
+    end
   end
-  return found
+  return found, seen
 end
 
+-- Looks further down where a filter leaves too few.
 function methods:_invoke(input)
   base.check(input)
-  return search(self.index, input, self.k)
+  local text, limit = text_of(self.index, input), self.k
+  while true do
+    local found, seen = among(self, text, limit)
+    if not self.matches or #found == self.k or seen < limit then return found end
+    limit = limit * 4
+  end
 end
 
 -- ---- making one --------------------------------------------------------------------------------
 
-local OPTIONS = { "b", "k", "k1", "preprocess" }
-local WITH_TEXTS = { "b", "ids", "k", "k1", "metadatas", "preprocess" }
+local OPTIONS = { "b", "filter", "k", "k1", "preprocess" }
+local WITH_TEXTS = { "b", "filter", "ids", "k", "k1", "metadatas", "preprocess" }
 
 local function check_number(value, name, most, default)
   if value == nil then return default end
@@ -217,6 +230,8 @@ local function new(opts)
     k1 = k1,
     b = b,
     preprocess = opts.preprocess,
+    filter = opts.filter,
+    matches = opts.filter ~= nil and filter.compile(opts.filter) or nil,
     index = {
       native = check(c.lexical_new(k1, b)),
       documents = {},
@@ -226,9 +241,10 @@ local function new(opts)
   })
 end
 
---- An empty one: `BM25Retriever{ k = 4, k1 = 1.2, b = 0.75, preprocess = fn }`; `preprocess` gives
---- the list of terms of a text, of documents and questions, instead of its words in lower case.
----@param opts { k: integer?, k1: number?, b: number?, preprocess: function? }?
+--- An empty one: `BM25Retriever{ k = 4, k1 = 1.2, b = 0.75, filter =, preprocess = fn }`;
+--- `preprocess` gives the list of terms of a text, of documents and questions, instead of its words
+--- in lower case. `filter` is as stores take it: the k best of those that match are found.
+---@param opts { k: integer?, k1: number?, b: number?, filter: any, preprocess: function? }?
 ---@return moonpipe.BM25Retriever
 function BM25Retriever.new(opts)
   return new(errors.options(opts, OPTIONS, "BM25Retriever"))
@@ -259,14 +275,18 @@ function BM25Retriever.from_documents(documents, opts)
   return self
 end
 
--- A call may choose k; the index stays.
+-- A call may choose k and the filter; the index stays.
 function methods:_options()
-  return { "k" }
+  return { "filter", "k" }
 end
 
 function methods:_with_options(changes)
+  local wanted = changes.filter
+  if wanted == nil then wanted = self.filter end
   return runnable.instance(BM25Retriever, {
     k = base.check_k(changes.k or self.k),
+    filter = wanted,
+    matches = wanted ~= nil and filter.compile(wanted) or nil,
     k1 = self.k1,
     b = self.b,
     preprocess = self.preprocess,

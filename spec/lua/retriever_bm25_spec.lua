@@ -48,6 +48,30 @@ describe("BM25Retriever", function()
     assert.equal(texts[4], first "c")
   end)
 
+  it("gives the best of those that match a filter, as many as are wanted", function()
+    local texts, metadatas = {}, {}
+    for i = 1, 100 do
+      texts[i], metadatas[i] = ("word "):rep(i) .. ("other "):rep(100 - i), { n = i }
+    end
+    local function numbers(opts, config)
+      opts.metadatas = metadatas
+      local retriever = mp.BM25Retriever.from_texts(texts, opts)
+      if config then
+        retriever = retriever:configurable_fields { filter = mp.ConfigurableField { id = "f" } }
+      end
+      local out = {}
+      for i, doc in ipairs(retriever:invoke("word", config)) do out[i] = doc.metadata.n end
+      return out
+    end
+    assert.same({ 5, 4, 3 }, numbers { k = 3, filter = { n = { ["$lte"] = 5 } } })
+    assert.same({ 2, 1 }, numbers { k = 3, filter = { n = { ["$lt"] = 3 } } })
+    assert.same({}, numbers { k = 3, filter = { n = 0 } })
+    assert.same({ 50 }, numbers { filter = function(metadata) return metadata.n == 50 end })
+    assert.same({ 7 }, numbers({ k = 2 }, { configurable = { f = { n = 7 } } }))
+    assert.truthy(usage(mp.BM25Retriever, { filter = { n = { ["$gtt"] = 1 } } }):find(
+      "unknown operator '$gtt'; did you mean '$gt'?", 1, true))
+  end)
+
   it("gives four unless told otherwise", function()
     local texts = { "a 1", "a 2", "a 3", "a 4", "a 5" }
     assert.same({ "a 1", "a 2", "a 3", "a 4" },
