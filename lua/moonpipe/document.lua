@@ -29,17 +29,17 @@ local function check(fields)
   end
 end
 
-local function construct(_, content, metadata)
-  local fields = { page_content = content, metadata = metadata }
-  if type(content) == "table" then
-    local opts = errors.options(content, FIELDS, "Document")
-    fields = { page_content = opts.page_content, metadata = opts.metadata, id = opts.id }
-  end
-  if fields.metadata == nil then
-    fields.metadata = {}
-  end
+-- [fields], which it takes, as a Document.
+local function made(fields)
+  if fields.metadata == nil then fields.metadata = {} end
   check(fields)
   return setmetatable(fields, mt)
+end
+
+local function construct(_, content, metadata)
+  if type(content) ~= "table" then return made { page_content = content, metadata = metadata } end
+  local opts = errors.options(content, FIELDS, "Document")
+  return made { page_content = opts.page_content, metadata = opts.metadata, id = opts.id }
 end
 
 --- `Document("text", metadata)` or `Document{ page_content =, metadata =, id = }`.
@@ -74,7 +74,7 @@ function document.of_texts(texts, opts, what)
       errors.usage(("text %d of %s is %s; it must be a string"):format(i, what,
         errors.shape(text)))
     end
-    list[i] = document.Document { page_content = text, metadata = metadatas[i], id = ids[i] }
+    list[i] = made { page_content = text, metadata = metadatas[i], id = ids[i] }
   end
   return list
 end

@@ -60,14 +60,6 @@ local function drop_from(self, first, count)
   drop(self, numbers)
 end
 
--- The number of the first vector, from 0.
-local function add_rows(self, vectors)
-  local count, dim = vectors:shape()
-  local job = check(c.index_add(index_of(self, dim), vectors))
-  local first = scheduler.await(job, function(first) drop_from(self, tonumber(first), count) end)
-  return tonumber(first)
-end
-
 -- The vectors of documents; nil where one has been deleted since they were found.
 local function rows_of(self, numbers)
   if #numbers == 0 then return floats.Floats({}) end
@@ -111,20 +103,26 @@ end
 
 -- What is kept: documents with ids. One that is not given is no other store's, so that stores can
 -- be merged.
-local function named(self, documents, first)
+local function named(self, documents)
   local list, ids = {}, {}
   for i, doc in ipairs(documents) do
     if doc.id == nil then
-      doc = document.scored(doc, nil, ("%s-%d"):format(self._name, first + i - 1))
+      self._made = self._made + 1
+      doc = document.scored(doc, nil, self._name .. "-" .. self._made)
     end
     list[i], ids[i] = doc, doc.id
   end
   return list, ids
 end
 
+-- While the index adds the vectors, the documents are made ready.
 function methods:_add(documents, vectors)
-  local first = add_rows(self, vectors)
-  local list, ids = named(self, documents, first)
+  local _, dim = vectors:shape()
+  local job = check(c.index_add(index_of(self, dim), vectors))
+  local list, ids = named(self, documents)
+  local first = tonumber((scheduler.await(job, function(number)
+    drop_from(self, tonumber(number), #list)
+  end)))
   local ok, replaced = pcall(self.docstore.put, self.docstore, first, list)
   if not ok then
     drop_from(self, first, #list)
@@ -309,7 +307,8 @@ local function new(opts, what)
   return {
     index = index_options(opts.index, what),
     docstore = docstore.new(),
-    _name = uuid.new():sub(1, 8),
+    _name = uuid.new():sub(1, 8), -- of ids, with a number
+    _made = 0, -- so many ids
     _claims = {}, -- id -> who changes it
     _turns = {}, -- locks of these
     _saving = 0, -- how many times
