@@ -184,6 +184,7 @@ describe("create_agent: ends", function()
     local _, err = agent(nil, { model = endless(), max_rounds = 2, name = "helper" }):try_invoke "go"
     assert.same({ "limit", "helper: the model went on calling tools after 2 rounds" }, { err.kind, err.message })
     assert.same({ "human go", "ai ", "tool A", "ai ", "tool A", "ai " }, said(err.partial))
+    assert.matches("agent_spec.lua:%d+", err.where)
   end)
 
   it("after eight where nothing is said", function()

@@ -1,5 +1,6 @@
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
+local mp = require "moonpipe"
 
 describe("error", function()
   it("reads as kind, message, path, place and figures", function()
@@ -10,6 +11,26 @@ describe("error", function()
       "composed at rag.lua:12, attempt 3, 4.1 s)", tostring(err))
     assert.equal("map.joke > step 2 of 2 ChatOpenAI", err.path)
     assert.equal("rag.lua:12", err.where)
+  end)
+
+  it("of what no step asked for tells the line that did", function()
+    local calls = {
+      function() mp.secret_file "/no/key" end, function() mp.secret_cmd "exit 1" end,
+      function() mp.PromptTemplate.from_file "/no/prompt" end,
+      function() mp.load_prompt "/no/prompt.json" end,
+      function() mp.cassette("/no/tape.jsonl", { mode = "replay" }) end,
+      function() mp.ChatOpenAI { base_url = "nowhere" } end,
+      function() mp.OpenAIEmbeddings { base_url = "nowhere" } end,
+    }
+    for i, call in ipairs(calls) do
+      local ok, err = pcall(call)
+      local line = debug.getinfo(call, "S").linedefined
+      assert.is_false(ok)
+      assert.equal(("error_spec.lua:%d)"):format(line), tostring(err):match("error_spec.*$"), i)
+    end
+    -- a path is shown as it was written
+    local _, err = pcall(mp.load_prompt, "/no/prompt.json")
+    assert.equal("cannot read '/no/prompt.json': No such file or directory", err.message)
   end)
 
   it("reads keys as they are, and files that are called as a map as files", function()
