@@ -60,6 +60,14 @@ describe("composition", function()
     end
   end)
 
+  -- A name is a config: what is named is one step, as whatever has a config of its own.
+  it("names a sequence by its config", function()
+    local sum = mp.pipe(add(1), add(2)):with_config { run_name = "sum" }
+    assert.equal("sum", sum:get_name())
+    assert.equal("RunnableSequence", sum:pipe(add(3)):get_name())
+    assert.equal(7, sum:pipe(add(3)):invoke(1))
+  end)
+
   it("needs two steps for a sequence", function()
     assert.is_truthy(message_of(mp.RunnableSequence, add(1)):find("at least two steps, got 1", 1, true))
   end)
@@ -95,6 +103,19 @@ describe("methods of every step", function()
     assert.equal("b", choice:invoke("q", { configurable = { llm = "other" } }).content)
     assert.is_truthy(message_of(choice.invoke, choice, "q", { configurable = { llm = "nope" } })
       :find("nope", 1, true))
+  end)
+
+  -- LangChain forwards every attribute that a wrapper does not know; here a wrapper says what it
+  -- has, and what makes a model of a model goes through all that is around one.
+  it("show the step within, and reach the model within", function()
+    local tool = mp.tool { name = "t", description = "d", fn = tostring }
+    local model = mp.ChatOpenAI { api_key = false, base_url = "http://127.0.0.1:1/v1" }
+    assert.equal(model, model:bind({ stop = { "x" } }).bound)
+    for _, wrapped in ipairs { model:with_retry(), model:with_fallbacks { model },
+      model:with_timeout(1), model:bind { stop = { "x" } }, model:with_config { tags = { "a" } } } do
+      assert.equal("function", type(wrapped:bind_tools({ tool }).invoke))
+      assert.equal("StructuredOutput", wrapped:with_structured_output({ type = "object" }).class_name)
+    end
   end)
 
   it("with_types changes what is told, not what is done", function()
