@@ -39,6 +39,32 @@ floats.Floats = setmetatable({}, {
   __tostring = function() return "Floats" end,
 })
 
+--- What something of the user's gave for vectors. Raises kind `input` where it is something else.
+---@param value any
+---@param what string  what gave it
+---@return moonpipe.Floats
+function floats.given(value, what)
+  if c.is_floats(value) then return value end
+  local made, message
+  if type(value) == "table" then made, message = c.floats(value) end
+  if made then return made end
+  errors.raise("input", ("%s gave %s%s"):format(what, errors.shape(value),
+    message and ": " .. message or "; it must give lists of numbers"))
+end
+
+--- One vector that something of the user's gave. Raises kind `input` where it is something else.
+---@param value any
+---@param what string
+---@return moonpipe.Floats
+function floats.given_vector(value, what)
+  local made = floats.given(value, what)
+  if #made == 0 or type(made[1]) ~= "number" then
+    errors.raise("input", ("%s gave a matrix of %d; it must give a list of numbers"):format(what,
+      #made))
+  end
+  return made
+end
+
 --- True for an mp.Floats.
 ---@param value any
 ---@return boolean

@@ -72,6 +72,13 @@ local function check_strategy(strategy, what)
     table.concat(STRATEGIES, "', '", 1, 2) .. "' or '" .. STRATEGIES[3]))
 end
 
+---@class moonpipe.VectorStoreClass
+---@field from_texts fun(texts: string[], opts: table): moonpipe.VectorStore
+---@field from_documents fun(documents: moonpipe.Document[], opts: table): moonpipe.VectorStore
+---@field from_embeddings fun(texts: string[]|moonpipe.Document[],
+---       vectors: moonpipe.Floats|number[][], opts: table): moonpipe.VectorStore
+---@overload fun(opts: table): moonpipe.VectorStore
+
 ---@class moonpipe.StoreClass  what a store says of its class
 ---@field name string
 ---@field options string[]                     besides `embedding` and `distance_strategy`
@@ -88,13 +95,17 @@ local function instance(class, opts, what)
   return setmetatable(self, class.mt)
 end
 
--- Checks the options of one that is made, which may be [more] than those of an instance.
+-- Checks the options of one that is made, which may be [more] than those of an instance; an
+-- embedding alone is that option.
 local function check_options(class, opts, more, what)
   local allowed = { "distance_strategy", "embedding" }
   for _, names in ipairs { class.options, more } do
     for _, name in ipairs(names) do allowed[#allowed + 1] = name end
   end
   table.sort(allowed)
+  if type(opts) == "table" and type(opts.embed_query) == "function" then
+    opts = { embedding = opts }
+  end
   return errors.options(opts, allowed, what)
 end
 
@@ -128,10 +139,10 @@ local function add_constructors(Class, class)
 end
 
 --- A class of stores, and its methods, which the store gives: see the top. It has from_texts,
---- from_documents, from_embeddings; called with options or with an embedding alone it makes a store
---- with nothing in it, or of what is elsewhere.
+--- from_documents, from_embeddings; called with options it makes a store with nothing in it, or of
+--- what is elsewhere. An embedding may stand in the place of the options.
 ---@param class moonpipe.StoreClass
----@return table Class
+---@return moonpipe.VectorStoreClass Class
 ---@return table methods
 function store_base.class(class)
   local own = setmetatable({}, { __index = methods })
@@ -140,9 +151,6 @@ function store_base.class(class)
   local Class = setmetatable({}, {
     __name = "moonpipe.class",
     __call = function(_, opts)
-      if type(opts) == "table" and type(opts.embed_query) == "function" then
-        opts = { embedding = opts }
-      end
       return instance(class, check_options(class, opts, {}, class.name), class.name)
     end,
     __tostring = function() return class.name end,

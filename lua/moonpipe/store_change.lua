@@ -67,9 +67,8 @@ local function vectors_of(self, documents, vectors)
   if not vectors then
     local texts = {}
     for i, doc in ipairs(documents) do texts[i] = doc.page_content end
-    vectors = self.embedding:embed_documents(texts)
+    vectors = floats.given(self.embedding:embed_documents(texts), "embed_documents")
   end
-  vectors = floats.Floats(vectors)
   local rows = vectors:shape()
   if rows ~= #documents then
     errors.raise("input", ("%d vectors for %d texts"):format(rows, #documents))

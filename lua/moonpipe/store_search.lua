@@ -45,14 +45,14 @@ end
 
 local function check_vector(vector, what)
   local given = floats.Floats(vector)
-  if type(given[1]) ~= "number" then
-    errors.usage(what .. " takes one vector, got a matrix")
+  if #given == 0 or type(given[1]) ~= "number" then
+    errors.usage(("%s takes one vector, got a matrix of %d"):format(what, #given))
   end
   return given
 end
 
 local function query_vector(self, query)
-  return floats.Floats(self.embedding:embed_query(query))
+  return floats.given_vector(self.embedding:embed_query(query), "embed_query")
 end
 
 -- The square of a vector's length.

@@ -96,6 +96,15 @@ describe("adding", function()
       { mp.Document("1 1") }, { { 1, 1 } }, { metadatas = { {} } }))
     assert.equal("2 vectors for 1 texts",
       helper.input_failure(store.add_embeddings, store, { "x" }, { { 1, 1 }, { 2, 2 } }))
+    for said, given in pairs {
+      ["embed_documents gave nil; it must give lists of numbers"] = false,
+      ["0 vectors for 1 texts"] = {},
+      ["2 vectors for 1 texts"] = { { 1, 1 }, { 2, 2 } },
+      ["the index holds vectors of 2 numbers, got 1"] = { { 1 } },
+    } do
+      store.embedding = { embed_documents = function() return given or nil end }
+      assert.equal(said, helper.input_failure(store.add_texts, store, { "x" }, { ids = { "X" } }))
+    end
     assert.equal("1 vectors for 0 texts",
       helper.input_failure(store.add_embeddings, store, {}, { { 1, 1 } }))
     assert.equal(3, store:count())
@@ -228,6 +237,9 @@ describe("a store's options", function()
     end
     assert.equal("embedding of FAISS is nil; it must be one, such as mp.HashEmbeddings()",
       helper.said(mp.FAISS))
+    assert.equal(spoken, mp.FAISS(spoken).embedding)
+    assert.equal("1 0", mp.FAISS.from_texts({ "1 0" }, spoken):similarity_search("1 0")[1]
+      .page_content)
     assert.truthy(helper.said(mp.FAISS, { embeddings = spoken }):find("unknown option 'embeddings'"))
   end)
 end)

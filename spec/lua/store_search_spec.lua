@@ -375,7 +375,7 @@ describe("max_marginal_relevance_search", function()
     end
     assert.equal("max_marginal_relevance_search takes a string, got nil",
       helper.said(store.max_marginal_relevance_search, store, nil))
-    assert.equal("max_marginal_relevance_search_by_vector takes one vector, got a matrix",
+    assert.equal("max_marginal_relevance_search_by_vector takes one vector, got a matrix of 1",
       helper.said(store.max_marginal_relevance_search_by_vector, store, { { 1 } }))
     assert.equal("fetch_k needs search_type = 'mmr'",
       helper.said(store.as_retriever, store, { search_kwargs = { fetch_k = 2 } }))
@@ -384,5 +384,24 @@ describe("max_marginal_relevance_search", function()
   it("finds nothing in an empty store, and all where there are fewer than k", function()
     assert.same({}, mp.FAISS(spoken):max_marginal_relevance_search("1 2"))
     assert.equal(3, #uneven_store(3, 4, "l2"):max_marginal_relevance_search("1 2 3 4", { k = 9 }))
+  end)
+end)
+
+describe("an embedding that gives no vector", function()
+  it("is told so", function()
+    local store = mp.FAISS.from_embeddings({ "x" }, { { 1, 2 } }, { embedding = spoken })
+    for said, given in pairs {
+      ["embed_query gave nil; it must give lists of numbers"] = false,
+      ["embed_query gave a matrix of 0; it must give a list of numbers"] = {},
+      ["embed_query gave a matrix of 1; it must give a list of numbers"] = { { 1, 2 } },
+      ["embed_query gave a list of 2: number 2 is no finite float32"] = { 1, 1 / 0 },
+      ["the index holds vectors of 2 numbers, got 3"] = { 1, 2, 3 },
+    } do
+      store.embedding = { embed_query = function() return given or nil end }
+      assert.truthy(helper.input_failure(store.similarity_search, store, "x"):find(said, 1, true),
+        said)
+      assert.truthy(helper.input_failure(store.max_marginal_relevance_search, store, "x")
+        :find(said, 1, true), said)
+    end
   end)
 end)
