@@ -40,7 +40,7 @@ end
 local function on_failure(call, err)
   local self = call.endpoint
   provider.explain(self.who, err)
-  err.model = err.model or call.plan.model
+  err.model = err.model or call.plan.model ~= "" and call.plan.model or nil
   if self.on_failure then self:on_failure(call, err) end
 end
 

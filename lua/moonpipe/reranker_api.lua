@@ -173,7 +173,7 @@ function reranker_api.define(api)
       top_n = compressor.count(opts.top_n, "top_n of " .. name),
       chunk_size = compressor.count(opts.chunk_size, "chunk_size of " .. name) or api.chunk_size,
       endpoint = server,
-      plan = server:plan(api.path, model or "its own"),
+      plan = server:plan(api.path, model or ""),
     })
   end
 

@@ -83,6 +83,18 @@ describe("a canary key", function()
       show(pcall(e.embed_query, e, "x"))]]))
   end)
 
+  it("is not seen where the server repeats it to a reranker", function()
+    for _, script in ipairs { { status = 401, message = ECHO }, { body = "<html>" .. ECHO },
+      { body = '{"results":[{"index":"' .. ECHO .. '"}]}' }, { body = '{"x":"' .. ECHO .. '"}' } } do
+      check(printed("status=200", ([[
+        local r = mp.Reranker { max_retries = 0, base_url = %q,
+          api_key = os.getenv "OPENAI_API_KEY" }
+        show(r, r.endpoint, r.opts)
+        call(r, { documents = { mp.Document "a" }, query = "x" })]]):format(
+        server:lane("rerank", { default = script }))))
+    end
+  end)
+
   it("is not seen when the transport fails", function()
     for _, url in ipairs({ server.closed_url, "http://no-such-host.invalid", server:with("cut=0"),
       server:with("reset=10") }) do

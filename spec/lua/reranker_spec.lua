@@ -175,6 +175,7 @@ describe("Reranker: failures", function()
     local err = failing({ status = 401, error = "invalid_api_key" }, { model = "m" })
     assert.same({ "auth", 401, "rerank", "m", 1 },
       { err.kind, err.status, err.provider, err.model, err.attempts })
+    assert.is_nil(failing({ status = 400 }).model)
     assert.equal("refused_request", failing({ status = 422, body = '{"message":"no such model"}' })
       .kind)
     assert.equal("rate_limit", failing({ body = '{"error":{"code":429,"message":"slow"}}' }).kind)

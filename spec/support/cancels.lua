@@ -129,6 +129,19 @@ local function embeddings(models, run)
   end):start()
 end
 
+-- A retriever that asks a model about each document, and a server for their order, in parts.
+local function compression(models, run)
+  return mp.ContextualCompressionRetriever {
+    base_retriever = function()
+      tick(run)
+      return { mp.Document "a", mp.Document "b", mp.Document "c" }
+    end,
+    base_compressor = mp.DocumentCompressorPipeline { transformers = {
+      mp.LLMChainExtractor { model = models.slow }, models.reranker, mp.BM25Reranker(),
+    } },
+  }:start("x")
+end
+
 local function deadline(models, run)
   return mp.pipe(models.never, ticking(run)):start("x", { timeout = 0.015 })
 end
@@ -216,7 +229,8 @@ cancels.WAYS = {
   { "limiter", limiter }, { "limited_streams", limited_streams }, { "batch", batch },
   { "as_completed", as_completed }, { "choices", choices }, { "each", each },
   { "each_stream", each_stream }, { "rounds", rounds }, { "after", after },
-  { "embeddings", embeddings }, { "deadline", deadline }, { "hedge", hedge },
+  { "embeddings", embeddings }, { "compression", compression }, { "deadline", deadline },
+  { "hedge", hedge },
   { "hedge_stream", hedge_stream }, { "with_retry", with_retry }, { "fallbacks", fallbacks },
   { "with_timeout", with_timeout }, { "history", history }, { "history_stream", history_stream },
 }
@@ -254,6 +268,10 @@ function cancels.models(with, history_of)
     gated = model({ delay = 4 }, "gated"),
     held = model("hold", "gated"),
     embeddings = mp.OpenAIEmbeddings { base_url = with({ delay = 4 }), chunk_size = 2 },
+    reranker = mp.Reranker {
+      base_url = with({ delay = 4, body = '{"results":[{"index":0,"relevance_score":1}]}' }),
+      chunk_size = 1,
+    },
   }
   http.gate(models.gated.endpoint:plan("/chat/completions", models.gated.model).gate, { slots = SLOTS })
   return models
