@@ -13,6 +13,7 @@ local breaker = require "moonpipe.breaker"
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
+local tree = require "moonpipe.tree"
 
 local c = native.c
 
@@ -153,7 +154,7 @@ end
 
 -- The call that failed with an error: whose budget a repeat from above is charged to.
 ---@type table<moonpipe.Error, { budget: moonpipe.RetryBudget, origin: string }>
-local failed_at = setmetatable({}, { __mode = "k" })
+local failed_at = tree.noted
 
 -- Notes the first request of a call.
 local function note_first(call)

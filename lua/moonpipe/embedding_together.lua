@@ -5,7 +5,6 @@
 -- leaves it; when the last one has left, the request is cancelled. A failure is that of each; but
 -- where a server refuses the request itself, one text may be the reason, and each asks alone.
 local context = require "moonpipe.context"
-local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
 local task = require "moonpipe.task"
@@ -138,7 +137,7 @@ function together.ask(owner, text, send, most, most_bytes)
   if err.kind == "refused_request" and flight.texts[2] then
     return send(owner, { text }, true):row(1)
   end
-  error(errors.is(err) and tree.own(err) or err, 0)
+  error(tree.own(err), 0)
 end
 
 return together

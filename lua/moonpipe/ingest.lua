@@ -172,9 +172,9 @@ end
 -- ---- options -----------------------------------------------------------------------------------
 
 local OPTIONS = {
-  "batch_size", "cleanup", "concurrency", "documents", "embedding", "force_update", "loader", "on_error",
-  "on_progress", "paths", "progress", "record_manager", "save_every", "save_to", "source_id_key",
-  "splitter", "store", "total",
+  "batch_size", "cleanup", "concurrency", "documents", "embedding", "force_update", "loader",
+  "on_error", "on_progress", "paths", "progress", "record_manager", "save_every", "save_to",
+  "source_id_key", "splitter", "store", "total",
 }
 
 local function has(value, method)

@@ -54,12 +54,18 @@ function tree.cancelled(message)
   return errors.new { kind = "cancelled", message = message }
 end
 
+---What is noted of an error beside its fields, for its copies too.
+---@type table<moonpipe.Error, any>
+local noted = setmetatable({}, { __mode = "k" })
+tree.noted = noted
+
 ---An error for one who raises it: each gives it a path of its own.
 ---@param err moonpipe.Error
 ---@return moonpipe.Error
 function tree.own(err)
-  local copy = {}
+  local copy, note = {}, noted[err]
   for key, value in pairs(err) do copy[key] = value end
+  if note then noted[copy] = note end
   return setmetatable(copy, errors.mt)
 end
 

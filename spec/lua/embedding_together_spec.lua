@@ -106,6 +106,15 @@ describe("embed_query: a failure", function()
     assert.equal(2, server:stats().lanes.again.requests)
   end)
 
+  it("is repeated within the budget of the server, whoever repeats", function()
+    local e = embeddings(server:lane("storm", { default = "status=503" }))
+    local retrying = asking(e):with_retry { stop_after_attempt = 4,
+      wait_exponential_jitter = false }
+    retrying:batch(texts_of(100), { return_exceptions = true })
+    local count = server:stats().lanes.storm.requests
+    assert.is_true(count > 1 and count <= 8, count .. " requests")
+  end)
+
   it("that one text may be the reason of is asked about one by one", function()
     local url = server:lane("one", { { status = 400 }, default = "status=200" })
     assert.equal(3, #asking(embeddings(url)):batch({ "a", "b", "c" }))
@@ -218,5 +227,38 @@ describe("embed_query in a trace", function()
     file:close()
     assert.truthy(helper.read(path):find("one: VectorStoreRetriever[^\n]*2 embedded together"))
     assert.truthy(helper.read(log):find('"embedded_together":2', 1, true))
+  end)
+end)
+
+describe("embed_query, asked and left at random", function()
+  it("gives each its own vector, or what ended it, and leaves nothing behind", function()
+    local e = embeddings(server:with { delay = 3 }, { chunk_size = 5 })
+    local texts = texts_of(12)
+    local whole, right = e:embed_documents(texts), {}
+    for i, text in ipairs(texts) do right[text] = whole:row(i):totable() end
+    math.randomseed(os.time())
+    local tasks = {}
+    for i = 1, helper.long and 3000 or 200 do
+      local text, pause, limit = texts[math.random(#texts)], math.random() * 0.03, nil
+      if math.random(3) == 1 then limit = math.random() * 0.03 end
+      local step = mp.RunnableLambda(function()
+        mp.sleep(pause)
+        return e:embed_query(text):totable()
+      end)
+      tasks[i] = { text = text, task = step:start(1, { timeout = limit }) }
+      if math.random(4) == 1 then
+        local victim = tasks[math.random(i)].task
+        victim:cancel()
+      end
+    end
+    for _, one in ipairs(tasks) do
+      local value, err = one.task:wait(10)
+      if err then
+        assert.truthy(err.kind == "cancelled" or err.kind == "timeout_total", tostring(err))
+      else
+        assert.same(right[one.text], value)
+      end
+    end
+    server:wait(function(stats) return stats.in_flight == 0 end)
   end)
 end)
