@@ -12,8 +12,9 @@ local function merged(given)
   return content or value
 end
 
--- Chunks that are kept; of a stream that goes on and on nothing is told when it breaks.
-local MAX = 65536
+-- Texts that are kept, and tables count for more: of a stream that goes on and on, or of large
+-- things, nothing is told when it breaks.
+local MAX, TABLE = 65536, 16
 
 ---The stream that [pull] is, whose failure has what came before as `partial`, where
 ---its maker did not say.
@@ -21,11 +22,11 @@ local MAX = 65536
 ---@param first any  a chunk that was given already
 ---@return fun(): any
 function partial.kept(pull, first)
-  local given, count = { first }, 1
+  local given, count = { first }, 0
   return function()
     local ok, value = pcall(pull)
     if ok then
-      count = count + 1
+      count = count + (type(value) == "table" and TABLE or 1)
       if count > MAX then given = nil else given[#given + 1] = value end
       return value
     end

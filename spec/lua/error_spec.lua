@@ -63,7 +63,6 @@ describe("error", function()
   end)
 
   it("says what an error of the user's lacks", function()
-    local mp = require "moonpipe"
     assert.equal("tool: no", tostring(mp.Error { kind = "tool", message = "no" }))
     for problem, fields in pairs {
       ["error_spec.lua:%d+: no error has the kind 'reste'; did you mean 'reset'?"] =

@@ -43,9 +43,11 @@ describe("map_chunks", function()
       if c == "c" then error("no", 0) end
       return c:upper()
     end
-    local function endless(_, emit)
-      for i = 1, 70000 do emit(i) end
-      error("late", 0)
+    local function endless(made)
+      return mp.RunnableGenerator(function(_, emit)
+        for i = 1, 70000 do emit(made or i) end
+        error("late", 0)
+      end)
     end
     local function partial_of(stream)
       local ok, err = pcall(function() for _ in stream do end end)
@@ -58,7 +60,8 @@ describe("map_chunks", function()
       emit "b"
       error("no", 0)
     end):stream(1)))
-    assert.is_nil(partial_of(mp.RunnableGenerator(endless):stream(1))) -- too much to be kept
+    assert.is_nil(partial_of(endless():stream(1))) -- too much to be kept
+    assert.is_nil(partial_of(endless(mp.Document "x"):stream(1)))
   end)
 
   it("lets the marks of a map go by", function()
