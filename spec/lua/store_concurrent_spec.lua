@@ -129,59 +129,62 @@ describe("a store at which many are at work", function()
     assert.same({}, store:get_by_ids { "A", "B" })
   end)
 
-  it("finds k while others add, replace and delete #concurrency", function()
-    local texts, ids, fixed = {}, {}, {}
-    for i = 1, 30 do
-      texts[i], ids[i], fixed[i] = i .. " 0", "fixed " .. i, { fixed = true }
-    end
-    local store = mp.FAISS.from_texts(texts, { embedding = slow, ids = ids, metadatas = fixed })
-    local there = {} -- what the changing ones left, by id
+  for _, kind in ipairs { "flat", "hnsw", "ivf", "sq" } do
+    it(("finds k of %s while others add, replace and delete #concurrency"):format(kind), function()
+      local texts, ids, fixed = {}, {}, {}
+      for i = 1, 30 do
+        texts[i], ids[i], fixed[i] = i .. " 0", "fixed " .. i, { fixed = true }
+      end
+      local store = mp.FAISS.from_texts(texts, { embedding = slow, ids = ids, metadatas = fixed,
+        index = kind })
+      local there = {} -- what the changing ones left, by id
 
-    local function change(i)
-      local id = "id " .. i
-      for round = 1, 6 do
-        local text = ("%d %d"):format(i % 30, round)
-        store:add_embeddings({ text }, { vector_of(text) }, { ids = { id }, upsert = round > 1 })
-        there[id] = text
-        if (i + round) % 3 == 0 then
-          store:delete { id }
-          there[id] = nil
-          if round < 6 then store:add_embeddings({ text }, { vector_of(text) }, { ids = { id } }) end
-          there[id] = round < 6 and text or nil
+      local function change(i)
+        local id = "id " .. i
+        for round = 1, 6 do
+          local text = ("%d %d"):format(i % 30, round)
+          store:add_embeddings({ text }, { vector_of(text) }, { ids = { id }, upsert = round > 1 })
+          there[id] = text
+          if (i + round) % 3 == 0 then
+            store:delete { id }
+            there[id] = nil
+            if round < 6 then store:add_embeddings({ text }, { vector_of(text) }, { ids = { id } }) end
+            there[id] = round < 6 and text or nil
+          end
         end
       end
-    end
 
-    local function ask(i)
-      local query = { i % 30, 0 }
-      for _ = 1, 8 do
-        local found = store:similarity_search_by_vector(query, { k = 30 })
-        local seen = {}
-        for _, doc in ipairs(found) do
-          assert(not seen[doc.id], "found twice")
-          seen[doc.id] = true
+      local function ask(i)
+        local query = { i % 30, 0 }
+        for _ = 1, 8 do
+          local found = store:similarity_search_by_vector(query, { k = 30 })
+          local seen = {}
+          for _, doc in ipairs(found) do
+            assert(not seen[doc.id], "found twice")
+            seen[doc.id] = true
+          end
+          assert(#found == 30, #found .. " found")
+          found = store:similarity_search_by_vector(query, { k = 30, filter = { fixed = true } })
+          assert(#found == 30, #found .. " fixed ones found")
+          for _, doc in ipairs(found) do assert(doc.metadata.fixed) end
+          assert(#store:max_marginal_relevance_search_by_vector(query, { k = 10 }) == 10)
         end
-        assert(#found == 30, #found .. " found")
-        found = store:similarity_search_by_vector(query, { k = 30, filter = { fixed = true } })
-        assert(#found == 30, #found .. " fixed ones found")
-        for _, doc in ipairs(found) do assert(doc.metadata.fixed) end
-        assert(#store:max_marginal_relevance_search_by_vector(query, { k = 10 }) == 10)
       end
-    end
 
-    local tasks = {}
-    for i = 1, 20 do
-      tasks[#tasks + 1] = start(function() change(i) end)
-      tasks[#tasks + 1] = start(function() ask(i) end)
-    end
-    for _, task in ipairs(tasks) do wait(task) end
-    local count = 30
-    for id, text in pairs(there) do
-      count = count + 1
-      assert.equal(text, store:get_by_ids({ id })[1].page_content)
-    end
-    assert.same({ count, count }, { store:count(), vectors_in(store) })
-  end)
+      local tasks = {}
+      for i = 1, 12 do
+        tasks[#tasks + 1] = start(function() change(i) end)
+        tasks[#tasks + 1] = start(function() ask(i) end)
+      end
+      for _, task in ipairs(tasks) do wait(task) end
+      local count = 30
+      for id, text in pairs(there) do
+        count = count + 1
+        assert.equal(text, store:get_by_ids({ id })[1].page_content)
+      end
+      assert.same({ count, count }, { store:count(), vectors_in(store) })
+    end)
+  end
 
   it("merges one that is changed meanwhile #concurrency", function()
     local other = mp.FAISS(slow)

@@ -200,6 +200,30 @@ describe("a filter of a search", function()
     end
   end)
 
+  it("gives k wherever k match in a graph, in lists, and of rows of 8 bits", function()
+    for seed = 1, 45 do
+      math.randomseed(seed)
+      local strategy, kind = one_of(STRATEGIES), ({ "hnsw", "ivf", "sq" })[seed % 3 + 1]
+      local store, rows, metadatas = random_store(random(0, 200), 4,
+        { distance_strategy = strategy, index = kind })
+      for round = 1, 6 do
+        local place = ("seed %d, round %d, %s"):format(seed, round, kind)
+        local filter, query, k = random_filter(1), random_vector(4), random(12)
+        local function taken(i) return holds(filter, metadatas[i]) end
+        local found = store:similarity_search_with_score(table.concat(query, " "),
+          { k = k, filter = filter })
+        if kind ~= "sq" then -- what is filtered is looked at one by one
+          check_found(found, strategy, query, rows, k, taken, place)
+        else
+          assert.equal(math.min(k, #measures_of(strategy, query, rows, taken)), #found, place)
+        end
+        assert.equal(math.min(k, #rows), #store:similarity_search_by_vector(query, { k = k }), place)
+        local kept = store:max_marginal_relevance_search_by_vector(query, { k = k, filter = filter })
+        assert.equal(#found, #kept, place)
+      end
+    end
+  end)
+
   it("may be a function of metadata and document", function()
     math.randomseed(7)
     local store, rows = random_store(50, 3, {})
