@@ -88,7 +88,7 @@ end
 ---@param method string?
 ---@param framing "sse"|"ndjson"|nil  of a stream
 function Endpoint:plan(path, model, method, framing)
-  local name = path .. " " .. model
+  local name = path .. " " .. model .. (method and " " .. method or "")
   local plan = self.plans[name]
   if plan then return plan end
   local query = queries[self]

@@ -115,6 +115,7 @@ local MODULES = {
   splitter_markdown = "MarkdownHeaderTextSplitter",
   store = "FAISS InMemoryVectorStore",
   store_pg = "PGVector",
+  store_qdrant = "QdrantVectorStore",
   terminal = "printable",
   ["tracers.chrome"] = "ChromeTracer",
   ["tracers.otlp"] = "OTLPTracer",

@@ -57,13 +57,14 @@ end
 ---@field used number?   tokens that were sent
 
 ---What a value says that is known to be an error: OpenAI's form, those of servers that
----are nearly compatible, and of proxies.
+---are nearly compatible, of Qdrant (in `status`), and of proxies.
 ---@param value any
 ---@return moonpipe.Said?
 function provider.said_by(value)
   if type(value) ~= "table" then return nil end
   local inner = value.error
   if not given(inner) then inner = type(value[1]) == "table" and value[1].error end
+  if not given(inner) and type(value.status) == "table" then inner = value.status.error end
   if type(inner) == "string" then return { message = inner, code = value.code } end
   if type(inner) ~= "table" and (given(value.message) or given(value.detail)) then
     inner = value
