@@ -10,3 +10,8 @@ files["scripts"] = { read_globals = { "mp" } }
 files["lua/moonpipe/meta"] = { ignore = { "211", "212", "221", "241" } }
 files["lua/moonpipe/coroutines.lua"] = { globals = { "coroutine" } } -- wraps two of them
 files["lua/moonpipe/tool"] = { globals = { "arg" } } -- fills it
+-- The globals of hosts.
+files["lua/moonpipe/host/nvim.lua"] = { read_globals = { "vim" } }
+files["scripts/embed/nvim"] = { globals = { "vim" } }
+files["scripts/embed/love"] = { globals = { "love" } }
+files["spec/support/hosts"] = { globals = { "love", "vim" } }

@@ -172,6 +172,16 @@ static int f_fd(lua_State *L)
     return 1;
 }
 
+/* wake(): the descriptor of fd() is readable until the next event is asked for;
+ * nothing where nobody asked for it */
+static int f_wake(lua_State *L)
+{
+    mp_Engine *engine = engine_of(L);
+
+    if (engine) mp_engine_wake(engine);
+    return 0;
+}
+
 /* live() -> jobs not answered yet */
 static int f_live(lua_State *L)
 {
@@ -203,6 +213,7 @@ static const luaL_Reg functions[] = {
     {"next_event", f_next_event},
     {"wait", f_wait},
     {"fd", f_fd},
+    {"wake", f_wake},
     {"live", f_live},
     {"interrupted", f_interrupted},
     {"closed", f_closed},

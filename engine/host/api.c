@@ -424,13 +424,11 @@ static int push_seconds(lua_State *L, const void *arguments)
     return 1;
 }
 
-/* What is left is work that no event tells of. */
 static void take_ready(lua_State *L, void *results)
 {
     int64_t *ready = results;
 
     *ready = (int64_t)lua_tonumber(L, 1);
-    if (*ready > 0) mp_engine_wake(mp_bind_engine(L));
 }
 
 int64_t moonpipe_update(moonpipe_Engine *engine, int64_t budget_us)

@@ -104,7 +104,7 @@ local MODULES = {
   retriever_parent = "ParentDocumentRetriever InMemoryDocstore",
   retriever_self_query = "SelfQueryRetriever",
   retrying = "RunnableRetry",
-  scheduler = "now sleep update",
+  scheduler = "fd now sleep update",
   schema = "schema=",
   secret = "getpass secret=of secret_cmd=command secret_file=file",
   run = "dispatch_custom_event",

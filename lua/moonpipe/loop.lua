@@ -11,8 +11,7 @@
 -- until its turn has come. Coroutines whose resumer passes WAIT outward
 -- (coroutines.lua) may be waited in like the task's own.
 --
--- A child runs at once, inside of its parent, and hangs loose until it first
--- waits: most never do, and pay for no place in the tree.
+-- A child runs at once, inside of its parent, and hangs loose until it first waits: most never do.
 local errors = require "moonpipe.error"
 local jobs = require "moonpipe.jobs"
 local native = require "moonpipe.native"
@@ -227,7 +226,9 @@ function loop.update(seconds)
   local limit = c.now() + (seconds or UNASKED)
   local ran, left
   repeat ran, left = turn(limit) until not ran or c.now() >= limit
-  return tail - head + (left and 2 or 1)
+  local waiting = tail - head + (left and 2 or 1)
+  if waiting > 0 then c.wake() end -- no event tells of it
+  return waiting
 end
 
 -- ---- parking -----------------------------------------------------------------
@@ -317,7 +318,7 @@ end
 ---@return moonpipe.Task
 function loop.start(ctx, fn, a, b, x)
   local task = new_task(current, ctx, nil, fn, a, b, x)
-  if current then link(task) end
+  if current then link(task) else c.wake() end
   enqueue(task)
   task.started, task.state = true, "pending"
   return task

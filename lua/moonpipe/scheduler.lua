@@ -12,6 +12,13 @@ local tree = require "moonpipe.tree"
 local c = native.c
 local current, park_raw, unpark = scheduler.current, scheduler.park_raw, scheduler.unpark
 
+---A descriptor that is readable while `update` has something to do, for the poll of a host; never
+---read from it. -1 when the VM is closed. It is another one after a fork.
+---@return integer
+function scheduler.fd()
+  return c.fd()
+end
+
 ---Why [task], or the stream that it reads, is cancelled.
 ---@return moonpipe.Error?
 local function cancelled(task)

@@ -37,6 +37,9 @@ function c.wait(seconds) end
 ---@return integer  a descriptor that is readable while there are events; -1: closed
 function c.fd() end
 
+---The descriptor is readable until the next event is asked for, where somebody polls it.
+function c.wake() end
+
 ---@return integer  jobs not answered
 function c.live() end
 

@@ -1,0 +1,158 @@
+--- The loops of others: LÖVE, Neovim and libuv, as they are installed, with the adapters of
+--- lua/moonpipe/host/ and the examples of scripts/embed/.
+local guest = require "spec.support.guest"
+local helper = require "spec.helper"
+
+-- All of a host would have to be made for the sanitizer.
+local plain_it = helper.sanitized and function() end or it
+
+local SCREEN = { "timeout", "50", "xvfb-run", "-a", "-s", "-screen 0 640x360x24" }
+
+local lines = {}
+for i = 1, 8 do lines[i] = ("guest %d says good morning to all\n"):format(i) end
+local TEXT = table.concat(lines)
+
+-- Variables for a host that shall find the module, and what is beside the specs.
+local function with(env)
+  local out = {}
+  for name, value in pairs(guest.environment) do out[name] = value end
+  out.LUA_PATH, out.LUA_CPATH = "./?.lua;;", out.LUA_CPATH .. ";;"
+  for name, value in pairs(env or {}) do out[name] = value end
+  return out
+end
+
+local function on_screen(...)
+  local command = { unpack(SCREEN) }
+  for _, word in ipairs { ... } do command[#command + 1] = word end
+  return command
+end
+
+local function ends_well(stdout, command, env)
+  local got, stderr, code = helper.execute(command, nil, with(env))
+  assert.equal(stdout, got, stderr)
+  assert.equal(0, code, stderr)
+  return stderr
+end
+
+describe("hosts", function()
+  local server
+
+  setup(function() server = require("spec.support.server").start() end)
+  teardown(function() server:stop() end)
+
+  -- The lane is new, so that its peak is the host's own.
+  local function url(name)
+    return server:lane(name, "gap=20")
+  end
+
+  local function were_at_once(name)
+    assert.equal(8, server:stats().lanes[name].peak)
+  end
+
+  it("give the texts of eight streams: libuv", function()
+    ends_well(TEXT .. "the loop went on\n", { "luajit", "spec/support/hosts/luv.lua", url "luv" })
+    were_at_once "luv"
+  end)
+
+  plain_it("give the texts of eight streams: LÖVE", function()
+    ends_well(TEXT .. "frames went on\n", on_screen("love", "spec/support/hosts/love", url "love"))
+    were_at_once "love"
+  end)
+
+  plain_it("give the texts of eight streams: Neovim", function()
+    ends_well(TEXT, { "nvim", "--headless", "--clean", "-c",
+      "luafile spec/support/hosts/nvim.lua" }, { MOONPIPE_URL = url "nvim" })
+    were_at_once "nvim"
+  end)
+
+  it("let a coroutine wait while others go on: libuv", function()
+    ends_well("b\na\nboom\n", { "luajit", "-e", [[
+      local mp, uv, host = require "moonpipe", require "luv", require "moonpipe.host.luv"
+      local stop = host.install(uv)
+      local function later(seconds, text)
+        return mp.RunnableLambda(function() mp.sleep(seconds) return text end)
+      end
+      local left = 2
+      local function go(...)
+        local co = coroutine.create(function(...)
+          print((host.invoke(later(...))))
+          left = left - 1
+          if left > 0 then return end
+          local _, err = host.invoke(mp.RunnableLambda(function() error("boom", 0) end))
+          print(err.message)
+          stop()
+        end)
+        assert(coroutine.resume(co, ...))
+      end
+      go(0.2, "a")
+      go(0.01, "b")
+      uv.run()]] })
+  end)
+
+  it("say where a coroutine is missing: libuv", function()
+    local _, stderr, code = helper.execute({ "luajit", "-e", [[
+      local mp = require "moonpipe"
+      require("moonpipe.host.luv").invoke(mp.RunnablePassthrough(), 1)]] }, nil, with())
+    assert.equal(1, code)
+    assert.truthy(stderr:find("invoke of a host is for a coroutine", 1, true), stderr)
+  end)
+
+  it("say where LÖVE is missing", function()
+    local _, stderr, code = helper.execute({ "luajit", "-e", [[
+      require("moonpipe") require("moonpipe.host.love").install()]] }, nil, with())
+    assert.equal(1, code)
+    assert.truthy(stderr:find("there is no global 'love'", 1, true), stderr)
+  end)
+end)
+
+describe("examples of hosts", function()
+  local server
+
+  setup(function() server = require("spec.support.server").start() end)
+  teardown(function() server:stop() end)
+
+  local function model(url)
+    return { MOONPIPE_MODEL = "openai:gpt-5.4-mini", OPENAI_API_KEY = "sk-test",
+      OPENAI_BASE_URL = url }
+  end
+
+  plain_it("let an innkeeper talk in a LÖVE game", function()
+    local stderr = ends_well("Innkeeper, what is the news in the village?\n",
+      on_screen("love", "scripts/embed/love", "--once"), model(server:lane("inn", "gap=20")))
+    assert.truthy(stderr:find("longest frame %d+%.%d ms"), stderr)
+  end)
+
+  -- Neovim runs `script` when the plugin is there, and what it prints is compared.
+  local function in_nvim(expected, script, env)
+    local path = helper.temp([[
+      vim.opt.runtimepath:append "scripts/embed/nvim"
+      vim.cmd "runtime plugin/moonpipe.lua"
+      local function text()
+        return table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "\n")
+      end
+      local function until_(fn) assert(vim.wait(20000, fn, 10), text()) end
+      vim.api.nvim_buf_set_lines(0, 0, -1, false, { "Bears sleep in winter." })
+      ]] .. script .. [[
+      io.stdout:write(text(), "\n")
+      vim.cmd "qall!"]])
+    return ends_well(expected, { "nvim", "--headless", "--clean", "-c", "luafile " .. path }, env)
+  end
+
+  plain_it("answer about a buffer in a split of Neovim's", function()
+    in_nvim("Bears sleep in winter.\n", [[
+      vim.cmd "Ask When do bears sleep?"
+      until_(function() return text() == "Bears sleep in winter." and #vim.api.nvim_list_wins() == 2 end)
+    ]], { MOONPIPE_MODEL = "extractive" })
+  end)
+
+  plain_it("end an answer in Neovim, and its connection", function()
+    in_nvim("stopped\n", [[
+      vim.cmd "Ask a long question please"
+      until_(function() return text() ~= "" end)
+      vim.cmd "AskStop"
+      until_(function() return text():find "cancelled" end)
+      vim.api.nvim_buf_set_lines(0, 0, -1, false, { "stopped" })
+    ]], model(server:lane("stop", "tokens=5000; gap=20")))
+    assert.equal(1, server:stats().lanes.stop.aborted)
+  end)
+end)
