@@ -94,15 +94,32 @@ static mp_VectorShape read_shape(lua_State *L)
     return shape;
 }
 
+/* An empty index whose first vector gets the number in the field `next` of the
+ * table at 1. */
+static mp_Status open_index(lua_State *L, mp_Vector **index,
+                            const mp_VectorShape *shape, mp_Error *err)
+{
+    static const size_t none[1];
+    mp_VectorState state = {.shape = *shape, .numbers = none};
+    lua_Number next;
+
+    lua_getfield(L, 1, "next");
+    next = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    if (!(next > 0 && next < 9e15)) return mp_vector_new(index, shape, err);
+    state.next = (size_t)next;
+    return mp_vector_open(index, &state, NULL, NULL, err);
+}
+
 /* index_new { kind =, metric =, dim =, m =, ef_construction =, ef_search =,
- * nlist =, nprobe = } -> index | nil, message, kind */
+ * nlist =, nprobe =, next = } -> index | nil, message, kind */
 static int f_index_new(lua_State *L)
 {
     mp_VectorShape shape = read_shape(L);
     mp_Vector **box = push_box(L);
     mp_Error err;
 
-    if (mp_vector_new(box, &shape, &err) != MP_OK) return mp_bind_fail(L, &err);
+    if (open_index(L, box, &shape, &err) != MP_OK) return mp_bind_fail(L, &err);
     return 1;
 }
 

@@ -12,7 +12,9 @@
  *
  * DESIGN: nothing in it is code, and nothing is looked at before its sum was.
  * The sums tell what broke, not who wrote: whoever takes a section must bear
- * any bytes. A section can be mapped: it begins where vectors may.
+ * any bytes, but for FAISS, which believes what it is given of indexes that are
+ * not flat. Such files are to be had from people one trusts. A section can be
+ * mapped: it begins where vectors may.
  *
  * Threads: any; no state.
  */

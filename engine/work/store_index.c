@@ -36,11 +36,15 @@ typedef struct IndexPut {
 /* What the file says of the vectors. */
 static void write_head(mp_StoreHead *head, const mp_VectorState *state)
 {
+    static const char *const kinds[] = {[MP_FAISS_FLAT] = "flat",
+                                        [MP_FAISS_HNSW] = "hnsw",
+                                        [MP_FAISS_IVF] = "ivf",
+                                        [MP_FAISS_SQ] = "sq"};
     static const char *const metrics[] = {[MP_VECTOR_L2] = "l2",
                                           [MP_VECTOR_IP] = "ip",
                                           [MP_VECTOR_COSINE] = "cosine"};
 
-    snprintf(head->kind, sizeof head->kind, "flat");
+    snprintf(head->kind, sizeof head->kind, "%s", kinds[state->shape.kind]);
     snprintf(head->metric, sizeof head->metric, "%s",
              metrics[state->shape.metric]);
     head->dim = (uint32_t)state->shape.dim;

@@ -23,6 +23,7 @@ local MODULES = {
   context = "current",
   coroutines = "wrap_coroutines=install",
   db = "db=",
+  docstore_sqlite = "SQLiteDocstore",
   document = "Document",
   each = "RunnableEach",
   embedding_examples = "SemanticSimilarityExampleSelector MaxMarginalRelevanceExampleSelector",

@@ -17,6 +17,7 @@ local retriever_base = require "moonpipe.retriever_base"
 local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
 local store_base = require "moonpipe.store_base"
+local store_local = require "moonpipe.store_local"
 local uuid = require "moonpipe.uuid"
 
 local c, check = native.c, native.check
@@ -38,8 +39,25 @@ local function shape_of(self, dim)
   return shape
 end
 
+-- The documents of a docstore that outlives the program must have their vectors here.
+local function check_whole(self)
+  local docs = self.docstore
+  if self._whole or not docs.stamp then return end
+  docs:claim()
+  if docs:count() > 0 then
+    errors.raise("input", ("%s has documents, whose vectors are not in this store: make it with "
+      .. "load_local(path, { docstore = … }), or with from_docstore"):format(tostring(docs)))
+  end
+  self._whole = true
+end
+
 local function index_of(self, dim)
-  if not self._index then self._index = check(c.index_new(shape_of(self, dim))) end
+  if not self._index then
+    check_whole(self)
+    local shape = shape_of(self, dim)
+    shape.next = self.docstore.stamp and self.docstore:stamp().next
+    self._index = self._index or check(c.index_new(shape)) -- another may have been faster
+  end
   return self._index
 end
 
@@ -192,6 +210,7 @@ end
 -- The [k] nearest of the index that have documents, and how many have none; these are 0 where there
 -- is nothing more to be found.
 local function nearest(self, vector, k, filter)
+  if not self._index then check_whole(self) end
   local allowed = filter and self.docstore:matching(filter.matches, filter.tree)
   if not self._index or allowed and #allowed == 0 then return {}, 0 end
   local job = check(c.index_search(self._index, vector, k, allowed))
@@ -240,37 +259,13 @@ local function save(self, path)
   if not ok then error(err, 0) end
 end
 
-local function check_path(path, what)
-  if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
-    errors.usage(("%s takes the path of a file, got %s"):format(what,
-      type(path) == "string" and "an empty one or one with a zero byte" or errors.shape(path)))
-  end
-end
-
 --- Saves the store, with its documents, in one file, which load_local reads. When this returns it
 --- is on the disk; whatever happens before, the old file is there as it was.
 ---@async
 ---@param path string
 function methods:save_local(path)
-  check_path(path, "save_local")
+  store_local.check_path(path, "save_local")
   scheduler.call(save, self, path)
-end
-
-local function add_load(Class, name)
-  --- A store out of a file that save_local wrote: `load_local("docs.mp", { embedding = })`. The
-  --- embeddings must be those that it was saved with. Kind `io` where the file is damaged or none
-  --- of a store.
-  ---@async
-  ---@param path string
-  ---@param opts { embedding: table }
-  ---@return moonpipe.FAISS
-  function Class.load_local(path, opts)
-    local what = name .. ".load_local"
-    check_path(path, what)
-    opts = errors.options(opts, { "embedding" }, what)
-    store_base.check_embedding(opts.embedding, what)
-    return scheduler.call(require("moonpipe.store_file").load, path, opts, Class, shape_of)
-  end
 end
 
 -- ---- making one --------------------------------------------------------------------------------
@@ -306,7 +301,8 @@ end
 local function new(opts, what)
   return {
     index = index_options(opts.index, what),
-    docstore = docstore.new(),
+    docstore = opts.docstore == nil and docstore.new()
+      or store_local.check_docstore(opts.docstore, what),
     _name = uuid.new():sub(1, 8), -- of ids, with a number
     _made = 0, -- so many ids
     _claims = {}, -- id -> who changes it
@@ -318,10 +314,10 @@ end
 
 local function class(name, strategy, upsert)
   local Class, own = store_base.class {
-    name = name, options = { "index" }, strategy = strategy, upsert = upsert, new = new,
+    name = name, options = { "docstore", "index" }, strategy = strategy, upsert = upsert, new = new,
   }
   for key, method in pairs(methods) do own[key] = method end
-  add_load(Class, name)
+  store_local.add(Class, name, shape_of)
   return Class
 end
 
@@ -330,7 +326,8 @@ end
 --- `FAISS{ embedding = }` is empty. `distance_strategy` is "l2", "cosine" or "inner_product";
 --- `index` is "flat", "hnsw", "ivf" or "sq", or a kind with parameters:
 --- `{ kind = "hnsw", m =, ef_construction =, ef_search = }`, `{ kind = "ivf", nlist =, nprobe = }`.
---- An id that is there is an error where it is added, unless with `upsert = true`.
+--- An id that is there is an error where it is added, unless with `upsert = true`. `docstore =
+--- mp.SQLiteDocstore("docs.db")` keeps the documents in a file.
 store.FAISS = class("FAISS", "l2", false)
 
 --- `InMemoryVectorStore(embedding)`: LangChain's. The same, by the cosine; an id that is there is

@@ -5,12 +5,19 @@
 --     ids, contents, metadata   of each: texts; the last JSON
 --     …                the state of the index
 --
+-- Where a docstore that outlives the program has the documents, the file has in their place its
+-- stamp: which docstore, and how far it had come. What the docstore says holds: vectors of
+-- documents that are gone are dropped, documents with higher numbers than the file's are embedded
+-- anew. So whenever a program is killed, the two lead to all documents, each once.
+--
 -- Contents and ids are kept byte for byte, metadata as JSON keeps it: what it cannot keep is an
 -- error before the old file is touched. Documents are read and written some hundred at a time, so
 -- nothing else waits long.
 local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
+local floats = require "moonpipe.floats"
 local json = require "moonpipe.json"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
 
@@ -72,11 +79,12 @@ end
 
 -- ---- saving ------------------------------------------------------------------------------------
 
-local function about_of(self, count)
+local function about_of(self, count, stamp)
   local embedding = self.embedding
   return {
     class = tostring(self),
     distance_strategy = self.distance_strategy,
+    docstore = stamp,
     documents = count,
     embedding = {
       class = tostring(embedding):match("^[%w_.]+$"), -- no address
@@ -103,8 +111,10 @@ local function id_of(doc) return doc.id end
 local function content_of(doc) return doc.page_content end
 
 local function write(self, writer)
-  local numbers, documents = self.docstore:all()
-  await(c.store_put(writer, "about", json.encode(about_of(self, #documents))))
+  local stamp = self.docstore.stamp and self.docstore:stamp()
+  local numbers, documents = {}, {}
+  if not stamp then numbers, documents = self.docstore:all() end
+  await(c.store_put(writer, "about", json.encode(about_of(self, #documents, stamp))))
   put_texts(writer, "metadata", documents, store_file.encode)
   put_texts(writer, "ids", documents, id_of)
   put_texts(writer, "contents", documents, content_of)
@@ -191,10 +201,75 @@ local function read_documents(self, path, reader, head, count)
   end
 end
 
+-- ---- a docstore that has its own file ----------------------------------------------------------
+
+--- Embeds the documents of a docstore whose vectors have numbers from [first] on, and gives the
+--- store, which lacked these.
+---@async
+---@param self moonpipe.FAISS
+---@param first integer
+---@return moonpipe.FAISS
+function store_file.catch_up(self, first)
+  local numbers = self.docstore:numbers_from(first)
+  self._whole = true
+  for from = 1, #numbers, AT_ONCE do
+    local some = { unpack(numbers, from, math.min(#numbers, from + AT_ONCE - 1)) }
+    local there, documents, texts = self.docstore:get(some), {}, {}
+    for i, number in ipairs(some) do
+      documents[i], texts[i] = there[number], there[number].page_content
+    end
+    self:_add(documents, floats.Floats(self.embedding:embed_documents(texts)))
+  end
+  return self
+end
+
+local function check_docstore(path, saved, docs)
+  if not saved and not docs then return end
+  if not docs then
+    errors.raise("input", ("'%s' has vectors alone, and its documents are in a docstore: give that "
+      .. "as `docstore`"):format(path))
+  elseif not saved then
+    errors.raise("input", ("'%s' has its documents itself: leave `docstore` out"):format(path))
+  end
+  local stamp = docs:claim()
+  if stamp.id ~= saved.id then
+    errors.raise("input", ("the documents of '%s' are not in %s: give the docstore with which it "
+      .. "was saved"):format(path, tostring(docs)))
+  elseif stamp.generation < saved.generation then
+    errors.raise("io", ("%s is older than '%s': take the newer copy of it, or make the store with "
+      .. "from_docstore"):format(tostring(docs), path))
+  end
+  return stamp
+end
+
+-- Vectors of documents that were deleted after the file was saved.
+local function drop_deleted(self, reader, head)
+  local live, dead = {}, {}
+  for _, number in ipairs(self.docstore:numbers_from(0)) do live[number] = true end
+  local numbers = head.sections.numbers and c.store_numbers(reader, "numbers")
+  for i = 1, head.count do
+    local number = numbers and numbers[i] or i - 1
+    if not live[number] then dead[#dead + 1] = number end
+  end
+  if #dead > 0 then await(c.index_delete(self._index, dead)) end
+end
+
+local function reconcile(self, path, reader, head)
+  if self._index then drop_deleted(self, reader, head) end
+  local count = #self.docstore:numbers_from(head.next)
+  if count > 0 then
+    log.notice(("%d of the documents of %s came after '%s' was saved: they are embedded anew")
+      :format(count, tostring(self.docstore), path))
+    store_file.catch_up(self, head.next)
+  end
+end
+
+-- ---- loading both ------------------------------------------------------------------------------
+
 --- A store out of a file, in a task.
 ---@async
 ---@param path string
----@param opts { embedding: table }
+---@param opts { embedding: table, docstore: moonpipe.Docstore? }
 ---@param make fun(opts: table): moonpipe.FAISS  an empty one
 ---@param shape_of fun(self: moonpipe.FAISS, dim: integer): table  of its index
 ---@return moonpipe.FAISS
@@ -204,12 +279,18 @@ function store_file.load(path, opts, make, shape_of)
   local about = read_about(path, reader, head)
   local self = make {
     embedding = opts.embedding, distance_strategy = about.distance_strategy, index = about.index,
+    docstore = opts.docstore,
   }
   check_embedding(path, about.embedding, self.embedding, head.dim)
-  read_documents(self, path, reader, head, about.documents)
+  local stamp = check_docstore(path, about.docstore, opts.docstore)
+  if not stamp then read_documents(self, path, reader, head, about.documents) end
   if head.dim > 0 then
-    await(c.index_make(shape_of(self, head.dim), reader, 0))
+    await(c.index_make(shape_of(self, head.dim), reader, stamp and stamp.next or 0))
     self._index = c.index_take(reader)
+  end
+  self._whole = true
+  if stamp and stamp.generation ~= about.docstore.generation then
+    reconcile(self, path, reader, head)
   end
   return self
 end
