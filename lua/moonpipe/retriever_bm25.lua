@@ -4,13 +4,13 @@
 -- documents here, under the same numbers. Rare words count more, and words that stand often in a
 -- short document; a document that has none of the question's words is not found.
 local base = require "moonpipe.retriever_base"
+local bm25_index = require "moonpipe.retriever_bm25_index"
 local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
 local filter = require "moonpipe.filter"
 local native = require "moonpipe.native"
 local runnable = require "moonpipe.runnable"
 local scheduler = require "moonpipe.scheduler"
-local uuid = require "moonpipe.uuid"
 
 local c, check = native.c, native.check
 
@@ -23,158 +23,52 @@ local c, check = native.c, native.check
 ---@field matches (fun(metadata: table, doc: moonpipe.Document): any)?
 local BM25Retriever, methods = runnable.class("BM25Retriever", { base = base.BaseRetriever })
 
----@class moonpipe.BM25Index  what retrievers that differ in k share
----@field native moonpipe.LexicalIndex
----@field documents table<integer, moonpipe.Document>  by number, from 0
----@field numbers table<string, integer|false>         by id; false while one is added
----@field preprocess (fun(text: string): string[])?
+-- ---- adding and deleting -----------------------------------------------------------------------
 
--- ---- terms -------------------------------------------------------------------------------------
-
-local function check_terms(terms)
-  if type(terms) ~= "table" then
-    errors.raise("input", "preprocess must give a list of strings, got " .. errors.shape(terms))
+local function check_upsert(opts)
+  if opts.upsert ~= nil and type(opts.upsert) ~= "boolean" then
+    errors.usage("upsert is " .. errors.shape(opts.upsert) .. "; it must be true or false")
   end
-  for i, term in ipairs(terms) do
-    if type(term) ~= "string" then
-      errors.raise("input", ("item %d that preprocess gives is %s; it must be a string"):format(i,
-        errors.shape(term)))
-    end
-  end
-  return terms
+  return opts.upsert
 end
 
--- What C reads: the text itself, or the terms that the user's function makes of it.
-local function text_of(index, text)
-  if not index.preprocess then return text end
-  return table.concat(check_terms(index.preprocess(text)), "\0")
-end
-
--- ---- adding ------------------------------------------------------------------------------------
-
--- Reserves the ids that were given: nothing is overwritten, also by two adds at once.
-local function reserve(index, list)
-  local own = {}
-  for _, doc in ipairs(list) do
-    local id = doc.id
-    if id ~= nil and (own[id] or index.numbers[id] ~= nil) then
-      errors.raise("input", ("id '%s' is already in the retriever"):format(id))
-    end
-    if id ~= nil then own[id] = true end
-  end
-  for _, doc in ipairs(list) do
-    if doc.id ~= nil then index.numbers[doc.id] = false end
-  end
-end
-
-local function release(index, list)
-  for _, doc in ipairs(list) do
-    if doc.id ~= nil then index.numbers[doc.id] = nil end
-  end
-end
-
--- The id of a document that has none: its number, if nobody else is called so.
-local function id_of(index, number)
-  local id = tostring(number)
-  return index.numbers[id] == nil and id or uuid.new()
-end
-
--- Puts the documents in their places and gives the ids.
-local function enter(index, list, first)
-  local ids = {}
-  for i, doc in ipairs(list) do
-    local number = first + i - 1
-    local id = doc.id or id_of(index, number)
-    index.documents[number] = document.scored(doc, nil, id)
-    index.numbers[id] = false
-    ids[i] = id
-  end
-  return ids
-end
-
--- Takes back an add. What of it is in the index, as its task was cancelled too late, goes as well.
-local function undo(index, ids, first)
-  local numbers = {}
-  for i, id in ipairs(ids) do
-    numbers[i] = first + i - 1
-    index.documents[numbers[i]] = nil
-    index.numbers[id] = nil
-  end
-  c.lexical_delete(index.native, numbers)
-end
-
-local function submit(index, list)
-  local texts = {}
-  for i, doc in ipairs(list) do texts[i] = text_of(index, doc.page_content) end
-  local job, first, kind = c.lexical_add(index.native, texts, index.preprocess ~= nil)
-  return check(job, first, kind), first
-end
-
--- A search may find the documents before this task hears that they are there.
-local function add(index, list)
-  if #list == 0 then return {} end
-  reserve(index, list)
-  local ok, job, first = pcall(submit, index, list)
-  if not ok then
-    release(index, list)
-    error(job, 0)
-  end
-  local ids = enter(index, list, first)
-  local done, err = pcall(scheduler.await, job)
-  if not done then
-    undo(index, ids, first)
-    error(err, 0)
-  end
-  for i, id in ipairs(ids) do index.numbers[id] = first + i - 1 end
-  return ids
-end
-
---- Adds texts and gives their ids.
+--- Adds texts and gives their ids. An id that is there is an error, unless with `upsert = true`:
+--- then the new one takes its place.
 ---@async
 ---@param texts string[]
----@param opts { metadatas: table[]?, ids: string[]? }?
+---@param opts { metadatas: table[]?, ids: string[]?, upsert: boolean? }?
 ---@return string[] ids
 function methods:add_texts(texts, opts)
-  opts = errors.options(opts, { "ids", "metadatas" }, "add_texts")
-  return scheduler.call(add, self.index, document.of_texts(texts, opts, "add_texts"))
+  opts = errors.options(opts, { "ids", "metadatas", "upsert" }, "add_texts")
+  local list = document.of_texts(texts, opts, "add_texts")
+  return scheduler.call(bm25_index.add, self.index, list, check_upsert(opts))
 end
 
 --- Adds documents and gives their ids.
 ---@async
 ---@param documents moonpipe.Document[]
+---@param opts { upsert: boolean? }?
 ---@return string[] ids
-function methods:add_documents(documents)
-  return scheduler.call(add, self.index, document.check_list(documents, "add_documents"))
+function methods:add_documents(documents, opts)
+  opts = errors.options(opts, { "upsert" }, "add_documents")
+  document.check_list(documents, "add_documents")
+  return scheduler.call(bm25_index.add, self.index, documents, check_upsert(opts))
 end
 
--- ---- deleting ----------------------------------------------------------------------------------
-
-local function numbers_of(index, ids)
-  local numbers = {}
-  for i, id in ipairs(ids) do
-    numbers[i] = index.numbers[id]
-    if not numbers[i] then
-      errors.raise("input", ("there is no id '%s' in the retriever"):format(errors.text(id)))
-    end
-  end
-  return numbers
-end
-
-local function delete(index, ids)
-  local numbers = numbers_of(index, ids)
-  if #numbers == 0 then return end
-  scheduler.await(check(c.lexical_delete(index.native, numbers)))
-  for i, id in ipairs(ids) do
-    if index.numbers[id] == numbers[i] then index.numbers[id] = nil end
-    index.documents[numbers[i]] = nil
-  end
-end
-
---- Deletes documents: all of these, or none where there is no such id.
+--- Deletes documents: all of these, or none where there is no such id, unless with `missing_ok`.
 ---@async
 ---@param ids string[]
-function methods:delete(ids)
-  scheduler.call(delete, self.index, errors.list(ids, "delete"))
+---@param opts { missing_ok: boolean? }?
+function methods:delete(ids, opts)
+  opts = errors.options(opts, { "missing_ok" }, "delete")
+  scheduler.call(bm25_index.delete, self.index, errors.list(ids, "delete"), opts.missing_ok)
+end
+
+--- Those of the documents that are there.
+---@param ids string[]
+---@return moonpipe.Document[]
+function methods:get_by_ids(ids)
+  return bm25_index.get(self.index, errors.list(ids, "get_by_ids"))
 end
 
 -- ---- searching ---------------------------------------------------------------------------------
@@ -196,7 +90,7 @@ end
 -- Looks further down where a filter leaves too few.
 function methods:_invoke(input)
   base.check(input)
-  local text, limit = text_of(self.index, input), self.k
+  local text, limit = bm25_index.text_of(self.index, input), self.k
   while true do
     local found, seen = among(self, text, limit)
     if not self.matches or #found == self.k or seen < limit then return found end
@@ -232,12 +126,7 @@ local function new(opts)
     preprocess = opts.preprocess,
     filter = opts.filter,
     matches = opts.filter ~= nil and filter.compile(opts.filter) or nil,
-    index = {
-      native = check(c.lexical_new(k1, b)),
-      documents = {},
-      numbers = {},
-      preprocess = opts.preprocess,
-    },
+    index = bm25_index.new(k1, b, opts.preprocess),
   })
 end
 
@@ -259,7 +148,7 @@ function BM25Retriever.from_texts(texts, opts)
   opts = errors.options(opts, WITH_TEXTS, "BM25Retriever.from_texts")
   local list = document.of_texts(texts, opts, "BM25Retriever.from_texts")
   local self = new(opts)
-  scheduler.call(add, self.index, list)
+  scheduler.call(bm25_index.add, self.index, list)
   return self
 end
 
@@ -271,7 +160,7 @@ end
 function BM25Retriever.from_documents(documents, opts)
   local self = new(errors.options(opts, OPTIONS, "BM25Retriever.from_documents"))
   document.check_list(documents, "BM25Retriever.from_documents")
-  scheduler.call(add, self.index, documents)
+  scheduler.call(bm25_index.add, self.index, documents)
   return self
 end
 

@@ -154,6 +154,51 @@ describe("BM25Retriever", function()
     assert.same({ "D" }, retriever:add_texts({ "new" }, { ids = { "D" } }))
   end)
 
+  it("puts documents in the place of others, where told to", function()
+    local retriever = mp.BM25Retriever.from_texts({ "moon a", "moon b" }, { ids = { "A", "B" } })
+    retriever:add_texts({ "moon moon", "moon c" }, { ids = { "B", "C" }, upsert = true })
+    assert.same({ "moon moon", "moon a", "moon c" }, contents(retriever:invoke "moon"))
+    assert.same({}, retriever:invoke "b")
+    assert.same({ "moon moon", "moon a" }, contents(retriever:get_by_ids { "B", "X", "A" }))
+    retriever:delete({ "B", "X" }, { missing_ok = true })
+    assert.same({ "moon a", "moon c" }, contents(retriever:invoke "moon"))
+    assert.equal("id 'D' is given twice", failure(retriever.add_texts, retriever, { "x", "y" },
+      { ids = { "D", "D" }, upsert = true }).message)
+    assert.equal("upsert is the number 1; it must be true or false",
+      usage(retriever.add_documents, retriever, {}, { upsert = 1 }))
+  end)
+
+  it("keeps what was there where a replacement fails or is cancelled", function()
+    local broken = false
+    local retriever = mp.BM25Retriever.from_texts({ "old" }, { ids = { "A" }, preprocess =
+      function(text) return not broken and { text } or "none" end })
+    broken = true
+    local replace = function()
+      return retriever:add_texts({ "new" }, { ids = { "A" }, upsert = true })
+    end
+    assert.equal("input", failure(replace).kind)
+    broken = false
+    assert.same({ "old" }, contents(retriever:get_by_ids { "A" }))
+    local task = mp.RunnableLambda(replace):start()
+    task:cancel()
+    task:wait()
+    assert.same({ "old" }, contents(retriever:get_by_ids { "A" }))
+    assert.same({ "old" }, contents(retriever:invoke "old"))
+    assert.same({ "A" }, replace())
+    assert.same({ "new" }, contents(retriever:invoke "new"))
+    assert.same({}, retriever:invoke "old")
+  end)
+
+  it("is a store for an ingest", function()
+    local retriever = mp.BM25Retriever {}
+    local documents = { mp.Document("bears like honey", { source = "a" }),
+      mp.Document("honey is sweet", { source = "b" }) }
+    assert.equal(2, mp.ingest({ documents = documents, store = retriever }).added)
+    assert.same({ 0, 2 }, { mp.ingest({ documents = documents, store = retriever }).added,
+      mp.ingest({ documents = documents, store = retriever }).skipped })
+    assert.same({ "bears like honey" }, contents(retriever:invoke "bears"))
+  end)
+
   it("deletes by id", function()
     local retriever = mp.BM25Retriever.from_texts(TEXTS, { ids = { "A", "B", "C" } })
     retriever:delete { "A", "C" }
