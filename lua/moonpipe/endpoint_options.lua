@@ -18,6 +18,7 @@ local traversal = require "moonpipe.traversal"
 ---@field base_url string
 ---@field base_env string[]   variables that name another one; the first that is set counts
 ---@field url_of (fun(text: string): string)?  the URL that such a variable means
+---@field proxy_env string?    a variable that names a proxy for this provider alone
 ---@field key_env string
 ---@field key_env_also string?   another variable that may hold it
 ---@field key_optional boolean?  servers of one's own want none
@@ -235,6 +236,14 @@ local PROXIES = {
   https = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" },
 }
 
+local function with_proxy(spec, opts)
+  local proxy = opts.proxy == nil and spec.proxy_env and env { spec.proxy_env }
+  if not proxy then return opts end
+  local out = { proxy = proxy }
+  for name, value in pairs(opts) do out[name] = value end
+  return out
+end
+
 -- The host and port of the proxy that would be asked, without its password; nil where there
 -- is none.
 local function proxy_name(opts, base)
@@ -276,6 +285,7 @@ function options.read(spec, opts, own_headers)
     end
   end
   local base, own = origins_of(spec, opts)
+  opts = with_proxy(spec, opts)
   local proxy = proxy_name(opts, base)
   check_query(spec, opts.default_query)
   local query = origin.query(opts.default_query)

@@ -290,7 +290,7 @@ end
 ---@return moonpipe.McpClient
 function mcp.connect(opts)
   opts = options.check(opts)
-  return scheduler.call(open, opts)
+  return errors.placed(scheduler.call, open, opts)
 end
 
 return mcp

@@ -347,6 +347,20 @@ describe("row 59: the environment's proxy", function()
     assert.equal("connect", ask(url, { http_proxy = server.closed_url, NO_PROXY = "elsewhere" }))
   end)
 
+  it("may be OpenAI's alone, unless a script names another", function()
+    local function asked(options)
+      local stdout, stderr = helper.moonpipe({ "-e", ([[
+        local mp = require "moonpipe"
+        local model = mp.ChatOpenAI { base_url = arg[1], max_retries = 0, %s }
+        local _, err = model:try_invoke "x"
+        print(err and err.kind or "none")]]):format(options), server.base_url }, nil,
+        { OPENAI_PROXY = server.closed_url:gsub("//", "//u:secret@"), no_proxy = false, NO_PROXY = false })
+      assert.is_nil((stdout .. stderr):find("secret", 1, true))
+      return (stdout:gsub("%s", ""))
+    end
+    assert.same({ "connect", "none" }, { asked "", asked 'proxy = ""' })
+  end)
+
   it("is no concern of a plan without one", function()
     assert.equal(200, calls.send(server.base_url, { proxy = "" }).status)
   end)

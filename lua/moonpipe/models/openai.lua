@@ -17,6 +17,7 @@ openai.SPEC = {
   name = "openai",
   base_url = request.OPENAI,
   base_env = { "OPENAI_BASE_URL", "OPENAI_API_BASE" },
+  proxy_env = "OPENAI_PROXY",
   key_env = "OPENAI_API_KEY",
   key_header = "Authorization",
   key_prefix = "Bearer ",
