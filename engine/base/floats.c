@@ -37,14 +37,21 @@ mp_Floats mp_floats_take(mp_Floats *from)
 }
 
 /* In doubles, where the square of no float is too large or too small. */
-void mp_floats_unit(float *x, size_t dim)
+double mp_floats_square(const float *x, size_t dim)
 {
     double sum = 0;
 
     for (size_t i = 0; i < dim; i++)
         sum += (double)x[i] * x[i];
-    if (sum == 0) return;
-    sum = 1 / sqrt(sum);
+    return sum;
+}
+
+void mp_floats_unit(float *x, size_t dim)
+{
+    double square = mp_floats_square(x, dim), factor;
+
+    if (square == 0) return;
+    factor = 1 / sqrt(square);
     for (size_t i = 0; i < dim; i++)
-        x[i] = (float)(x[i] * sum);
+        x[i] = (float)(x[i] * factor);
 }

@@ -30,6 +30,9 @@ void mp_floats_term(mp_Floats *floats);
 /* Moves the matrix out of [from], which is empty then. */
 mp_Floats mp_floats_take(mp_Floats *from);
 
+/* The square of the length of the vector of [dim] numbers at [x]. */
+double mp_floats_square(const float *x, size_t dim);
+
 /* Makes the [dim] numbers at [x] a vector of length 1; one of zeros stays. */
 void mp_floats_unit(float *x, size_t dim);
 

@@ -278,12 +278,28 @@ static int f_index_info(lua_State *L)
     return 1;
 }
 
+/* vector_square(vector) -> the square of its length */
+static int f_vector_square(lua_State *L)
+{
+    const mp_Floats *given = mp_bind_to_floats(L, 1);
+
+    luaL_argcheck(L, given && given->rows == 1, 1, "not one vector");
+    lua_pushnumber(L, mp_floats_square(given->data, given->dim));
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"index_new", f_index_new},       {"index_add", f_index_add},
-    {"index_search", f_index_search}, {"index_delete", f_index_delete},
-    {"index_rows", f_index_rows},     {"index_make", f_index_make},
-    {"index_take", f_index_take},     {"index_count", f_index_count},
-    {"index_info", f_index_info},     {NULL, NULL},
+    {"vector_square", f_vector_square},
+    {"index_new", f_index_new},
+    {"index_add", f_index_add},
+    {"index_search", f_index_search},
+    {"index_delete", f_index_delete},
+    {"index_rows", f_index_rows},
+    {"index_make", f_index_make},
+    {"index_take", f_index_take},
+    {"index_count", f_index_count},
+    {"index_info", f_index_info},
+    {NULL, NULL},
 };
 
 void mp_bind_vector(lua_State *L)

@@ -274,7 +274,7 @@ function TESTS.contains(wanted)
 end
 
 local function negated(test)
-  return function(...) return not test(...) end
+  return function(a, b) return not test(a, b) end -- of a value, or of metadata and document
 end
 
 function TESTS.ne(wanted) return negated(TESTS.eq(wanted)) end

@@ -4,8 +4,11 @@ local errors = require "moonpipe.error"
 local filter = require "moonpipe.filter"
 local floats = require "moonpipe.floats"
 local mmr = require "moonpipe.embedding_mmr"
+local native = require "moonpipe.native"
 local retriever_base = require "moonpipe.retriever_base"
 local scheduler = require "moonpipe.scheduler"
+
+local c = native.c
 
 ---@class moonpipe.SearchOptions
 ---@field k integer?                4
@@ -55,13 +58,6 @@ local function query_vector(self, query)
   return floats.given_vector(self.embedding:embed_query(query), "embed_query")
 end
 
--- The square of a vector's length.
-local function square_of(vector)
-  local list, sum = vector:totable(), 0
-  for i = 1, #list do sum = sum + list[i] * list[i] end
-  return sum
-end
-
 local SIMILARITY = {}
 
 function SIMILARITY.l2(measured, square)
@@ -85,7 +81,7 @@ end
 -- Each of the hits as `{ document, similarity, measured }`.
 local function scores_of(self, vector, hits)
   local found, similarity = {}, SIMILARITY[self.distance_strategy]
-  local square = similarity ~= SIMILARITY.cosine and square_of(vector)
+  local square = similarity ~= SIMILARITY.cosine and c.vector_square(vector)
   for i, hit in ipairs(hits) do
     local score = share(similarity(hit.measured, square))
     found[i] = { document.scored(hit.document, score), score, hit.measured }

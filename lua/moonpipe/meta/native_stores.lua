@@ -81,6 +81,10 @@ function c.hash_vector(text) end
 ---@return string? kind
 function c.hash(texts) end
 
+---@param vector moonpipe.Floats
+---@return number  the square of its length
+function c.vector_square(vector) end
+
 ---@class moonpipe.VectorIndex: userdata
 
 ---@alias moonpipe.VectorShape {
