@@ -21,7 +21,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -32,61 +31,6 @@
 /* For the whole process, so nothing that may run inside a host calls it. */
 extern "C" void openblas_set_num_threads(int count);
 
-/* --- memory, which tests let fail --- */
-
-namespace
-{
-
-std::atomic<int64_t> asked{0};
-std::atomic<int64_t> fails_at{0};
-std::atomic<bool> throws_faiss{false};
-
-void *allocate(size_t size)
-{
-    if (fails_at.load(std::memory_order_relaxed) != 0 &&
-        ++asked == fails_at.load(std::memory_order_relaxed)) {
-        if (throws_faiss) throw faiss::FaissException("asked to fail");
-        throw std::bad_alloc();
-    }
-    void *block = std::malloc(size > 0 ? size : 1);
-    if (!block) throw std::bad_alloc();
-    return block;
-}
-
-} // namespace
-
-/* Hidden, so only of this shared object; what libstdc++ allocates by itself is
- * freed here too: both are malloc's. */
-void *operator new(size_t size)
-{
-    return allocate(size);
-}
-
-void *operator new[](size_t size)
-{
-    return allocate(size);
-}
-
-void operator delete(void *block) noexcept
-{
-    std::free(block);
-}
-
-void operator delete[](void *block) noexcept
-{
-    std::free(block);
-}
-
-void operator delete(void *block, size_t) noexcept
-{
-    std::free(block);
-}
-
-void operator delete[](void *block, size_t) noexcept
-{
-    std::free(block);
-}
-
 namespace
 {
 
@@ -94,6 +38,18 @@ using faiss::HNSW;
 using Id = faiss::Index::idx_t;
 
 /* --- exceptions --- */
+
+std::atomic<int64_t> steps{0};
+std::atomic<int64_t> fails_at{0};
+std::atomic<bool> throws_faiss{false};
+
+/* Where FAISS may throw: so do tests. */
+void step()
+{
+    if (fails_at == 0 || ++steps != fails_at) return;
+    if (throws_faiss) throw faiss::FaissException("asked to fail");
+    throw std::bad_alloc();
+}
 
 int fail(char *message, int code, const char *text)
 {
@@ -270,9 +226,11 @@ void admit(Box &box, const float *x, size_t count)
 
     try {
         box.codes->add(static_cast<Id>(count), x);
+        step();
         box.locks.resize(before + count);
         box.visited.visited.resize(before + count);
         hnsw.prepare_level_tab(count);
+        step();
     } catch (...) {
         box.codes->codes.resize(before * box.codes->code_size);
         box.codes->ntotal = static_cast<Id>(before);
@@ -305,6 +263,7 @@ void add_linked(Box &box, const float *x, size_t count)
         Distance distance(box);
 
         for (size_t i = before; i < before + count; i++) {
+            step();
             distance.set_query(distance.row(static_cast<Id>(i)));
             hnsw.add_with_locks(distance, hnsw.levels[i] - 1,
                                 static_cast<int>(i), box.locks, box.visited);
@@ -357,6 +316,7 @@ void add_listed(faiss::IndexIVFFlat &ivf, const float *x, const int64_t *lists,
     ivf.direct_map.array.reserve(before + count);
     try {
         for (size_t i = 0; i < count; i++) {
+            step();
             Id id = static_cast<Id>(before + i);
             size_t list = static_cast<size_t>(lists[i]);
             size_t at =
@@ -416,6 +376,7 @@ int mp_faiss_make(void **index, const mp_FaissShape *shape, const float *x,
                   size_t count, char *message)
 {
     return guarded(message, [&] {
+        step();
         auto box = std::make_unique<Box>(*shape);
 
         omp_set_num_threads(1); /* of this thread's parallel regions */
@@ -434,6 +395,7 @@ int mp_faiss_add(void *index, const float *x, const int64_t *lists,
                  size_t count, char *message)
 {
     return guarded(message, [&] {
+        step();
         Box &box = *box_of(index);
 
         omp_set_num_threads(1);
@@ -494,6 +456,7 @@ int mp_faiss_get(const void *index, size_t first, size_t count, float *out,
                  char *message)
 {
     return guarded(message, [&] {
+        step();
         const Box &box = *box_of(index);
 
         omp_set_num_threads(1);
@@ -509,6 +472,7 @@ int mp_faiss_get(const void *index, size_t first, size_t count, float *out,
 int mp_faiss_rows(const void *index, const float **rows, char *message)
 {
     return guarded(message, [&] {
+        step();
         const Box &box = *box_of(index);
         bool flat = box.shape.kind == MP_FAISS_FLAT || box.graph;
 
@@ -522,6 +486,7 @@ int mp_faiss_centroids(const void *index, const float **rows, size_t *count,
                        char *message)
 {
     return guarded(message, [&] {
+        step();
         const faiss::IndexIVFFlat &lists = *box_of(index)->lists;
 
         *rows =
@@ -534,6 +499,7 @@ int mp_faiss_list(const void *index, size_t list, const float **rows,
                   const int64_t **ids, size_t *count, char *message)
 {
     return guarded(message, [&] {
+        step();
         const faiss::InvertedLists &lists = *box_of(index)->lists->invlists;
 
         *rows = reinterpret_cast<const float *>(lists.get_codes(list));
@@ -549,6 +515,7 @@ int mp_faiss_near(const void *index, const float *x, size_t k, size_t ef,
                   char *message)
 {
     return guarded(message, [&] {
+        step();
         const Box &box = *box_of(index);
         size_t count = static_cast<size_t>(box.index->ntotal);
         size_t most = std::min(std::max(k, ef), count);
@@ -577,6 +544,7 @@ int mp_faiss_write(const void *index, mp_FaissPut put, void *self,
                    char *message)
 {
     return guarded(message, [&] {
+        step();
         Writer writer;
 
         writer.put = put;
@@ -589,6 +557,7 @@ int mp_faiss_read(void **index, const mp_FaissShape *shape, const char *bytes,
                   size_t len, char *message)
 {
     return guarded(message, [&] {
+        step();
         auto box = std::make_unique<Box>(*shape);
         Reader reader;
 
@@ -624,8 +593,8 @@ int mp_faiss_search(const void *index, const float *x, size_t nq, size_t k,
 
 int mp_faiss_fail_at(int64_t nth, int as_faiss, int64_t *since)
 {
-    *since = asked;
-    asked = 0;
+    *since = steps;
+    steps = 0;
     throws_faiss = as_faiss != 0;
     fails_at = nth;
     return MP_FAISS_OK;

@@ -89,8 +89,9 @@ typedef int (*mp_FaissPut)(void *self, const void *bytes, size_t len);
      * first, ids -1 where there are fewer; effort: HNSW's ef, IVF's nprobe */ \
     X(search, (const void *index, const float *x, size_t nq, size_t k,         \
                size_t effort, float *distances, int64_t *ids, char *message))  \
-    /* Test hook: the [nth] allocation of C++ from now (1 is the next) fails,  \
-     * or throws what FAISS does; 0: none. Gives how many there were */        \
+    /* Test hook: the [nth] step from now (1 is the next) that may throw does, \
+     * what memory that fails does or what FAISS; 0: none. Gives how many      \
+     * there were */                                                                       \
     X(fail_at, (int64_t nth, int as_faiss, int64_t *since))
 
 #ifdef __cplusplus
