@@ -91,8 +91,9 @@ end
 local function check_provider(before, rest, what)
   local family = HOSTED[before]
   if family then
-    errors.usage(("%s knows no provider '%s'; it is a family of models of '%s': write \"%s:%s-%s\"")
-      :format(what, before, family, family, before, rest))
+    if rest:sub(1, #before) ~= before then rest = before .. "-" .. rest end
+    errors.usage(("%s knows no provider '%s'; it is a family of models of '%s': write \"%s:%s\"")
+      :format(what, before, family, family, rest))
   end
   if is_tag(rest) or before:find("%d") then return end
   if errors.hint(before, names.providers()) ~= "" then provider_of(before, what) end

@@ -44,6 +44,7 @@ describe("the name of a model", function()
       "cohere:command-r-plus")
     helper.raises('of your own write "ollama:foo:bar"', read, "foo:bar")
     helper.raises("it is a family of models of 'xai': write \"xai:grok-5\"", read, "grok:5")
+    helper.raises('write "anthropic:claude-x"', read, "claude:claude-x")
   end)
 
   it("is refused where it is empty", function()
