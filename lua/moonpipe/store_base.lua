@@ -17,7 +17,8 @@
 --     _hold(ids, fn) -> what fn() gives
 --         calls it while nothing else changes these ids; there is one that just calls it
 --
--- and `embedding` and `distance_strategy`, which says what `measured` is:
+-- and `_keeps_lengths`, where vectors of "cosine" come back as they were; and `embedding` and
+-- `distance_strategy`, which says what `measured` is:
 --
 --     l2             squared distance   similarity = 1 - measured / (2 * |q|^2)
 --     inner_product  inner product      similarity = measured / |q|^2

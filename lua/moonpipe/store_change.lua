@@ -139,7 +139,8 @@ local function check_other(self, other)
   if mine ~= nil and theirs ~= nil and mine ~= theirs then
     errors.raise("input", ("the vectors are of the model '%s', those of the other store of '%s'")
       :format(errors.text(mine), errors.text(theirs)))
-  elseif other.distance_strategy == "cosine" and self.distance_strategy ~= "cosine" then
+  elseif other.distance_strategy == "cosine" and self.distance_strategy ~= "cosine"
+    and not other._keeps_lengths then
     errors.raise("input", ("a store with distance_strategy = 'cosine' has not kept the lengths "
       .. "of its vectors, which '%s' needs"):format(self.distance_strategy))
   end

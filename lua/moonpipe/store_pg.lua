@@ -25,7 +25,7 @@ local c, check = native.c, native.check
 ---@field index { kind: "hnsw", m: integer?, ef_construction: integer? }?
 ---@field client moonpipe.PgClient
 ---@field _table moonpipe.PgTable?  as it was last seen
-local methods = {}
+local methods = { _keeps_lengths = true } -- of vectors, however they are measured
 
 local ROWS_AT_ONCE = 200 -- of one INSERT
 local PAGE = 1000        -- of all documents
@@ -250,7 +250,18 @@ local PGVector, own = store_base.class {
 }
 for key, method in pairs(methods) do own[key] = method end
 
+---@class moonpipe.PGVectorOptions: moonpipe.AddOptions
+---@field connection string|moonpipe.Secret  "postgresql://user:password@host:5432/database"
+---@field embedding table
+---@field collection_name string?    "langchain"; a table of that name
+---@field schema string?             "moonpipe"; where tables and functions are
+---@field distance_strategy "cosine"|"l2"|"inner_product"|nil  cosine
+---@field index "hnsw"|{ kind: "hnsw", m: integer?, ef_construction: integer? }|nil  needs pgvector
+---@field pool_size integer?         connections at once, for all stores of one connection; 8
+---@field timeout number|{ connect: number?, total: number? }|nil  seconds; 5 and 600
+
 --- `PGVector{ connection = "postgresql://user@host/database", embedding =, collection_name =,
 --- distance_strategy =, index = "hnsw", schema =, pool_size =, timeout = }`, and from_texts,
 --- from_documents, from_embeddings with the same options: see mp.FAISS.
+---@overload fun(opts: moonpipe.PGVectorOptions): moonpipe.PGVector
 return { PGVector = PGVector }

@@ -329,8 +329,17 @@ local QdrantVectorStore, own = store_base.class {
 }
 for key, method in pairs(methods) do own[key] = method end
 
+---@class moonpipe.QdrantOptions: moonpipe.AddOptions  and what an endpoint takes
+---@field url string?                that of QDRANT_URL, or http://localhost:6333
+---@field api_key (string|moonpipe.Secret)?  that of QDRANT_API_KEY
+---@field collection_name string
+---@field embedding table
+---@field distance_strategy "cosine"|"l2"|"inner_product"|nil  cosine
+---@field batch_size integer?        points of a request; 64
+
 --- `QdrantVectorStore{ url = "http://localhost:6333", api_key =, collection_name =, embedding =,
 --- distance_strategy =, batch_size = }` and what other endpoints take (timeout, max_retries, …);
 --- from_texts, from_documents, from_embeddings with the same options: see mp.FAISS. Vectors are
 --- sent `batch_size` at a time: of an add that fails some may be there.
+---@overload fun(opts: moonpipe.QdrantOptions): moonpipe.QdrantVectorStore
 return { QdrantVectorStore = QdrantVectorStore }

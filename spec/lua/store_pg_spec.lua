@@ -6,6 +6,7 @@ local mp = require "moonpipe"
 local postgres = require "spec.support.postgres"
 local process = require "spec.support.process"
 
+local with_vectors = helper.with_vectors(it)
 local embedding = mp.HashEmbeddings()
 local server
 local made = 0
@@ -69,7 +70,7 @@ describe("PGVector", function()
     assert.equal(TEXTS[2], chain:invoke "what do bears eat?")
   end)
 
-  it("measures as FAISS does, and scores by the same similarity", function()
+  with_vectors("measures as FAISS does, and scores by the same similarity", function()
     for _, strategy in ipairs { "l2", "cosine", "inner_product" } do
       local opts = { embedding = embedding, distance_strategy = strategy }
       local faiss = mp.FAISS.from_texts(TEXTS, opts):similarity_search_with_score "moon honey"
@@ -166,9 +167,9 @@ describe("PGVector", function()
       { k = 2, lambda_mult = 0.3 })))
   end)
 
-  it("merges with other stores", function()
+  with_vectors("merges with other stores", function()
     local faiss = mp.FAISS.from_texts(TEXTS, { embedding = embedding, ids = { "1", "2", "3" } })
-    local store = mp.PGVector(options { distance_strategy = "l2" })
+    local store = mp.PGVector(options())
     assert.same({ "1", "2", "3" }, store:merge_from(faiss))
     local back = mp.FAISS { embedding = embedding }
     assert.same({ "1", "2", "3" }, back:merge_from(store))
@@ -373,7 +374,7 @@ describe("PGVector with pgvector", function()
   end)
 
   local function it_has(name, fn)
-    it(name, function()
+    with_vectors(name, function()
       if problem then return pending(problem) end
       fn()
     end)

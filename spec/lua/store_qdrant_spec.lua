@@ -2,6 +2,7 @@
 -- answers as Qdrant documents them. There is no Qdrant here.
 local cjson = require "cjson"
 local filter = require "moonpipe.filter"
+local helper = require "spec.helper"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
@@ -181,8 +182,9 @@ describe("QdrantVectorStore", function()
       { points = { select(2, sent(2)).ids[1] } })
     assert.equal(5, store:count())
     assert_sent(4, "POST /collections/docs/points/count", { exact = true })
-    local memory = mp.InMemoryVectorStore(embedding)
-    assert.same({ "a", "b" }, memory:merge_from(store))
+    local all = helper.run(function() return { store:_all() } end)
+    assert.equal("a b", ids_of(all[1]))
+    assert.same({ { 1, 2 }, { 3, 4 } }, all[2]:totable())
     assert_sent(5, "POST /collections/docs/points/scroll", { limit = 256, with_payload = true,
       with_vector = true })
     assert.equal(7, select(2, sent(6)).offset)
