@@ -39,7 +39,7 @@ static mp_Status list(const mp_Vector *index, const uint8_t *bits,
 {
     job->list.data = mp_alloc((job->most + 1) * sizeof *job->list.data);
     if (!job->list.data) return mp_err_memory(err);
-    for (size_t byte = 0; byte < index->count / 8 + 1; byte++)
+    for (size_t byte = 0; byte < (index->count + 7) / 8; byte++)
         for (unsigned left = bits[byte]; left; left &= left - 1)
             job->list.data[job->list.count++] =
                 byte * 8 + (size_t)__builtin_ctz(left);

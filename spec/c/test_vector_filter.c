@@ -198,18 +198,30 @@ static void check_rows(const Model *is)
     mp_job_free_event(event);
 }
 
+static void begin_model(Model *is, mp_VectorShape shape, double margin)
+{
+    memset(is, 0, sizeof *is);
+    is->engine = new_engine();
+    CHECK(mp_vector_new(&is->index, &shape, NULL) == MP_OK);
+    is->metric = shape.metric;
+    is->dim = shape.dim;
+    is->margin = margin;
+    is->rows = malloc(MOST * shape.dim * sizeof(float));
+}
+
+static void end_model(Model *is)
+{
+    free(is->rows);
+    mp_vector_unref(is->index);
+    mp_engine_free(is->engine);
+}
+
 static void check_index(mp_VectorShape shape, double margin, double most_missed)
 {
     static Model is;
     static const unsigned shares[] = {0, 1, 2, 4, 30, 5000};
 
-    memset(&is, 0, sizeof is);
-    is.engine = new_engine();
-    CHECK(mp_vector_new(&is.index, &shape, NULL) == MP_OK);
-    is.metric = shape.metric;
-    is.dim = shape.dim;
-    is.margin = margin;
-    is.rows = malloc(MOST * shape.dim * sizeof(float));
+    begin_model(&is, shape, margin);
     for (int round = 0; round < 12; round++) {
         size_t room = MOST - is.count;
 
@@ -221,9 +233,20 @@ static void check_index(mp_VectorShape shape, double margin, double most_missed)
         if (round % 5 == 4) delete_some(&is, 1);
     }
     CHECK((double)is.missed <= most_missed * (double)is.found);
-    free(is.rows);
-    mp_vector_unref(is.index);
-    mp_engine_free(is.engine);
+    end_model(&is);
+}
+
+/* Few are left of as many as fill whole bytes: behind these stands nothing. */
+static void test_few_left(void)
+{
+    static Model is;
+
+    begin_model(&is, (mp_VectorShape){.dim = 3}, 1e-4);
+    add_some(&is, 24);
+    delete_some(&is, 1);
+    add_some(&is, 8);
+    search_some(&is, 0);
+    end_model(&is);
 }
 
 static void check_indexes(void)
@@ -399,6 +422,7 @@ int main(void)
 {
     if (!has_vectors()) return 0;
     check_indexes();
+    test_few_left();
     test_together();
     test_missing();
     CHECK(torture(work_once, NULL) > 12);
