@@ -243,3 +243,113 @@ describe("a store's options", function()
     assert.truthy(helper.said(mp.FAISS, { embeddings = spoken }):find("unknown option 'embeddings'"))
   end)
 end)
+
+-- ---- beside plain Lua --------------------------------------------------------------------------
+
+local random = math.random
+
+-- Beside a store stands `{ texts = by id }`, which it must be like. No text is made twice.
+
+local function sorted_ids(plain)
+  local ids = {}
+  for id in pairs(plain.texts) do ids[#ids + 1] = id end
+  table.sort(ids)
+  return ids
+end
+
+local function some_of(ids)
+  local chosen = {}
+  for _, id in ipairs(ids) do
+    if random(3) == 1 then chosen[#chosen + 1] = id end
+  end
+  return chosen
+end
+
+local serial = 0
+
+local function fresh_text()
+  serial = serial + 1
+  return ("%d %d"):format(serial % 1000, math.floor(serial / 1000))
+end
+
+local CHANGES = {}
+
+-- Adds with ids of which some may be there, and with such as the store gives.
+function CHANGES.add(store, plain)
+  local texts, ids, upsert = {}, {}, random(2) == 1
+  for i = 1, random(4) do texts[i], ids[i] = fresh_text(), "id " .. random(30) .. "." .. i end
+  local is_there = false
+  for _, id in ipairs(ids) do is_there = is_there or plain.texts[id] ~= nil end
+  local ok, got = pcall(store.add_texts, store, texts, { ids = ids, upsert = upsert })
+  assert.equal(upsert or not is_there, ok)
+  if ok then
+    assert.same(ids, got)
+    for i, id in ipairs(ids) do plain.texts[id] = texts[i] end
+  else
+    assert.truthy(got.message:find("is already in the store", 1, true))
+  end
+end
+
+function CHANGES.add_unnamed(store, plain)
+  local text = fresh_text()
+  local id = store:add_documents({ mp.Document(text) })[1]
+  assert.is_nil(plain.texts[id])
+  plain.texts[id] = text
+end
+
+function CHANGES.delete(store, plain)
+  local ids = some_of(sorted_ids(plain))
+  if random(3) == 1 then
+    ids[#ids + 1] = "not there"
+    assert.equal("there is no id 'not there' in the store",
+      helper.input_failure(store.delete, store, ids))
+    store:delete(ids, { missing_ok = true })
+  else
+    store:delete(ids)
+  end
+  for _, id in ipairs(ids) do plain.texts[id] = nil end
+end
+
+function CHANGES.merge(store, plain)
+  local other, texts, ids = mp.FAISS(spoken), {}, {}
+  for i = 1, random(0, 3) do texts[i], ids[i] = fresh_text(), "id " .. random(30) .. "." .. i end
+  other:add_texts(texts, { ids = ids })
+  local given = other:delete(some_of(ids))
+  assert.is_nil(given)
+  store:merge_from(other, { upsert = true })
+  for _, doc in ipairs(other:get_by_ids(ids)) do plain.texts[doc.id] = doc.page_content end
+end
+
+local function check_same(store, plain, place)
+  local ids = sorted_ids(plain)
+  assert.equal(#ids, store:count(), place)
+  for i, doc in ipairs(store:get_by_ids(ids)) do
+    assert.same({ ids[i], plain.texts[ids[i]] }, { doc.id, doc.page_content }, place)
+  end
+  local found = store:similarity_search_by_vector({ 0, 0 }, { k = 1000 })
+  assert.equal(#ids, #found, place)
+  for _, doc in ipairs(found) do
+    assert.equal(plain.texts[doc.id], doc.page_content, place)
+    local hit = store:similarity_search_with_score(doc.page_content, { k = 1 })[1]
+    assert.same({ doc.id, 0 }, { hit[1].id, hit[3] }, place)
+  end
+end
+
+describe("a store after any changes", function()
+  it("holds what plain Lua holds, in each kind of index", function()
+    for seed = 1, 16 do
+      math.randomseed(seed)
+      serial = 0
+      local kind = ({ "flat", "flat", "hnsw", "ivf" })[seed % 4 + 1]
+      local store, plain = mp.FAISS { embedding = spoken, index = kind }, { texts = {} }
+      for round = 1, 25 do
+        local name = ({ "add", "add", "add_unnamed", "delete", "merge" })[random(5)]
+        CHANGES[name](store, plain)
+        if round % 5 == 0 then
+          check_same(store, plain, ("seed %d, round %d, %s, %s"):format(seed, round, name, kind))
+        end
+      end
+      assert.equal(store:count(), rows_in(store))
+    end
+  end)
+end)
