@@ -148,8 +148,10 @@ end
 
 -- ---- saving ------------------------------------------------------------------------------------
 
+-- What has been added has its record on the disk then: it was noted before.
 local function next_save(self)
   self.saves = self.saves + 1
+  if self.records then self.records:sync() end
   return self.saves
 end
 
@@ -183,14 +185,17 @@ end
 -- Cleans up behind the sources that have ended with the batches that are done without a gap.
 local function finish(self, batch)
   self.done[batch.number] = batch.ended
-  local ended = self.done[self.low + 1]
+  local sources, ended = {}, self.done[self.low + 1]
   while ended do
     self.low = self.low + 1
     self.done[self.low] = nil
-    for _, source in ipairs(self.cleanup == "incremental" and ended or {}) do
-      if not self.failed_sources[source] then add.clean(self, { group_ids = { source } }) end
+    for _, source in ipairs(ended) do
+      if not self.failed_sources[source] then sources[#sources + 1] = source end
     end
     ended = self.done[self.low + 1]
+  end
+  if sources[1] and self.cleanup == "incremental" then
+    add.clean(self, { group_ids = sources })
   end
 end
 

@@ -36,7 +36,7 @@ end
 
 local function file_of(self)
   self.file = self.file or db.open(self.path, {
-    application_id = APPLICATION_ID, schema = SCHEMA, synchronous = self.synchronous,
+    application_id = APPLICATION_ID, schema = SCHEMA, synchronous = self.synchronous or "normal",
     busy_timeout = self.busy_timeout,
   })
   return self.file
@@ -167,8 +167,9 @@ end
 local function list(self, filter)
   local condition, values = where(self, filter)
   values[#values + 1] = filter.limit or -1
+  -- +key: else SQLite goes through all keys in their order, to find those of one source
   local rows = file_of(self):rows("SELECT key FROM upsertion_record WHERE " .. condition
-    .. " ORDER BY key LIMIT ?", unpack(values))
+    .. (filter.group_ids and " ORDER BY +key LIMIT ?" or " ORDER BY key LIMIT ?"), unpack(values))
   local keys = {}
   for i, row in ipairs(rows) do keys[i] = row.key end
   return keys
@@ -232,6 +233,12 @@ function methods:forget_doomed(number)
   end)
 end
 
+--- Returns when what was noted outlasts a power cut.
+---@async
+function methods:sync()
+  scheduler.call(function() file_of(self):rows("PRAGMA wal_checkpoint(FULL)") end)
+end
+
 --- Gives the file back; a later call opens it again.
 function methods:close()
   if self.file then self.file:close() end
@@ -256,7 +263,8 @@ local function construct(_, namespace, opts)
 end
 
 ---`SQLiteRecordManager(namespace, { path = "records.db" })`, with `synchronous` and `busy_timeout`
----as of db.open. One file has records of many namespaces: a name for each store.
+---as of db.open; but "normal" is what it does, as an ingest has the records on disk before it saves
+---a store. One file has records of many namespaces: a name for each store.
 ---@overload fun(namespace: string, opts: table): moonpipe.SQLiteRecordManager
 local SQLiteRecordManager = setmetatable({}, {
   __name = "moonpipe.class",
