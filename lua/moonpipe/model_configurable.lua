@@ -4,16 +4,23 @@ local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local model = require "moonpipe.model"
 local runnable = require "moonpipe.runnable"
+local secret = require "moonpipe.secret"
 
 local Model, methods = runnable.class("ConfigurableChatModel", { base = model.BaseChatModel })
 configurable.chooses(methods)
 
 ---@class moonpipe.ConfigurableChatModel: moonpipe.BaseChatModel
----@field opts table                     of the model's constructor
 ---@field any boolean                    every option may be chosen
 ---@field allowed table<string, true>    those that may
 ---@field prefix string                  before their names
 ---@field made table<string, moonpipe.BaseChatModel>  by what was chosen
+---@field count integer                  of them
+
+---@type table<moonpipe.ConfigurableChatModel, table>  options of the constructor; keys may stand in
+---  them, in headers and proxies too, so they are no field that a script can read
+local options_of = setmetatable({}, { __mode = "k" })
+
+local MADE_MAX = 64 -- who chooses among more has them made anew
 
 local function allowed_of(given)
   if given == nil then return { model = true, model_provider = true } end
@@ -27,6 +34,12 @@ local function allowed_of(given)
   return set
 end
 
+-- A key as a text would stand in the name of what is made.
+local function sealed(name, value)
+  if name ~= "api_key" or type(value) ~= "string" then return value end
+  return secret.of(value, "api_key")
+end
+
 ---@param name string?  the model where a call chooses none
 ---@param opts table    of init_chat_model
 ---@return moonpipe.ConfigurableChatModel
@@ -34,39 +47,62 @@ function Model.new(name, opts)
   local rest = {}
   for key, value in pairs(opts) do rest[key] = value end
   rest.configurable_fields, rest.config_prefix = nil, nil
-  return runnable.instance(Model, {
+  local self = runnable.instance(Model, {
     model = name,
-    opts = rest,
     any = opts.configurable_fields == "any",
     allowed = allowed_of(opts.configurable_fields),
     prefix = opts.config_prefix and opts.config_prefix .. "_" or "",
     made = {},
+    count = 0,
   })
+  options_of[self] = rest
+  return self
 end
 
 -- What a call chooses among what may be chosen; keys of others' are not ours.
 local function chosen(self, ctx)
   local out = {}
   for key, value in pairs(ctx.configurable) do
-    local name = key:sub(1, #self.prefix) == self.prefix and key:sub(#self.prefix + 1)
-    if name and (self.any or self.allowed[name]) then out[name] = value end
+    local is_ours = type(key) == "string" and key:sub(1, #self.prefix) == self.prefix
+    local name = is_ours and key:sub(#self.prefix + 1)
+    if name and (self.any or self.allowed[name]) then
+      out[name] = sealed(name, value)
+    end
   end
   return out
 end
 
-function methods:_choice(ctx)
-  local fields = chosen(self, ctx)
-  local key = json.encode(fields)
-  local made = self.made[key]
-  if made then return made, ctx end
+-- A name for what was chosen; nil where it has none: limiters, functions.
+local function name_of(fields)
+  local plain = {}
+  for name, value in pairs(fields) do
+    if type(value) == "table" and getmetatable(value) ~= nil then return nil end
+    plain[name] = secret.is(value) and secret.id(value) or value
+  end
+  local ok, text = pcall(json.encode, plain)
+  return ok and text or nil
+end
+
+local function make(self, fields)
   local opts = {}
-  for _, set in ipairs { self.opts, fields } do
+  for _, set in ipairs { options_of[self], fields } do
     for name, value in pairs(set) do opts[name] = value end
   end
   local name = opts.model or self.model
   opts.model = nil
-  made = require("moonpipe.model_choice").init_chat_model(name, opts)
-  self.made[key] = made
+  return require("moonpipe.model_choice").init_chat_model(name, opts)
+end
+
+function methods:_choice(ctx)
+  local fields = chosen(self, ctx)
+  local name = name_of(fields)
+  local made = name and self.made[name]
+  if made then return made, ctx end
+  made = make(self, fields)
+  if name then
+    if self.count == MADE_MAX then self.made, self.count = {}, 0 end
+    self.made[name], self.count = made, self.count + 1
+  end
   return made, ctx
 end
 

@@ -125,6 +125,34 @@ describe("a model that calls choose", function()
       chosen(model, { model = "gpt-d" }).stop })
   end)
 
+  it("may have a key of the call's, which nobody can read in it", function()
+    local model = make { configurable_fields = "any", api_key = "sk-canary-0123456789" }
+    for _, key in ipairs { "sk-canary-1123456789", mp.secret "sk-canary-2123456789" } do
+      model:invoke("x", { configurable = { api_key = key } })
+    end
+    model:invoke "x"
+    local sent = {}
+    for i, request in ipairs(server:requests()) do sent[i] = request.headers.authorization end
+    assert.same({ "Bearer sk-canary-1123456789", "Bearer sk-canary-2123456789",
+      "Bearer sk-canary-0123456789" }, sent)
+    assert.is_nil(model.opts)
+    assert.is_nil(mp.inspect(model.made):find("canary", 1, true))
+  end)
+
+  it("keeps as many as are asked for often, and takes what has no name", function()
+    local model = make { configurable_fields = "any", api_key = false }
+    for i = 1, 150 do
+      model:invoke("x", { configurable = { temperature = i / 1000 } })
+    end
+    local count = 0
+    for _ in pairs(model.made) do count = count + 1 end
+    assert.truthy(count <= 64)
+    local function key() return "sk-of-a-function-012" end
+    model:invoke("x", { configurable = { api_key = key, cache = mp.InMemoryCache() } })
+    local all = server:requests()
+    assert.equal("Bearer sk-of-a-function-012", all[#all].headers.authorization)
+  end)
+
   it("refuses fields that are none", function()
     helper.raises("configurable_fields of init_chat_model takes \"any\" or a list of names", make,
       { configurable_fields = true })
