@@ -13,5 +13,7 @@ files["lua/moonpipe/tool"] = { globals = { "arg" } } -- fills it
 -- The globals of hosts.
 files["lua/moonpipe/host/nvim.lua"] = { read_globals = { "vim" } }
 files["scripts/embed/nvim"] = { globals = { "vim" } }
+files["lua/moonpipe/host/ngx.lua"] = { read_globals = { "ngx" } }
+files["scripts/embed/nginx"] = { globals = { "ngx" } }
 files["scripts/embed/love"] = { globals = { "love" } }
 files["spec/support/hosts"] = { globals = { "love", "vim" } }

@@ -8,6 +8,10 @@
 #include "bind.h"
 #include "bind_watch.h"
 
+/* OpenResty's LuaJIT alone has it. A thread inherits the request that nginx
+ * notes in it, by which nginx takes its yields for that request's own. */
+extern void lua_setexdata(lua_State *L, void *request) __attribute__((weak));
+
 /* thread_new(fn) -> thread */
 static int f_thread_new(lua_State *L)
 {
@@ -15,6 +19,7 @@ static int f_thread_new(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TFUNCTION);
     co = lua_newthread(L);
+    if (lua_setexdata) lua_setexdata(co, NULL);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
     return 1;

@@ -156,3 +156,65 @@ describe("examples of hosts", function()
     assert.equal(1, server:stats().lanes.stop.aborted)
   end)
 end)
+
+describe("an example of nginx", function()
+  local server, nginx
+
+  local function started(script)
+    server = require("spec.support.server").start()
+    nginx = require("spec.support.nginx").start("scripts/embed/nginx", {
+      MOONPIPE_MODEL = "openai:gpt-5.4-mini", OPENAI_API_KEY = "sk-test",
+      OPENAI_BASE_URL = server:lane("ngx", script),
+    })
+  end
+
+  after_each(function()
+    if nginx then nginx:stop() end
+    if server then server:stop() end
+    nginx, server = nil, nil
+  end)
+
+  plain_it("streams eight answers at once, in two workers", function()
+    started "gap=20"
+    local out = helper.temp()
+    local gets = {}
+    for i = 1, 8 do
+      gets[i] = ("curl -sS --unix-socket %s 'http://localhost/ask?q=guest%%20%d%%20says%%20"):format(
+        nginx.socket, i) .. ("good%%20morning%%20to%%20all' >%s.%d &"):format(out, i)
+    end
+    os.execute(table.concat(gets, " ") .. " wait")
+    local texts = {}
+    for i = 1, 8 do
+      texts[i] = helper.read(out .. "." .. i) .. "\n"
+      os.remove(out .. "." .. i)
+    end
+    assert.equal(TEXT, table.concat(texts), helper.read(nginx.log))
+    assert.is_true(server:stats().lanes.ngx.peak > 2)
+  end)
+
+  plain_it("sends each piece when it is there", function()
+    started "tokens=5; gap=150"
+    local seen = helper.temp()
+    nginx:get("/ask", "--trace", seen, "-o", "/dev/null")
+    local _, count = helper.read(seen):gsub("<= Recv data", "")
+    assert.is_true(count >= 4, helper.read(seen))
+  end)
+
+  plain_it("gives a whole answer, and errors with their kind", function()
+    started "tokens=3"
+    assert.equal("tok0 tok1 tok2", ((nginx:get "/whole"):gsub("%s+$", "")))
+    server:lane("ngx", "status=401")
+    assert.truthy((nginx:get "/whole"):find("^auth: "))
+    assert.truthy((nginx:get "/ask"):find("[auth: ", 1, true))
+  end)
+
+  plain_it("ends the call of a client that has gone", function()
+    started "tokens=5000; gap=20"
+    nginx:get("/ask", "-m", "1", "-o", "/dev/null")
+    require("spec.helper").run(function()
+      require("spec.support.calls").wait(server, function(stats)
+        return stats.lanes.ngx.aborted == 1
+      end)
+    end)
+  end)
+end)
