@@ -67,6 +67,12 @@ describe("ingest", function()
         id = "mine" } } })
   end)
 
+  it("adds to any store", function()
+    local store = mp.InMemoryVectorStore { embedding = mp.HashEmbeddings() }
+    assert.equal("2 0 0 0", told { documents = docs "1:a 1:b", store = store })
+    assert.equal("0 0 2 0", told { documents = docs "1:a 1:b", store = store })
+  end)
+
   it("embeds anew what it is forced to", function()
     local store = new_store()
     told { documents = docs "1:a", store = store }
@@ -146,7 +152,7 @@ describe("ingest: cleanup", function()
     go("", "incremental", { batch_size = 1, concurrency = 1, documents = function()
       at = at + 1
       if at == 6 then
-        for _ = 1, 500 do
+        for _ = 1, 2000 do
           seen = contents(store)
           if not seen:find("1:a", 1, true) then break end
           mp.sleep(0.005)
@@ -217,6 +223,48 @@ describe("ingest: cleanup", function()
     assert.equal("2 0 0 0", go("a\255:x a\254:y", "incremental"))
     assert.equal("1 0 0 1", go("a\255:z", "incremental"))
     assert.truthy(contents(store):find("a\254:y", 1, true))
+  end)
+
+  -- What index() does to a set of "source:text", in its own words; gives the counts.
+  local function model(there, list, cleanup)
+    local now, seen, added, deleted = {}, {}, 0, 0
+    for name in list:gmatch("%S+") do
+      if not there[name] then added = added + 1 end
+      there[name], now[name], seen[name:match "^(.-):"] = true, true, true
+    end
+    for name in pairs(there) do
+      local in_scope = cleanup == "full" or cleanup and seen[name:match "^(.-):"]
+      if in_scope and not now[name] then
+        there[name], deleted = nil, deleted + 1
+      end
+    end
+    return added, deleted
+  end
+
+  it("leaves what LangChain's would, of whatever comes", function()
+    local store, records, there = new_store(), new_records(), {}
+    local modes = { "incremental", "full", "scoped_full", false }
+    math.randomseed(os.time())
+    for round = 1, helper.long and 2000 or 60 do
+      local names = {}
+      for i = 1, math.random(0, 12) do
+        names[i] = ("%d:%s"):format(math.random(4), ("abcdef"):sub((math.random(6))):sub(1, 1))
+      end
+      local list, cleanup = table.concat(names, " "), modes[math.random(4)] or nil
+      local added, deleted = model(there, list, cleanup)
+      local result = mp.ingest { documents = docs(list), store = store, record_manager = records,
+        cleanup = cleanup, batch_size = math.random(5), concurrency = math.random(4) }
+      local wanted = {}
+      for name in pairs(there) do wanted[#wanted + 1] = name end
+      table.sort(wanted)
+      local said = ("round %d: %s of %s"):format(round, tostring(cleanup), list)
+      assert.equal(table.concat(wanted, " "), contents(store), said)
+      assert.equal(#names, result.added + result.skipped, said)
+      -- what comes again of a source that seemed to have ended may be deleted and added anew
+      if cleanup ~= "incremental" then
+        assert.same({ added, deleted }, { result.added, result.deleted }, said)
+      end
+    end
   end)
 
   it("deletes thousands", function()
