@@ -77,6 +77,16 @@ static mp_Status begin(OpenJob *self)
                               &reader->head, err);
 }
 
+/* Whether zeros stand from [at] on, up to where a section may begin. */
+static bool has_zeros(const mp_StoreReader *reader, uint64_t at)
+{
+    uint64_t end = mp_store_align(at);
+
+    while (at < end && reader->map[at] == 0)
+        at++;
+    return at == end;
+}
+
 /* The end of a section: its sum must be the one that the head has. */
 static mp_Status compare(OpenJob *self)
 {
@@ -91,6 +101,9 @@ static mp_Status compare(OpenJob *self)
                  section->name);
         return mp_store_damaged(&self->cpu.err, reader->path, what);
     }
+    if (!has_zeros(reader, section->at + section->len))
+        return mp_store_damaged(&self->cpu.err, reader->path,
+                                "something stands between its sections");
     self->section++;
     self->at = 0;
     mp_sha256_init(&self->sum);

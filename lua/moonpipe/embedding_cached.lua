@@ -94,8 +94,9 @@ local function missing(texts, found)
   return list
 end
 
-local function embed(self, namespace, texts, make)
-  local found, made = find(self, namespace, texts), {}
+-- [anew]: whatever is kept.
+local function embed(self, namespace, texts, make, anew)
+  local found, made = anew and {} or find(self, namespace, texts), {}
   local list = missing(texts, found)
   for from = 1, #list, self.batch_size do
     local part = { unpack(list, from, math.min(#list, from + self.batch_size - 1)) }
@@ -105,7 +106,10 @@ local function embed(self, namespace, texts, make)
   end
   local rows = {}
   for i, text in ipairs(texts) do rows[i] = found[text] or made[text] end
-  return check(c.floats(rows))
+  local vectors, message, kind = c.floats(rows)
+  -- rows of two lengths: what is kept is damaged, or of another model
+  if not vectors and next(found) ~= nil then return embed(self, namespace, texts, make, true) end
+  return check(vectors, message, kind)
 end
 
 ---The vectors of [texts], a row for each; only those that are not kept are made.

@@ -69,9 +69,10 @@ LEAVES["in"] = function(out, path, list)
   for _, item in ipairs(list) do
     if item == json.null then
       has_null = true
+    elseif item == 0 then
+      texts[#texts + 1], texts[#texts + 2] = "0", "-0"
     else
       texts[#texts + 1] = json_of(item)
-      if item == 0 then texts[#texts + 1] = "-0" end
     end
   end
   if list[1] == nil then return condition(out, path, "0") end

@@ -136,6 +136,7 @@ describe("filters in SQLite", function()
     { { a = { ["$lt"] = "b" } }, { a = "a" } }, { { a = { ["$contains"] = "" } }, { a = "" } },
     { { a = { ["$contains"] = 2 } }, { a = { 1, 2 } } },
     { { a = { ["$contains"] = mp.null } }, { a = { 1, mp.null } } },
+    { { a = { ["$in"] = { -0.0 } } }, { a = 0 } },
     { { a = { ["$in"] = { mp.null } } }, {} }, { { a = { ["$nin"] = {} } }, { a = 1 } },
     { { ["$and"] = { { a = 1 }, { ["$not"] = { b = 1 } } } }, { a = 1 } },
   }

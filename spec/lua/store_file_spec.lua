@@ -132,6 +132,31 @@ describe("save_local", function()
     assert.equal("cosine", read.distance_strategy)
   end)
 
+  local KINDS = { "flat", { kind = "hnsw", m = 8, ef_search = 32 }, { kind = "ivf", nlist = 4 },
+    "sq" }
+
+  it("keeps an index of each kind as it is", function()
+    local rows, texts = {}, {}
+    for i = 1, 1100 do
+      rows[i], texts[i] = { math.sin(i), math.cos(i * i), i % 7 / 7, i % 11 / 11 }, "text " .. i
+    end
+    for i, kind in ipairs(KINDS) do
+      local store = mp.FAISS.from_embeddings(texts, rows, { embedding = plain("plain", 4),
+        index = kind })
+      store:delete { store:similarity_search("text 9", { k = 1 })[1].id }
+      local read = reload(store)
+      assert.same(store.index, read.index)
+      for query = 1, 20 do
+        assert.same(found(store, "query " .. query), found(read, "query " .. query),
+          "kind " .. i)
+      end
+      store:add_embeddings({ "more" }, { { 9, 9, 9, 9 } }, { ids = { "more" } })
+      read:add_embeddings({ "more" }, { { 9, 9, 9, 9 } }, { ids = { "more" } })
+      assert.same(found(store, "\255\255\255\255"), found(read, "\255\255\255\255"))
+      assert.equal(1100, read:count())
+    end
+  end)
+
   it("puts the new file in the place of one that is still read", function()
     local first, path = reload(sample())
     local before = all_of(first)
