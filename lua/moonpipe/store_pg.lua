@@ -62,11 +62,21 @@ end
 local REPLACE = [[ ON CONFLICT (id) DO UPDATE SET document = EXCLUDED.document,
   metadata = EXCLUDED.metadata, embedding = EXCLUDED.embedding]]
 
--- The INSERT of the rows from [first] to [last].
+-- Rows are changed in the order of their ids, so that no two who change the same ones wait for each
+-- other.
+local function by_id(ids)
+  local order = {}
+  for i = 1, #ids do order[i] = i end
+  table.sort(order, function(a, b) return ids[a] < ids[b] end)
+  return order
+end
+
+-- The INSERT of the rows from [first] to [last] in this order.
 local function insert(self, found, rows, first, last)
   local out, bind = client.statement()
   local kind, tuples = tables.type(found.extension), {}
-  for i = first, last do
+  for place = first, last do
+    local i = rows.order[place]
     tuples[#tuples + 1] = ("(%s, %s, %s, %s)"):format(bind(rows.ids[i], "text"),
       bind(rows.documents[i].page_content, "text"), bind(rows.metadatas[i], "text::jsonb"),
       bind({ rows.vectors, i }, "real[]::" .. kind))
@@ -97,6 +107,7 @@ function methods:_add(documents, vectors, upsert)
     rows.ids[i] = doc.id or uuid.new()
     rows.metadatas[i] = json.encode(doc.metadata)
   end
+  rows.order = by_id(rows.ids)
   local is_known = self._table ~= nil
   local ok, err = pcall(insert_all, self, rows)
   if not ok and is_known and client.is_state(err, UNDEFINED_TABLE) then

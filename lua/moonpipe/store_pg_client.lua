@@ -13,6 +13,7 @@ local c = native.c
 local MAX_RESULT = 256 * 2 ^ 20 -- bytes of one answer
 local CONNECT, TOTAL = 5, 600   -- seconds
 local POOL_SIZE, POOL_MAX = 8, 64
+local ATTEMPTS = 5 -- of what is undone for the sake of another
 
 local client = { OPTIONS = { "connection", "pool_size", "timeout" } }
 
@@ -87,6 +88,18 @@ end
 
 -- ---- statements --------------------------------------------------------------------------------
 
+local function ask_once(self, statements, atomic)
+  if not self.native then errors.raise("closed", "the store is closed") end
+  scheduler.raise_if_cancelled(scheduler.current())
+  local id = native.check(c.pg_do(self.native, statements, atomic == true))
+  return c.db_answers(scheduler.await(id))
+end
+
+-- Two that changed the same rows in another order: the server has undone all that one of them did.
+local function lost_to_another(err)
+  return client.is_state(err, "40P01") or client.is_state(err, "40001")
+end
+
 --- Does statements, `{ text, values…, n = places }`; all or none where it is [atomic]. Gives
 --- `{ changes =, rows = }` for each. In a task.
 ---@async
@@ -94,10 +107,12 @@ end
 ---@param atomic boolean?
 ---@return { changes: integer, rows: table[] }[]
 function Client:ask(statements, atomic)
-  if not self.native then errors.raise("closed", "the store is closed") end
-  scheduler.raise_if_cancelled(scheduler.current())
-  local id = native.check(c.pg_do(self.native, statements, atomic == true))
-  return c.db_answers(scheduler.await(id))
+  for _ = 2, ATTEMPTS do
+    local ok, value = pcall(ask_once, self, statements, atomic)
+    if ok then return value end
+    if not lost_to_another(value) then error(value, 0) end
+  end
+  return ask_once(self, statements, atomic)
 end
 
 --- The rows of one statement.

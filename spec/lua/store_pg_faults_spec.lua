@@ -188,6 +188,39 @@ describe("PGVector faults", function()
     cut:stop()
   end)
 
+  it("lets all of them through who replace the same documents", function()
+    local store = store_at(server.url, { collection_name = "contended" })
+    local texts, ids, reversed, vectors = {}, {}, {}, {}
+    for i = 1, 400 do
+      texts[i], vectors[i], ids[i], reversed[401 - i] = "t", { i, 1 }, "id " .. i, "id " .. i
+    end
+    store:add_embeddings(texts, vectors, { ids = ids })
+    ask "ALTER DATABASE postgres SET deadlock_timeout = '20ms'"
+    local again = store_at(server.url .. "?application_name=again", { collection_name = "contended" })
+    mp.RunnableLambda(function(i)
+      return #again:add_embeddings(texts, vectors, { ids = i % 2 == 0 and ids or reversed })
+    end):batch { 1, 2, 3, 4, 5, 6, 7, 8 }
+    assert.equal(400, store:count())
+    again:close()
+    ask "ALTER DATABASE postgres RESET deadlock_timeout"
+  end)
+
+  it("tries again what the server has undone for another's sake", function()
+    local store = store_at(server.url, { collection_name = "undone" })
+    store:add_embeddings({ "a", "b" }, { { 1, 0 }, { 0, 1 } }, { ids = { "a", "b" } })
+    local update = [[UPDATE moonpipe.undone SET document = 'theirs' WHERE id = '%s']]
+    local other = mp.RunnableLambda(function()
+      admin:ask({ { "SET LOCAL deadlock_timeout = '60s'", n = 1 }, { update:format "b", n = 1 },
+        { "SELECT pg_sleep(0.5)", n = 1 }, { update:format "a", n = 1 } }, true)
+    end):start(1)
+    await_count(1, HOLDING)
+    store:add_embeddings({ "ours", "ours" }, { { 1, 0 }, { 0, 1 } }, { ids = { "a", "b" } })
+    assert.is_nil((select(2, other:wait())))
+    for _, doc in ipairs(store:get_by_ids { "a", "b" }) do assert.equal("ours", doc.page_content) end
+    await_count(1, "SELECT count(*) AS n FROM pg_stat_database WHERE datname = 'postgres' "
+      .. "AND deadlocks > 0")
+  end)
+
   it("takes hostile texts for texts", function()
     local store = store_at(server.url, { collection_name = HOSTILE[1] })
     local metadatas, vectors = {}, {}
