@@ -143,7 +143,9 @@ function methods:_add(documents, vectors)
   end)))
   local ok, replaced = pcall(self.docstore.put, self.docstore, first, list)
   if not ok then
-    drop_from(self, first, #list)
+    -- Where a cancel came too late for a docstore that waits, the documents are there, and keep
+    -- their vectors; where it did not, these are passed over.
+    if errors.wrap(replaced).kind ~= "cancelled" then drop_from(self, first, #list) end
     error(replaced, 0)
   end
   drop(self, replaced)

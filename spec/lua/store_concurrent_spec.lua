@@ -209,4 +209,40 @@ describe("a store at which many are at work", function()
     for i = 1, 10 do wait(merged[i]) end
     wait(deleting)
   end)
+
+  it("keeps the vectors of documents that a cancel came too late for", function()
+    local store = mp.FAISS.from_texts({ "0 0" }, { embedding = slow })
+    local docs = store.docstore
+    function docs:put(...)
+      local replaced = getmetatable(self).__index.put(self, ...)
+      mp.sleep(1)
+      return replaced
+    end
+    local task = start(function() return store:add_texts({ "5 5" }, { ids = { "A" } }) end)
+    while #store:get_by_ids { "A" } == 0 do mp.sleep(0.001) end
+    task:cancel()
+    assert.equal("cancelled", helper.failure(wait, task).kind)
+    assert.equal("A", store:similarity_search("5 5", { k = 1 })[1].id)
+    docs.put = nil
+    assert.equal("id 'A' is already in the store",
+      helper.input_failure(store.add_texts, store, { "6 6" }, { ids = { "A" } }))
+    assert.same({ 2, 2 }, { store:count(), vectors_in(store) })
+  end)
+
+  it("takes back vectors whose documents could not be put", function()
+    local store = mp.FAISS.from_texts({ "0 0" }, { embedding = slow })
+    function store.docstore.put() error(mp.Error { kind = "io", message = "the disk is full" }, 0) end
+    local err = helper.failure(store.add_texts, store, { "1 1", "2 2" }, { ids = { "A", "B" } })
+    assert.equal("the disk is full", err.message)
+    store.docstore.put = nil
+    assert.same({ 1, 1 }, { store:count(), vectors_in(store) })
+    assert.same({ "A" }, store:add_texts({ "1 1" }, { ids = { "A" } }))
+  end)
+
+  it("says so where a document has lost its vector", function()
+    local store = mp.FAISS.from_texts({ "0 0" }, { embedding = slow })
+    store.docstore:put(7, { mp.Document { page_content = "x", id = "X" } })
+    local other = mp.FAISS(slow)
+    assert.equal("there is no vector 7", helper.input_failure(other.merge_from, other, store))
+  end)
 end)

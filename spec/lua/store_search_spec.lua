@@ -184,7 +184,7 @@ end
 
 describe("a filter of a search", function()
   it("gives k wherever k documents match, and the nearest of them", function()
-    for seed = 1, 60 do
+    for seed = 1, helper.long and 3000 or 60 do
       math.randomseed(seed)
       local strategy, dim = one_of(STRATEGIES), random(1, 5)
       local store, rows, metadatas = random_store(random(0, 60), dim,
@@ -201,7 +201,7 @@ describe("a filter of a search", function()
   end)
 
   it("gives k wherever k match in a graph, in lists, and of rows of 8 bits", function()
-    for seed = 1, 45 do
+    for seed = 1, helper.long and 900 or 45 do
       math.randomseed(seed)
       local strategy, kind = one_of(STRATEGIES), ({ "hnsw", "ivf", "sq" })[seed % 3 + 1]
       local store, rows, metadatas = random_store(random(0, 200), 4,
@@ -346,7 +346,7 @@ describe("max_marginal_relevance_search", function()
   end
 
   it("chooses what plain Lua chooses of the nearest", function()
-    for seed = 1, 40 do
+    for seed = 1, helper.long and 2000 or 40 do
       math.randomseed(seed)
       local strategy = one_of(STRATEGIES)
       local store, rows = uneven_store(random(1, 40), 4, strategy)
