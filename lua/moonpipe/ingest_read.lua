@@ -32,33 +32,51 @@ local function open(self, path)
     { on_error = self.on_error ~= "raise" and "collect" or nil })
 end
 
--- What a folder's loader has left out.
-local function note_collected(self, loader)
-  for _, one in ipairs(loader and loader.errors or {}) do
-    self:fail(one.error, { loader.path .. "/" .. one.source })
+-- Names of files may be no UTF-8, which the records are: what is not is written out.
+local function as_text(source)
+  if native.c.utf8_repair(source) == source then return source end
+  return (source:gsub("[\128-\255]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+end
+
+-- A file could not be read, or not to its end. What it has in the store stays. Where its name does
+-- not tell what that is, nothing goes that may be its own: the last source may be.
+local function unread(self, err, path)
+  if self.source_id_key ~= "source" then
+    self.blind = true
+    if self.source then self.failed_sources[self.source] = true end
   end
+  self:fail(err, { as_text(path) })
+end
+
+-- What a folder's loader has left out since it was asked last: before the documents behind it.
+local function note_collected(self, loader, noted)
+  local list = loader.errors or {}
+  for i = noted + 1, #list do unread(self, list[i].error, loader.path .. "/" .. list[i].source) end
+  return #list
 end
 
 -- The documents of files and folders, one after the other. One that fails is told of, and passed
 -- over if it may be.
 local function of_paths(self, paths)
-  local at, loader, next_doc = 0, nil, nil
+  local at, noted, loader, next_doc = 0, 0, nil, nil
   return function()
     while true do
-      local ok, doc = true, nil
-      if next_doc then ok, doc = pcall(next_doc) end
-      if not ok then self:fail(doc, { loader.source or loader.path }) end
-      if ok and doc ~= nil then return doc end
-      note_collected(self, loader)
+      if next_doc then
+        local ok, doc = pcall(next_doc)
+        noted = note_collected(self, loader, noted)
+        if not ok then unread(self, doc, loader.source or loader.path) end
+        if ok and doc ~= nil then return doc end
+      end
       at = at + 1
       if not paths[at] then return nil end
-      loader = open(self, paths[at])
+      loader, noted = open(self, paths[at]), 0
       next_doc = loader:lazy_load()
     end
   end
 end
 
--- After an error nothing more can be read of it, and nobody knows what that was.
+-- After an error nothing more can be read of it, and nobody knows what that was: perhaps the rest
+-- of the last source.
 local function of_function(self, fn)
   return function()
     local ok, doc = pcall(fn)
@@ -84,12 +102,6 @@ local function opened(self, opts)
 end
 
 -- ---- pieces ------------------------------------------------------------------------------------
-
--- Names of files may be no UTF-8, which the records are: what is not is written out.
-local function as_text(source)
-  if native.c.utf8_repair(source) == source then return source end
-  return (source:gsub("[\128-\255]", function(byte) return ("%%%02X"):format(byte:byte()) end))
-end
 
 --- The source of a document; nil where it has none.
 local function source_of(self, doc)

@@ -153,6 +153,44 @@ describe("ingest: what cannot be read", function()
     assert.equal("1:a 1:b", contents(store))
   end)
 
+  it("keeps it too where its beginning could be read", function()
+    local folder, store, records = helper.fresh(), new_store(), new_records()
+    os.execute("mkdir " .. folder)
+    local function go(cleanup, key)
+      return mp.ingest { store = store, record_manager = records, cleanup = cleanup,
+        paths = { folder }, on_error = "collect", source_id_key = key }
+    end
+    helper.write(folder .. "/a.jsonl", '{"a":1}\n{"a":2}\n')
+    helper.write(folder .. "/b.txt", "text")
+    assert.equal(3, go().added)
+    helper.write(folder .. "/a.jsonl", '{"a":1}\n{"a":')
+    for _, cleanup in ipairs { "incremental", "full", "scoped_full" } do
+      local result = go(cleanup)
+      assert.same({ 2, 0, 1 }, { result.skipped, result.deleted, result.failed }, cleanup)
+    end
+    assert.equal(3, store:count())
+    os.execute("rm -r " .. folder)
+  end)
+
+  it("keeps it too where its name is not its source", function()
+    local folder, store, records = helper.fresh(), new_store(), new_records()
+    os.execute("mkdir " .. folder)
+    local function go(cleanup)
+      return mp.ingest { store = store, record_manager = records, cleanup = cleanup,
+        paths = { folder }, on_error = "collect",
+        source_id_key = function(one) return "of " .. one.metadata.source end }
+    end
+    helper.write(folder .. "/a.jsonl", '{"a":1}\n{"a":2}\n')
+    helper.write(folder .. "/b.txt", "text")
+    assert.equal(3, go().added)
+    helper.write(folder .. "/a.jsonl", '{"a":1}\n{"a":')
+    for _, cleanup in ipairs { "incremental", "full", "scoped_full" } do
+      local result = go(cleanup)
+      assert.same({ 2, 0, 1 }, { result.skipped, result.deleted, result.failed }, cleanup)
+    end
+    os.execute("rm -r " .. folder)
+  end)
+
   it("keeps everything where nobody knows what it was", function()
     local store, records = new_store(), new_records()
     local opts = { store = store, record_manager = records, documents = docs "1:a 2:b" }
