@@ -57,11 +57,15 @@ local function look(self)
     store_pg_table.name(self))[1]
 end
 
+local function text_of(value)
+  return type(value) == "string" and value or nil
+end
+
 local function check_model(self, row)
-  local model = self.embedding.model
+  local model = text_of(self.embedding.model)
   if row.model and model and row.model ~= model then
     errors.raise("input", ("the collection '%s' is of the model '%s', not of '%s'"):format(
-      self.collection_name, row.model, errors.text(model)))
+      self.collection_name, row.model, model))
   end
 end
 
@@ -81,12 +85,10 @@ end
 
 -- ---- making ------------------------------------------------------------------------------------
 
--- Where we may; else vectors are kept as real[].
+-- Where we may; else vectors are kept as real[]. Of two who make it at once one fails.
 local function use_extension(self, seen)
   if seen.extension or seen.available ~= 1 then return seen.extension end
-  if not pcall(self.client.rows, self.client, "CREATE EXTENSION IF NOT EXISTS vector") then
-    return nil
-  end
+  pcall(self.client.rows, self.client, "CREATE EXTENSION IF NOT EXISTS vector")
   return look(self).extension
 end
 
@@ -132,7 +134,8 @@ local function statements(self, seen, found, dim, extension)
   if not found then
     list[#list + 1] = { ([[INSERT INTO %s (name, dim, model, extension)
       VALUES ($1::text, $2::bigint, $3::text, $4::text) ON CONFLICT DO NOTHING]]):format(
-      collections(self)), self.collection_name, dim, self.embedding.model, extension, n = 5 }
+      collections(self)), self.collection_name, dim, text_of(self.embedding.model), extension,
+      n = 5 }
     add([[CREATE TABLE IF NOT EXISTS %s (number bigint GENERATED ALWAYS AS IDENTITY, id text
       PRIMARY KEY, document text NOT NULL, metadata jsonb NOT NULL, embedding %s NOT NULL)]],
       store_pg_table.name(self),

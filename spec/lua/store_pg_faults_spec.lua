@@ -97,6 +97,16 @@ describe("PGVector faults", function()
       assert.equal("tls", (kind_of(server.url .. "?sslmode=require")))
     end)
 
+    it("names what a user may not", function()
+      ask "CREATE ROLE guest LOGIN PASSWORD 'guests-password'"
+      local store = store_at(server.url:gsub("//[^@]*@", "//guest:guests-password@"),
+        { schema = "theirs" })
+      local err = failure(store.add_embeddings, store, { "a" }, { { 1 } })
+      assert.equal("auth", err.kind)
+      assert.matches("permission denied for database", err.message, 1, true)
+      store:close()
+    end)
+
     it("refuses what is no connection string without showing it", function()
       for _, text in ipairs { "postgresql://me:sesame-open@[::1/x", "password=sesame-open host=x", "",
         "postgresql://me:sesame-open@host:5432/x?no_such_option=1" } do
