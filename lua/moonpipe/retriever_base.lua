@@ -11,6 +11,8 @@ methods.run_kind = "retriever"
 
 local retriever_base = { BaseRetriever = BaseRetriever }
 
+local MOST = 1e9 -- as many as an index is asked for; all, that is
+
 --- How many documents [k] asks for. Raises if it is given and no such number.
 ---@param k integer?
 ---@param name string?      "k"
@@ -20,7 +22,7 @@ function retriever_base.check_k(k, name, default)
   if k ~= nil and (type(k) ~= "number" or k < 1 or k % 1 ~= 0) then
     errors.usage(("%s is %s; it must be a positive integer"):format(name or "k", errors.shape(k)))
   end
-  return k or default or 4
+  return math.min(k or default or 4, MOST)
 end
 
 --- A similarity or a weight. Raises if it is given and no number from 0 to 1.

@@ -224,6 +224,15 @@ describe("a filter of a search", function()
     end
   end)
 
+  it("gives all where k is more than any index holds", function()
+    for _, kind in ipairs { "flat", "hnsw", "ivf", "sq" } do
+      local store = random_store(20, 2, { index = kind })
+      assert.equal(20, #store:similarity_search("1 1", { k = 2 ^ 53 }))
+      assert.equal(20, #store:similarity_search("1 1", { k = 2 ^ 53,
+        filter = function() return true end }))
+    end
+  end)
+
   it("may be a function of metadata and document", function()
     math.randomseed(7)
     local store, rows = random_store(50, 3, {})
