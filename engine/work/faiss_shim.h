@@ -91,7 +91,7 @@ typedef int (*mp_FaissPut)(void *self, const void *bytes, size_t len);
                size_t effort, float *distances, int64_t *ids, char *message))  \
     /* Test hook: the [nth] step from now (1 is the next) that may throw does, \
      * what memory that fails does or what FAISS; 0: none. Gives how many      \
-     * there were */                                                                       \
+     * there were */                                                           \
     X(fail_at, (int64_t nth, int as_faiss, int64_t *since))
 
 #ifdef __cplusplus

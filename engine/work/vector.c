@@ -316,20 +316,41 @@ size_t mp_vector_count(mp_Vector *index)
     return count;
 }
 
+/* The first of [count] numbers that is not finite, or [count]. */
+static size_t find_infinite(const float *x, size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && isfinite(x[i]))
+        i++;
+    return i;
+}
+
+/* A squared length that is finite is one of finite numbers, and quick. */
+static mp_Status check_row(const float *row, size_t dim, size_t nth,
+                           mp_Error *err)
+{
+    size_t at;
+
+    if (isfinite(mp_scan_kernel()->norm(row, dim))) return MP_OK;
+    at = find_infinite(row, dim);
+    if (at == dim) return MP_OK;
+    return mp_err_set(err, MP_KIND_INPUT,
+                      "number %zu of vector %zu is not finite", at + 1,
+                      nth + 1);
+}
+
 mp_Status mp_vector_check(mp_Vector *index, const mp_Floats *rows,
                           mp_Error *err)
 {
-    size_t size = rows->rows * rows->dim;
+    mp_Status status = MP_OK;
 
     if (mp_line_claim(&index->line, err) != MP_OK) return -MP_KIND_CLOSED;
     if (rows->rows > 0 && rows->dim != index->shape.dim)
         return mp_err_set(err, MP_KIND_INPUT,
                           "the index holds vectors of %zu numbers, got %zu",
                           index->shape.dim, rows->dim);
-    for (size_t i = 0; i < size; i++)
-        if (!isfinite(rows->data[i]))
-            return mp_err_set(err, MP_KIND_INPUT,
-                              "number %zu of vector %zu is not finite",
-                              i % rows->dim + 1, i / rows->dim + 1);
-    return MP_OK;
+    for (size_t i = 0; status == MP_OK && i < rows->rows; i++)
+        status = check_row(rows->data + i * rows->dim, rows->dim, i, err);
+    return status;
 }

@@ -1,18 +1,24 @@
--- Prints the table of scripts/bench/vector: runs ours (searches.lua) and bare
--- FAISS (faiss.cpp) in turns, PAIRS times, each in a fresh process.
+-- Prints the table of scripts/bench/vector: runs ours (searches.lua,
+-- kinds.lua) and bare FAISS (faiss.cpp, kinds.cpp) in turns, PAIRS times, each in a fresh process.
 --
---   luajit vector.lua SERVER MOONPIPE FAISS CORES [NAME...]
+--   luajit vector.lua SERVER MOONPIPE FOLDER CORES [NAME...]
 --
 -- A process gives the least time of its rounds, for what else runs on a machine
 -- only adds; the table has the medians of the pairs' times and of their ratios,
 -- for times hold within a pair only. FAISS has one thread in the row `one`; in
 -- the others all cores or one, whichever took less: on a busy machine its threads
 -- wait for one another. We always have all cores.
+-- The rows `flat` and `hnsw` are of the native index alone and one thread of
+-- FAISS's: adding all vectors, 1,000 at once, and one search for the 10 best, of
+-- all, of every second and of every tenth vector. FAISS's graphs are small, for
+-- it takes minutes to build them.
+--
 -- The row `timing` has no floor but its own: the map over the slower branch.
 local figures = dofile(arg[0]:match("^(.-)[^/]*$") .. "figures.lua")
 local load_average, median, wanted = figures.load_average, figures.median, figures.wanted
 
-local server, moonpipe, faiss, cores = unpack(arg, 1, 4)
+local server, moonpipe, folder, cores = unpack(arg, 1, 4)
+local faiss = folder .. "/faiss"
 
 local PAIRS = tonumber(os.getenv("PAIRS")) or 5
 
@@ -67,6 +73,34 @@ local function measure(bench)
   end
 end
 
+local kinds = {
+  { kind = "flat", rows = 10000, dim = 1536, one = "<= 0.3" },
+  { kind = "flat", rows = 100000, dim = 384, one = "<= 0.3" },
+  { kind = "hnsw", rows = 1000, dim = 1536, one = "<= 1" },
+  { kind = "hnsw", rows = 5000, dim = 384, one = "<= 1" },
+}
+
+-- M = 16.
+local function measure_kind(bench)
+  local shape = ("%s %d %d 16"):format(bench.kind, bench.rows, bench.dim)
+  local ours, floors = {}, {}
+  for i = 1, math.min(PAIRS, 3) do
+    ours[i] = figures.read(moonpipe .. " run scripts/bench/kinds.lua " .. shape)
+    floors[i] = figures.read(folder .. "/kinds " .. shape)
+  end
+  print(("%s, %d x %d"):format(bench.kind, bench.rows, bench.dim))
+  local goals = { add = "<= 1.11", one = bench.one, half = "<= 1", tenth = "<= 1" }
+  for _, what in ipairs { "add", "one", "half", "tenth" } do
+    local mine, bare, ratios = {}, {}, {}
+    for i = 1, #ours do
+      mine[i], bare[i] = ours[i][what], floors[i][what]
+      ratios[i] = mine[i] / bare[i]
+    end
+    print_row("", what, ("%.2f"):format(median(mine)), ("%.2f"):format(median(bare)), ratios,
+      goals[what])
+  end
+end
+
 -- scripts/timing.lua against a model that takes 600 ms.
 local function measure_timing()
   local command = ("MOONPIPE_MODEL=openai:gpt-4o-mini OPENAI_API_KEY=sk-mock"
@@ -90,5 +124,8 @@ print(("%-9s %8s %10s %10s   %-21s  %-8s %5s"):format("bench", "searches", "ours
   "ours / floor", "goal", "load"))
 for _, bench in ipairs(benches) do
   if wanted(bench.name) then measure(bench) end
+end
+for _, bench in ipairs(kinds) do
+  if wanted(bench.kind) then measure_kind(bench) end
 end
 if wanted("timing") then measure_timing() end

@@ -1,0 +1,126 @@
+/*
+ * kinds.cpp: what bare FAISS, one thread, takes for the work of kinds.lua.
+ *
+ *     kinds flat|hnsw ROWS DIM M
+ *
+ * prints the milliseconds of adding all rows, 1,000 at once, and of one search
+ * for the 10 best of all, of every second and of every tenth vector; least of
+ * some rounds.
+ */
+#include <faiss/IndexFlat.h>
+#include <faiss/IndexHNSW.h>
+#include <faiss/impl/IDSelector.h>
+
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <vector>
+
+extern "C" void openblas_set_num_threads(int count);
+
+namespace
+{
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t BATCH = 1000, QUERIES = 20, ROUNDS = 5, K = 10;
+constexpr int EF = 64;
+
+double ms_since(Clock::time_point start)
+{
+    return std::chrono::duration<double, std::milli>(Clock::now() - start)
+        .count();
+}
+
+std::vector<float> random_rows(size_t count, size_t dim, unsigned seed)
+{
+    std::mt19937 random(seed);
+    std::uniform_real_distribution<float> number(-1, 1);
+    std::vector<float> rows(count * dim);
+
+    for (float &value : rows)
+        value = number(random);
+    return rows;
+}
+
+std::unique_ptr<faiss::Index> make(bool graph, int dim, int m)
+{
+    if (!graph) return std::make_unique<faiss::IndexFlatL2>(dim);
+    auto made = std::make_unique<faiss::IndexHNSWFlat>(dim, m);
+    made->hnsw.efSearch = EF;
+    return made;
+}
+
+double add_ms(faiss::Index &index, const std::vector<float> &rows)
+{
+    size_t dim = static_cast<size_t>(index.d), count = rows.size() / dim;
+    auto start = Clock::now();
+
+    for (size_t i = 0; i < count; i += BATCH)
+        index.add(static_cast<long>(std::min(BATCH, count - i)),
+                  rows.data() + i * dim);
+    return ms_since(start);
+}
+
+/* One of [share] counts. */
+double search_ms(const faiss::Index &index, const std::vector<float> &x,
+                 size_t share)
+{
+    std::vector<uint8_t> bits(static_cast<size_t>(index.ntotal) / 8 + 1);
+    for (size_t i = 0; i < static_cast<size_t>(index.ntotal); i += share)
+        bits[i / 8] = static_cast<uint8_t>(bits[i / 8] | 1u << i % 8);
+    faiss::IDSelectorBitmap selector(bits.size(), bits.data());
+    faiss::SearchParameters flat;
+    faiss::SearchParametersHNSW graph;
+    bool walks = dynamic_cast<const faiss::IndexHNSW *>(&index);
+    faiss::SearchParameters *wishes = walks ? &graph : &flat;
+    float distances[K];
+    faiss::Index::idx_t ids[K];
+    double least = HUGE_VAL;
+
+    graph.efSearch = EF;
+    wishes->sel = share > 1 ? &selector : nullptr;
+    for (size_t round = 0; round < ROUNDS; round++) {
+        auto start = Clock::now();
+
+        for (size_t i = 0; i < QUERIES; i++)
+            index.search(1, x.data() + i * static_cast<size_t>(index.d), K,
+                         distances, ids, wishes);
+        least = std::min(least, ms_since(start) / QUERIES);
+    }
+    return least;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) {
+        std::fprintf(stderr, "usage: kinds flat|hnsw ROWS DIM M\n");
+        return 2;
+    }
+    bool graph = std::strcmp(argv[1], "hnsw") == 0;
+    size_t rows = std::strtoul(argv[2], nullptr, 10);
+    int dim = std::atoi(argv[3]);
+    std::vector<float> x = random_rows(rows, static_cast<size_t>(dim), 1);
+    double add = HUGE_VAL;
+    std::unique_ptr<faiss::Index> index;
+
+    omp_set_num_threads(1);
+    openblas_set_num_threads(1);
+    for (int i = 0; i < (graph ? 1 : 3); i++) {
+        index = make(graph, dim, std::atoi(argv[4]));
+        add = std::min(add, add_ms(*index, x));
+    }
+    x = random_rows(QUERIES, static_cast<size_t>(dim), 2);
+    std::printf("add %.3f\none %.4f\n", add, search_ms(*index, x, 1));
+    std::printf("half %.4f\n", search_ms(*index, x, 2));
+    std::printf("tenth %.4f\n", search_ms(*index, x, 10));
+}

@@ -1,0 +1,76 @@
+-- What scripts/bench/vector measures of the native index: the same command and
+-- the same figures as kinds.cpp.
+--
+--   moonpipe run kinds.lua flat|hnsw ROWS DIM M
+local ffi = require "ffi"
+local mp = require "moonpipe"
+local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
+
+local c, check = native.c, native.check
+local await = scheduler.await
+
+local kind, rows, dim, m = arg[1], tonumber(arg[2]), tonumber(arg[3]), tonumber(arg[4])
+
+local BATCH, QUERIES, ROUNDS, K = 1000, 20, 5, 10
+
+local numbers = ffi.new("float[?]", dim)
+
+local function random_vector()
+  for i = 0, dim - 1 do numbers[i] = math.random() * 2 - 1 end
+  return c.floats_of_bytes(ffi.string(numbers, 4 * dim))
+end
+
+local function random_vectors(count)
+  local list = {}
+  for i = 1, count do list[i] = random_vector() end
+  return list
+end
+
+local function batches()
+  local list = {}
+  for i = 1, rows, BATCH do
+    list[#list + 1] = mp.Floats(random_vectors(math.min(BATCH, rows - i + 1)))
+  end
+  return list
+end
+
+local function new()
+  return check(c.index_new { kind = kind, dim = dim, m = m })
+end
+
+local function add_ms(index, list)
+  local start = mp.now()
+  for _, floats in ipairs(list) do await(check(c.index_add(index, floats))) end
+  return (mp.now() - start) * 1e3
+end
+
+-- One of [share] counts.
+local function search_ms(index, queries, share)
+  local allowed, least = nil, math.huge
+  if share > 1 then
+    allowed = {}
+    for i = 0, rows - 1, share do allowed[#allowed + 1] = i end
+  end
+  for _ = 1, ROUNDS do
+    local start = mp.now()
+    for _, query in ipairs(queries) do await(check(c.index_search(index, query, K, allowed))) end
+    least = math.min(least, (mp.now() - start) * 1e3 / QUERIES)
+  end
+  return least
+end
+
+local function run()
+  local list, least, index = batches(), math.huge, nil
+  for _ = 1, kind == "hnsw" and 1 or 3 do
+    index = new()
+    least = math.min(least, add_ms(index, list))
+  end
+  local queries = random_vectors(QUERIES)
+  print(("add %.3f"):format(least))
+  print(("one %.4f"):format(search_ms(index, queries, 1)))
+  print(("half %.4f"):format(search_ms(index, queries, 2)))
+  print(("tenth %.4f"):format(search_ms(index, queries, 10)))
+end
+
+scheduler.call(run)
