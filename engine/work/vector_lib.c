@@ -1,6 +1,8 @@
 /* vector_lib.c: see vector_lib.h. */
 #include "vector_lib.h"
 
+#include "library.h"
+
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
@@ -77,18 +79,10 @@ static void *open_near(const char *folder)
     return NULL;
 }
 
-/* Copied as bytes: a function pointer is no void pointer in C. */
-static bool find(void *library, const char *name, void *into)
-{
-    void *found = dlsym(library, name);
-
-    if (found)
-        memcpy(into, &found, sizeof found);
-    else
-        mp_err_set(&failure, MP_KIND_UNSUPPORTED,
-                   LIBRARY " has no %s: of another version", name);
-    return found != NULL;
-}
+#define MP_FAISS_SYMBOL(name, arguments)                                       \
+    {"mp_faiss_" #name, offsetof(mp_VectorLib, name)},
+static const mp_LibrarySymbol symbols[] = {MP_FAISS_FUNCTIONS(MP_FAISS_SYMBOL)};
+#undef MP_FAISS_SYMBOL
 
 static void open_library(void)
 {
@@ -100,10 +94,8 @@ static void open_library(void)
     else
         mp_err_set(&failure, MP_KIND_UNSUPPORTED, "cannot find " LIBRARY);
     if (!library) return;
-#define MP_FAISS_FIND(name, arguments)                                         \
-    if (!find(library, "mp_faiss_" #name, &table.name)) return;
-    MP_FAISS_FUNCTIONS(MP_FAISS_FIND)
-#undef MP_FAISS_FIND
+    mp_library_fill(library, LIBRARY, symbols, sizeof symbols / sizeof *symbols,
+                    &table, &failure);
 }
 
 const mp_VectorLib *mp_vector_lib(mp_Error *err)
