@@ -12,7 +12,6 @@
 #include "bind_vector.h"
 
 #include <math.h>
-#include <string.h>
 
 #define VECTOR_MT "moonpipe.VectorIndex"
 
@@ -148,15 +147,9 @@ static mp_Status copy_rows(lua_State *L, int arg, mp_Vector *index,
                            mp_Floats *out, mp_Error *err)
 {
     const mp_Floats *from = mp_bind_to_floats(L, arg);
-    mp_Status status;
 
     luaL_argcheck(L, from != NULL, arg, "no Floats");
-    status = mp_vector_check(index, from, err);
-    if (status == MP_OK)
-        status = mp_floats_init(out, from->rows, from->dim, err);
-    if (status == MP_OK && out->data)
-        memcpy(out->data, from->data, from->rows * from->dim * sizeof(float));
-    return status;
+    return mp_vector_copy(index, from, out, err);
 }
 
 /* index_add(index, rows) -> id of a job that gives the number of the first, as

@@ -13,6 +13,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 mp_Status mp_vector_fail(mp_Error *err, int code, const char *message)
 {
@@ -340,17 +341,39 @@ static mp_Status check_row(const float *row, size_t dim, size_t nth,
                       nth + 1);
 }
 
+static mp_Status check_fit(mp_Vector *index, const mp_Floats *rows,
+                           mp_Error *err)
+{
+    if (mp_line_claim(&index->line, err) != MP_OK) return -MP_KIND_CLOSED;
+    if (rows->rows == 0 || rows->dim == index->shape.dim) return MP_OK;
+    return mp_err_set(err, MP_KIND_INPUT,
+                      "the index holds vectors of %zu numbers, got %zu",
+                      index->shape.dim, rows->dim);
+}
+
 mp_Status mp_vector_check(mp_Vector *index, const mp_Floats *rows,
                           mp_Error *err)
 {
-    mp_Status status = MP_OK;
+    mp_Status status = check_fit(index, rows, err);
 
-    if (mp_line_claim(&index->line, err) != MP_OK) return -MP_KIND_CLOSED;
-    if (rows->rows > 0 && rows->dim != index->shape.dim)
-        return mp_err_set(err, MP_KIND_INPUT,
-                          "the index holds vectors of %zu numbers, got %zu",
-                          index->shape.dim, rows->dim);
     for (size_t i = 0; status == MP_OK && i < rows->rows; i++)
         status = check_row(rows->data + i * rows->dim, rows->dim, i, err);
+    return status;
+}
+
+/* Row by row, so that what was checked is copied out of the cache. */
+mp_Status mp_vector_copy(mp_Vector *index, const mp_Floats *rows,
+                         mp_Floats *out, mp_Error *err)
+{
+    mp_Status status = check_fit(index, rows, err);
+    size_t dim = rows->dim;
+
+    if (status == MP_OK) status = mp_floats_init(out, rows->rows, dim, err);
+    if (status != MP_OK) return status;
+    for (size_t i = 0; status == MP_OK && i < rows->rows; i++) {
+        status = check_row(rows->data + i * dim, dim, i, err);
+        memcpy(out->data + i * dim, rows->data + i * dim, dim * sizeof(float));
+    }
+    if (status != MP_OK) mp_floats_term(out);
     return status;
 }

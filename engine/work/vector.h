@@ -87,6 +87,11 @@ size_t mp_vector_count(mp_Vector *index);
 mp_Status mp_vector_check(mp_Vector *index, const mp_Floats *rows,
                           mp_Error *err);
 
+/* The same, and copies them to [out] on the way; or `memory`. On failure there
+ * is nothing to free. */
+mp_Status mp_vector_copy(mp_Vector *index, const mp_Floats *rows,
+                         mp_Floats *out, mp_Error *err);
+
 /* Returns a job, owned, that adds [rows], which were checked, and takes them.
  * Its cargo is the number of the first one as text. NULL without memory; then
  * [rows] stay. */

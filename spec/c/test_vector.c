@@ -230,7 +230,7 @@ static void test_close(void)
 static void test_check(void)
 {
     mp_Vector *index = new_index(MP_VECTOR_L2, 2);
-    mp_Floats rows = random_rows(2, 3, 1);
+    mp_Floats rows = random_rows(2, 3, 1), copy;
     mp_Error err;
 
     CHECK(mp_vector_check(index, &rows, &err) == -MP_KIND_INPUT);
@@ -242,6 +242,12 @@ static void test_check(void)
     rows.data[3] = NAN;
     CHECK(mp_vector_check(index, &rows, &err) == -MP_KIND_INPUT);
     CHECK(strcmp(err.message, "number 2 of vector 2 is not finite") == 0);
+    CHECK(mp_vector_copy(index, &rows, &copy, &err) == -MP_KIND_INPUT);
+    CHECK(strcmp(err.message, "number 2 of vector 2 is not finite") == 0);
+    rows.data[3] = 3e38f; /* whose square is not finite */
+    CHECK(mp_vector_copy(index, &rows, &copy, &err) == MP_OK);
+    CHECK(copy.rows == 2 && memcmp(copy.data, rows.data, 16) == 0);
+    mp_floats_term(&copy);
     mp_floats_term(&rows);
     CHECK(mp_vector_shape(index)->dim == 2);
     mp_vector_unref(index);
