@@ -9,6 +9,9 @@ files[".busted"] = { std = "max" }
 files["scripts"] = { read_globals = { "mp" } }
 files["lua/moonpipe/meta"] = { ignore = { "211", "212", "221", "241" } }
 files["lua/moonpipe/coroutines.lua"] = { globals = { "coroutine" } } -- wraps two of them
+-- Makes what scripts of others find.
+files["lua/moonpipe/cell"] = { globals = { "debug", "io", "newproxy", "os", "package", "require",
+  "string", "table" } }
 files["lua/moonpipe/tool"] = { globals = { "arg" } } -- fills it
 -- The globals of hosts.
 files["lua/moonpipe/host/nvim.lua"] = { read_globals = { "vim" } }

@@ -30,6 +30,7 @@ int mp_bind_open(lua_State *L)
     lua_newtable(L);
     mp_bind_file(L);
     mp_bind_sys(L);
+    mp_bind_sandbox(L);
     mp_bind_secrets(L);
     mp_bind_text(L);
     mp_bind_task(L);

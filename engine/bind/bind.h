@@ -48,6 +48,7 @@ void mp_bind_picks(lua_State *L);
 void mp_bind_task(lua_State *L);
 void mp_bind_job(lua_State *L);
 void mp_bind_sys(lua_State *L);
+void mp_bind_sandbox(lua_State *L);
 void mp_bind_secrets(lua_State *L);
 void mp_bind_store(lua_State *L);
 void mp_bind_text(lua_State *L);

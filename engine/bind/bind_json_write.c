@@ -19,6 +19,7 @@
 #include "bind_json.h"
 
 #include "bind.h"
+#include "bind_cell.h"
 #include "json.h"
 #include "json_write.h"
 
@@ -417,9 +418,9 @@ static Encoder *push_encoder(lua_State *L)
     Encoder *e = lua_newuserdata(L, sizeof *e);
 
     memset(e, 0, sizeof *e);
-    mp_buf_init(&e->out, 0);
-    mp_buf_init(&e->keys, 0);
-    mp_buf_init(&e->entries, 0);
+    mp_buf_init(&e->out, mp_cell_room(L));
+    mp_buf_init(&e->keys, mp_cell_room(L));
+    mp_buf_init(&e->entries, mp_cell_room(L));
     luaL_getmetatable(L, ENCODER_MT);
     lua_setmetatable(L, -2);
     return e;

@@ -107,6 +107,7 @@ local MODULES = {
   retrying = "RunnableRetry",
   scheduler = "fd now sleep update",
   schema = "schema=",
+  sandbox = "sandbox",
   secret = "getpass secret=of secret_cmd=command secret_file=file",
   run = "dispatch_custom_event",
   sequence = "RunnableSequence",

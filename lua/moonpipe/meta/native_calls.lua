@@ -75,4 +75,27 @@ function c.child(argv, env, cwd, raw) end
 ---@return integer? id  of a job that is done when the bytes were taken over
 function c.child_write(handle, bytes, last) end
 
+---@class moonpipe.CellHandle: userdata  a locked-in VM
+
+---@param limits { memory: number, seconds: number, instructions: number? }
+---@return moonpipe.CellHandle?
+---@return string? message
+---@return string? kind
+function c.sandbox_open(limits) end
+
+---@param cell moonpipe.CellHandle
+---@param ... string|number|boolean|nil  what is said to it
+---@return (string|number|boolean)[]? records  six values each: op, id, call, kind, name, text
+---@return string? message
+---@return string? kind  after `limit`, `memory` and `lua` the VM is closed
+function c.sandbox_turn(cell, ...) end
+
+---@param cell moonpipe.CellHandle
+function c.sandbox_close(cell) end
+
+---@param cell moonpipe.CellHandle
+---@return number used  bytes
+---@return number peak
+function c.sandbox_memory(cell) end
+
 return c

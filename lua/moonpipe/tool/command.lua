@@ -13,6 +13,13 @@ end
 
 local function run(state)
   local path = state.arguments[state.at + 1]
+  local grants = path and (path == "--sandbox" and "" or path:match("^%-%-sandbox=(.+)$"))
+  if grants then
+    local file = state.arguments[state.at + 2]
+    if not file then return wrong("run --sandbox takes a file") end
+    return require("moonpipe.tool.locked_in")(state.host, file, grants,
+      rest(state.arguments, state.at + 3))
+  end
   if not path then return wrong("run takes a file") end
   return state.host.run_file(rest(state.arguments, state.at + 2), path, state.program)
 end

@@ -13,7 +13,10 @@ Results go to standard output, all else to standard error.
 
 commands:
   run FILE       run the script in FILE
-  FILE           the same; for scripts that begin with #!
+  run --sandbox FILE   run a script of somebody else's, which can reach nothing
+  run --sandbox=G FILE the same; the script G returns what it may use: { models =
+                 { default = … }, tools = { … }, files = "folder", … }
+  FILE           the same as run; for scripts that begin with #!
   -e CODE        run CODE
   -              run what comes from standard input
   repl           run line by line what is typed; without words, on a terminal
