@@ -1,7 +1,8 @@
---- The loops of others: LÖVE, Neovim and libuv, as they are installed, with the adapters of
+--- The loops of others: LÖVE, Neovim, libuv and SDL2, as they are installed, with the adapters of
 --- lua/moonpipe/host/ and the examples of scripts/embed/.
 local guest = require "spec.support.guest"
 local helper = require "spec.helper"
+local process = require "spec.support.process"
 
 -- All of a host would have to be made for the sanitizer.
 local plain_it = helper.sanitized and function() end or it
@@ -154,6 +155,56 @@ describe("examples of hosts", function()
       vim.api.nvim_buf_set_lines(0, 0, -1, false, { "stopped" })
     ]], model(server:lane("stop", "tokens=5000; gap=20")))
     assert.equal(1, server:stats().lanes.stop.aborted)
+  end)
+end)
+
+describe("an example with SDL2", function()
+  local server
+
+  setup(function() server = require("spec.support.server").start() end)
+  teardown(function() server:stop() end)
+
+  -- Plays until `guests` have their answers: what they are, and the frames' report and picture.
+  local function play(guests, url)
+    local found, game = pcall(process.helper, "game")
+    if not found then return pending("built without SDL2") end
+    local picture = helper.temp()
+    local got, stderr, code = helper.execute(on_screen(game, guests, picture), nil,
+      { MOONPIPE_MODEL = "openai:gpt-5.4-mini", OPENAI_API_KEY = "sk-test", OPENAI_BASE_URL = url })
+    return { code = code, stdout = got, stderr = stderr, picture = helper.read(picture) }
+  end
+
+  local REPORT = "(%d+) frames, (%d+) over their budget; longest update: ([%d.]+) ms of CPU"
+
+  plain_it("lets eight guests talk in a C game, and saves how it looked", function()
+    local game = play(8, server:lane("sdl", "gap=150"))
+    if not game then return end
+    assert.same({ TEXT, 0 }, { game.stdout, game.code }, game.stderr)
+    assert.truthy(tonumber((game.stderr:match(REPORT))) > 3, game.stderr)
+    assert.equal(8, server:stats().lanes.sdl.peak)
+    assert.equal("BM", game.picture:sub(1, 2))
+    for _, color in ipairs { "\112\160\216", "\128\96\48", "\208\232\240" } do -- skin, clothes, letters
+      assert.truthy(game.picture:find(color, 1, true))
+    end
+  end)
+
+  plain_it("keeps its frames with 200 streams", function()
+    local tokens = helper.long and 500 or 50
+    local game = play(200, server:lane("crowd", ("tokens=%d; gap=50"):format(tokens)))
+    if not game then return end
+    local _, answers = game.stdout:gsub(("tok0 [^\n]* tok%d%%s*\n"):format(tokens - 1), "")
+    assert.same({ 200, 0 }, { answers, game.code }, game.stderr)
+    local frames, late, longest = game.stderr:match(REPORT)
+    helper.figure("SDL2 game, 200 streams: " .. game.stderr:match "%d+ frames[^\n]*")
+    assert.is_true(tonumber(late) <= tonumber(frames) / 10, game.stderr)
+    assert.is_true(tonumber(longest) <= 100, game.stderr)
+  end)
+
+  plain_it("shows an error where an answer should be", function()
+    local game = play(1, server:lane("locked", "status=401"))
+    if not game then return end
+    assert.equal(1, game.code)
+    assert.truthy(game.stdout:find("%S"), game.stderr)
   end)
 end)
 
