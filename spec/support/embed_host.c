@@ -4,17 +4,29 @@
  *   embed_host HOW BASE_URL [CA_FILE]
  *
  * Starts ten calls whose answers stream and ten whose answers are awaited,
- * waits for the first tokens, and then close     closes the engine and prints
- * what the callbacks were told exit      exits with 7 and closes nothing atexit
- * the same, but a function given to atexit closes the engine two       closes
- * one of two engines; the calls of the other go on: prints how many tokens it
- * heard later, and what each engine says of ids of the other
+ * waits for the first tokens, and then
+ *
+ *   close    closes the engine and prints what the callbacks were told
+ *   exit     exits with 7 and closes nothing
+ *   atexit   the same, but a function given to atexit closes the engine
+ *   two      closes one of two engines; the calls of the other go on: prints
+ *            how many tokens it heard later, and what each engine says of ids
+ *            of the other
+ *
+ *   embed_host COUNT BASE_URL
+ *
+ * Opens COUNT engines, one after the other, each with two calls, and closes
+ * them: before a call has begun, at once, or when a token has come. Prints what
+ * the callbacks were told, and how many threads and descriptors were
+ * left.
  */
 #include "moonpipe.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CALLS = 10 };
 
@@ -66,8 +78,8 @@ static uint64_t load(moonpipe_Engine *in, const char *url, const char *ca)
     return id;
 }
 
-/* Returns the last call. */
-static uint64_t start(moonpipe_Engine *in, uint64_t id, int *heard)
+/* Returns the last of [count] calls, of which each second one is streamed. */
+static uint64_t start(moonpipe_Engine *in, uint64_t id, int *heard, int count)
 {
     moonpipe_Options options;
     uint64_t call = 0;
@@ -76,7 +88,7 @@ static uint64_t start(moonpipe_Engine *in, uint64_t id, int *heard)
     options.userdata = heard;
     options.on_done = on_done;
     options.on_error = on_error;
-    for (int i = 0; i < 2 * CALLS; i++) {
+    for (int i = 0; i < count; i++) {
         options.on_token = i % 2 ? on_token : NULL;
         call = moonpipe_start(in, id, "\"hi\"", 4, &options);
         check(call != 0, "start");
@@ -100,8 +112,8 @@ static int two(const char *url, const char *ca)
     moonpipe_Engine *other = moonpipe_open(NULL);
     uint64_t id = load(engine, url, ca), other_id = load(other, url, ca);
     int heard = 0, later;
-    uint64_t call = start(engine, id, &tokens);
-    uint64_t other_call = start(other, other_id, &heard);
+    uint64_t call = start(engine, id, &tokens, 2 * CALLS);
+    uint64_t other_call = start(other, other_id, &heard, 2 * CALLS);
 
     hear(engine, &tokens, 10);
     hear(other, &heard, 10);
@@ -119,16 +131,65 @@ static int two(const char *url, const char *ca)
     return others + wrong_kinds;
 }
 
+static int entries(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    int count = 0;
+
+    check(dir != NULL, folder);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* Opens and closes one engine; [i] says when. */
+static void cycle(int i, const char *url)
+{
+    int heard = 0;
+
+    engine = moonpipe_open(NULL);
+    check(engine != NULL, "open");
+    start(engine, load(engine, url, NULL), &heard, 2);
+    if (i % 3 > 0) check(moonpipe_update(engine, -1) >= 0, "update");
+    if (i % 3 > 1) hear(engine, &heard, 1);
+    close_engine();
+}
+
+/* The system may still show a thread that was joined just now. */
+static int threads_above(int count)
+{
+    for (int i = 0; i < 2000 && entries("/proc/self/task") > count; i++)
+        usleep(1000);
+    return entries("/proc/self/task") - count;
+}
+
+/* Descriptors that a process opens once are there after the first engines. */
+static int cycles(int count, const char *url)
+{
+    int threads = entries("/proc/self/task"), descriptors = 0;
+
+    for (int i = 0; i < count; i++) {
+        cycle(i, url);
+        if (i == 2) descriptors = entries("/proc/self/fd");
+    }
+    printf("%d cancelled, %d others, ", cancelled, others + wrong_kinds);
+    printf("%d threads, %d descriptors\n", threads_above(threads),
+           entries("/proc/self/fd") - descriptors);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 2 ? argv[1] : "", *url = argv[2];
     const char *ca = argc > 3 ? argv[3] : NULL;
 
+    if (atoi(how) > 0) return cycles(atoi(how), url);
     if (strcmp(how, "atexit") == 0) atexit(close_engine);
     engine = moonpipe_open(NULL);
     if (!engine) return 1;
     if (strcmp(how, "two") == 0) return two(url, ca);
-    start(engine, load(engine, url, ca), &tokens);
+    start(engine, load(engine, url, ca), &tokens, 2 * CALLS);
     hear(engine, &tokens, 20);
     if (strcmp(how, "close") != 0) exit(7);
     close_engine();
