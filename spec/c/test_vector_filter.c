@@ -274,8 +274,33 @@ static void check_indexes(void)
 
 /* --- together, and what is not there --- */
 
-/* Searches of one batch, each with a filter of its own. */
-static void test_together(void)
+/* Search [nth] may have the multiples of a number, or all others. */
+static bool is_allowed(size_t nth, size_t row)
+{
+    if (nth % 9 == 0) return true;
+    return (row % (nth + 1) == 0) == (nth % 2 == 0);
+}
+
+static size_t count_allowed(size_t nth, size_t rows)
+{
+    size_t count = 0;
+
+    for (size_t row = 0; row < rows; row++)
+        count += is_allowed(nth, row);
+    return count;
+}
+
+static void check_allowed(const mp_Event *event, size_t nth)
+{
+    char *at = event->head.data;
+
+    for (size_t i = 0; i < event->floats.dim; i++)
+        CHECK(is_allowed(nth, strtoul(at, &at, 10)));
+}
+
+/* Searches of one batch, each with a filter of its own; for few of many they
+ * are probed. */
+static void check_together(size_t k)
 {
     mp_Engine *engine = new_engine();
     mp_Vector *index = new_index(MP_VECTOR_L2, 8);
@@ -288,18 +313,19 @@ static void test_together(void)
         mp_Floats query = row_of(&rows, i);
         uint64_t id;
 
-        for (size_t j = i + 1; j < 900; j += i + 1)
-            numbers.data[numbers.count++] = j;
-        id = submit_job(engine, mp_vector_search(index, &query, 900,
+        for (size_t row = 0; row < 900; row++)
+            if (is_allowed(i, row)) numbers.data[numbers.count++] = row;
+        id = submit_job(engine, mp_vector_search(index, &query, k,
                                                  i % 9 ? &numbers : NULL));
         mp_vector_numbers_term(&numbers);
         if (i == 0) first = id;
     }
     for (size_t i = 0; i < 64; i++) {
         mp_Event *event = await_event(engine);
-        size_t nth = (size_t)(event->id - first);
+        size_t nth = (size_t)(event->id - first), can = count_allowed(nth, 900);
 
-        CHECK(event->floats.dim == (nth % 9 ? 899 / (nth + 1) : 900));
+        CHECK(event->floats.dim == (k < can ? k : can));
+        check_allowed(event, nth);
         mp_job_free_event(event);
     }
     mp_floats_term(&rows);
@@ -423,7 +449,8 @@ int main(void)
     if (!has_vectors()) return 0;
     check_indexes();
     test_few_left();
-    test_together();
+    check_together(900);
+    check_together(20);
     test_missing();
     CHECK(torture(work_once, NULL) > 12);
     return TEST_END();
