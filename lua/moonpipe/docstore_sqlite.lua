@@ -73,7 +73,7 @@ local function refuse(self)
 end
 
 local function begin(self)
-  if not self._token then self:claim() end
+  if not self._claimed then self:claim() end
   return { { "UPDATE about SET value = value + 1 WHERE key = 'generation' AND " .. OURS,
     self._token } }
 end
@@ -218,7 +218,7 @@ end
 ---@async
 ---@return { id: string, generation: integer, next: integer }
 function methods:stamp()
-  if not self._token then return self:claim() end
+  if not self._claimed then return self:claim() end
   local out = {}
   for _, row in ipairs(file_of(self):rows("SELECT key, value FROM about")) do
     out[row.key] = row.value
@@ -232,8 +232,8 @@ end
 ---@async
 ---@return { id: string, generation: integer, next: integer }
 function methods:claim()
-  self._token = uuid.new()
   file_of(self):run("UPDATE about SET value = ? WHERE key = 'writer'", self._token)
+  self._claimed = true
   return self:stamp()
 end
 
@@ -264,6 +264,7 @@ local function construct(_, path, opts)
   opts = errors.options(opts, OPTIONS, "SQLiteDocstore")
   return setmetatable({
     path = path, _busy_timeout = opts.busy_timeout, _synchronous = opts.synchronous,
+    _token = uuid.new(), _claimed = false,
   }, mt)
 end
 

@@ -145,7 +145,7 @@ function methods:_add(documents, vectors)
   if not ok then
     -- Where a cancel came too late for a docstore that waits, the documents are there, and keep
     -- their vectors; where it did not, these are passed over.
-    if errors.wrap(replaced).kind ~= "cancelled" then drop_from(self, first, #list) end
+    if not scheduler.cancelled(scheduler.current()) then drop_from(self, first, #list) end
     error(replaced, 0)
   end
   drop(self, replaced)

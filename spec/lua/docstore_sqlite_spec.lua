@@ -3,6 +3,7 @@ local filter = require "moonpipe.filter"
 local helper = require "spec.helper"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
+local native = require "moonpipe.native"
 
 local vectors_it = helper.with_vectors(it)
 local embedding = mp.HashEmbeddings()
@@ -175,6 +176,55 @@ describe("a store with a SQLiteDocstore", function()
     store:add_texts({ "cows" }, { ids = { "c" }, upsert = true })
     assert.same({ "cows", "apples" }, contents(store:similarity_search("cows", { k = 9 })))
     assert.equal(2, store:count())
+    docs:close()
+  end)
+
+  -- Calls fn while what is asked of the file goes to ask(c.db_do, …).
+  local function asking(ask, fn)
+    local db_do = native.c.db_do
+    native.c.db_do = function(...) return ask(db_do, ...) end
+    local ok, err = pcall(fn)
+    native.c.db_do = db_do
+    if not ok then error(err, 0) end
+  end
+
+  vectors_it("finds what it kept before the time was over", function()
+    local store, docs = saved()
+    local task, done
+    asking(function(db_do, ...)
+      local id = db_do(...)
+      if select(3, ...) then -- the transaction of a put
+        assert.is_true(native.c.wait(10)) -- the answer is there, and nobody has looked at it
+        require("moonpipe.tree").cancel(task, mp.Error { kind = "timeout_total", message = "late" })
+        done = true
+      end
+      return id
+    end, function()
+      task = mp.RunnableLambda(function() return store:add_texts({ "dogs" }, { ids = { "d" } }) end)
+        :start()
+      local _, err = task:wait(10)
+      assert.equal("timeout_total", err.kind)
+    end)
+    assert.is_true(done)
+    assert.equal(4, store:count())
+    assert.same({ "dogs" }, contents(store:similarity_search("dogs", { k = 1 })))
+    assert.equal(4, #mp.FAISS { embedding = embedding }:merge_from(store))
+    docs:close()
+  end)
+
+  it("can be changed after a first change that failed", function()
+    local docs, one = mp.SQLiteDocstore(helper.fresh()), documents(0, 1)
+    asking(function(db_do, file, statements, ...)
+      if statements[1] and statements[1][1]:find("'writer'", 1, true) then
+        return nil, "it is locked", "io"
+      end
+      return db_do(file, statements, ...)
+    end, function()
+      local err = helper.failure(helper.run, function() docs:put(0, one) end)
+      assert.equal("it is locked", err.message)
+    end)
+    helper.run(function() docs:put(0, one) end)
+    assert.equal(1, helper.run(function() return docs:count() end))
     docs:close()
   end)
 
