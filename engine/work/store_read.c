@@ -24,6 +24,8 @@ struct mp_StoreReader {
     size_t size;
     mp_StoreHead head;
     mp_Vector *index; /* that was made of it, until it is taken */
+    bool lends;       /* ... and has the rows from here */
+    bool taken;       /* it was: then what is lent holds a reference */
 };
 
 /* --- the job --- */
@@ -212,9 +214,15 @@ static mp_Status number_rows(IndexJob *self, mp_VectorState *state,
     return MP_OK;
 }
 
-static void release(void *reader)
+/* An index that nobody took goes with the reader, so it may not hold it. */
+static void release(void *owner)
 {
-    mp_store_reader_unref(reader);
+    mp_StoreReader *reader = owner;
+
+    if (reader->taken)
+        mp_store_reader_unref(reader);
+    else
+        reader->lends = false;
 }
 
 static mp_CpuStep make_index(mp_CpuJob *cpu, int64_t until_us)
@@ -231,11 +239,9 @@ static mp_CpuStep make_index(mp_CpuJob *cpu, int64_t until_us)
     state.payload =
         (const char *)mp_store_reader_section(reader, "index", &len);
     state.payload_len = (size_t)len;
-    status = mp_vector_open(&reader->index, &state, release,
-                            mp_store_reader_ref(reader), &cpu->err);
-    if (status == MP_OK) return MP_CPU_DONE;
-    mp_store_reader_unref(reader); /* it was not taken */
-    return MP_CPU_FAILED;
+    reader->lends = true;
+    status = mp_vector_open(&reader->index, &state, release, reader, &cpu->err);
+    return status == MP_OK ? MP_CPU_DONE : MP_CPU_FAILED;
 }
 
 static void term_index(mp_CpuJob *cpu)
@@ -263,7 +269,10 @@ mp_Vector *mp_store_take_index(mp_StoreReader *reader)
 {
     mp_Vector *index = reader->index;
 
+    if (!index) return NULL;
     reader->index = NULL;
+    reader->taken = true;
+    if (reader->lends) mp_store_reader_ref(reader);
     return index;
 }
 

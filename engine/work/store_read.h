@@ -43,7 +43,8 @@ const uint8_t *mp_store_reader_section(const mp_StoreReader *reader,
 /* Returns a job, owned, that makes an index of [shape] out of the file, which
  * was opened well: mp_store_put_index wrote it. Vectors of a flat one are lent
  * to it where they are mapped. Numbers are given from [next] on at least. NULL
- * without memory; `io` where the sections do not fit, and as mp_vector_open. */
+ * without memory; `io` where the sections do not fit, and as mp_vector_open.
+ * One index for a reader. */
 mp_Job *mp_store_make_index(mp_StoreReader *reader, const mp_VectorShape *shape,
                             size_t next);
 

@@ -142,6 +142,43 @@ static void test_over_itself(mp_Engine *engine)
     mp_vector_unref(c);
 }
 
+static bool is_mapped(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    bool found = false;
+    char line[512];
+
+    CHECK(maps != NULL);
+    while (maps && fgets(line, sizeof line, maps))
+        found = found || strstr(line, path);
+    if (maps) fclose(maps);
+    return found;
+}
+
+/* One that was made for somebody who has gone meanwhile goes too. */
+static void test_not_taken(mp_Engine *engine)
+{
+    mp_Vector *a = new_index(MP_VECTOR_L2, DIM), *b;
+    mp_VectorShape shape = shape_of(MP_VECTOR_L2);
+    mp_Floats rows = random_rows(10, DIM, 1);
+    mp_StoreReader *reader;
+    mp_Error err;
+
+    add_now(engine, a, &rows);
+    CHECK(save(engine, a, &err) == MP_OK);
+    reader = read_store(engine, path, &err);
+    CHECK(reader && is_mapped());
+    CHECK(run_store_job(engine, mp_store_make_index(reader, &shape, 0), &err) ==
+          MP_OK);
+    mp_store_reader_unref(reader);
+    CHECK(!is_mapped());
+    CHECK(load(engine, shape, 0, &b, &err) == MP_OK && is_mapped());
+    mp_vector_unref(b);
+    CHECK(!is_mapped());
+    mp_floats_term(&rows);
+    mp_vector_unref(a);
+}
+
 /* Sections that are none of an index of this shape. */
 static void test_refused(mp_Engine *engine)
 {
@@ -245,6 +282,7 @@ int main(void)
     test_same(engine, MP_VECTOR_COSINE, 100);
     test_same(engine, MP_VECTOR_IP, 700);
     test_over_itself(engine);
+    test_not_taken(engine);
     test_refused(engine);
     test_given_up(engine);
     test_memory(engine);
