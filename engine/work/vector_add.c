@@ -35,6 +35,7 @@ static void take_back(mp_Vector *index)
     size_t count = index->count;
 
     mp_vector_end_training(index);
+    if (index->form != index->shape.kind) index->nlist = index->shape.nlist;
     if (index->fresh) {
         index->lib->drop(index->fresh, message);
     } else if (index->form == MP_FAISS_HNSW) {

@@ -93,14 +93,18 @@ static mp_Status look_at_list(const mp_Vector *index, const mp_Scan *scan,
     return MP_OK;
 }
 
-/* The nearest lists, and then others while there are too few. */
+/* The nearest lists, and then others while there are too few. [lists] is NULL
+ * where some are too far to be measured: then it looks at all. */
 static mp_Status look_at_lists(const mp_Vector *index, const mp_VectorJob *job,
                                const mp_Scan *scan, mp_ScanTop *top,
                                const mp_ScanHit *lists, mp_Error *err)
 {
     for (size_t i = 0; i < index->nlist; i++) {
-        if (i >= index->shape.nprobe && top->counts[0] >= wanted(job)) break;
-        if (look_at_list(index, scan, top, (size_t)lists[i].id, err) != MP_OK)
+        size_t list = lists ? (size_t)lists[i].id : i;
+
+        if (lists && i >= index->shape.nprobe && top->counts[0] >= wanted(job))
+            break;
+        if (look_at_list(index, scan, top, list, err) != MP_OK)
             return -(mp_Status)err->kind;
     }
     return MP_OK;
@@ -129,7 +133,7 @@ static mp_Status find_in_lists(const mp_Vector *index, mp_VectorJob *job,
                                mp_Error *err)
 {
     static const mp_ScanFilter all = {NULL, NULL, 0};
-    size_t nlist;
+    size_t nlist, found;
     char message[MP_FAISS_TEXT];
     const float *centroids;
     mp_ScanTop near;
@@ -141,8 +145,9 @@ static mp_Status find_in_lists(const mp_Vector *index, mp_VectorJob *job,
     status = begin_one(index, job, nlist, all, &lists, &near, err);
     if (status != MP_OK) return status;
     mp_scan_rows(&lists, &near, centroids, 0, nlist);
-    mp_scan_sort(&lists, &near, 0);
-    status = look_at_lists(index, job, scan, top, near.hits, err);
+    found = mp_scan_sort(&lists, &near, 0);
+    status = look_at_lists(index, job, scan, top,
+                           found == nlist ? near.hits : NULL, err);
     end_one(&lists, &near);
     return status;
 }

@@ -94,6 +94,7 @@ mp_Status mp_vector_begin_training(mp_Vector *index, mp_Error *err)
     if (self->sample && self->centroids && self->sums && self->sizes)
         return MP_OK;
     mp_vector_end_training(index);
+    index->nlist = index->shape.nlist;
     return mp_err_memory(err);
 }
 

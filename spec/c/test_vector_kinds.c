@@ -133,6 +133,28 @@ static void test_training(void)
     mp_engine_free(engine);
 }
 
+/* Of two lists one is farther away than a float can say. */
+static void test_too_far(void)
+{
+    mp_Engine *engine = new_engine();
+    mp_Vector *index =
+        make(&(mp_VectorShape){.dim = DIM, .kind = MP_FAISS_IVF, .nlist = 2});
+    mp_Floats rows = random_rows(80, DIM, 3), query = random_rows(1, DIM, 4);
+    mp_Event *event;
+
+    for (size_t i = 1; i < 80; i += 2)
+        rows.data[i * DIM] = 3e19f;
+    add_now(engine, index, &rows);
+    CHECK(index->form == MP_FAISS_IVF);
+    submit_job(engine, mp_vector_search(index, &query, 80, NULL));
+    event = await_event(engine);
+    CHECK(event->kind == MP_EVENT_DONE && event->floats.dim == 40);
+    mp_job_free_event(event);
+    mp_floats_term(&rows);
+    mp_vector_unref(index);
+    mp_engine_free(engine);
+}
+
 /* A cancelled add leaves nothing: also of an index that cannot forget rows. */
 static void check_cancel(const mp_VectorShape *shape)
 {
@@ -268,6 +290,25 @@ static void check_exceptions(const mp_VectorShape *shape)
     CHECK(tried > 3);
 }
 
+/* What an add that came to nothing found right is not what the next one needs.
+ */
+static void test_training_again(void)
+{
+    mp_Engine *engine = new_engine();
+    mp_Vector *index =
+        make(&(mp_VectorShape){.dim = DIM, .kind = MP_FAISS_IVF});
+    int64_t since;
+
+    index->lib->fail_at(2, 1, &since); /* after training */
+    CHECK(add_rows(engine, index, 6000, NULL) == -MP_KIND_INTERNAL);
+    index->lib->fail_at(0, 1, &since);
+    CHECK(since == 2 && index->nlist == 0 && mp_vector_count(index) == 0);
+    CHECK(add_rows(engine, index, 4096, NULL) == MP_OK);
+    CHECK(index->form == MP_FAISS_IVF && index->nlist == 64);
+    mp_vector_unref(index);
+    mp_engine_free(engine);
+}
+
 /* What FAISS and the library really throw: at bytes that are no index, and at
  * more than a vector can ever hold. */
 static void test_real_exceptions(void)
@@ -316,6 +357,8 @@ int main(void)
     for (size_t i = 0; i < SHAPES; i++)
         check_beside_faiss(&shapes[i]);
     test_training();
+    test_too_far();
+    test_training_again();
     test_real_exceptions();
     for (size_t i = 0; i < SHAPES; i += 2) {
         mp_VectorShape shape = shapes[i];
