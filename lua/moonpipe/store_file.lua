@@ -242,20 +242,21 @@ local function check_docstore(path, saved, docs)
   return stamp
 end
 
--- Vectors of documents that were deleted after the file was saved.
-local function drop_deleted(self, reader, head)
+-- Vectors whose documents are none of [numbers]: what was deleted after the file was saved, or came
+-- while it was.
+local function drop_others(self, reader, head, numbers)
   local live, dead = {}, {}
-  for _, number in ipairs(self.docstore:numbers_from(0)) do live[number] = true end
-  local numbers = head.sections.numbers and c.store_numbers(reader, "numbers")
+  for _, number in ipairs(numbers) do live[number] = true end
+  local all = head.sections.numbers and c.store_numbers(reader, "numbers")
   for i = 1, head.count do
-    local number = numbers and numbers[i] or i - 1
+    local number = all and all[i] or i - 1
     if not live[number] then dead[#dead + 1] = number end
   end
   if #dead > 0 then await(c.index_delete(self._index, dead)) end
 end
 
 local function reconcile(self, path, reader, head)
-  if self._index then drop_deleted(self, reader, head) end
+  if self._index then drop_others(self, reader, head, self.docstore:numbers_from(0)) end
   local count = #self.docstore:numbers_from(head.next)
   if count > 0 then
     log.notice(("%d of the documents of %s came after '%s' was saved: they are embedded anew")
@@ -287,6 +288,9 @@ function store_file.load(path, opts, make, shape_of)
   if head.dim > 0 then
     await(c.index_make(shape_of(self, head.dim), reader, stamp and stamp.next or 0))
     self._index = c.index_take(reader)
+    if not stamp and c.index_count(self._index) > about.documents then
+      drop_others(self, reader, head, (self.docstore:all()))
+    end
   end
   self._whole = true
   if stamp and stamp.generation ~= about.docstore.generation then

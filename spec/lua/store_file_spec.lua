@@ -1,6 +1,7 @@
 local helper = require "spec.helper"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
+local native = require "moonpipe.native"
 
 local it = helper.with_vectors(it)
 
@@ -293,7 +294,7 @@ describe("saving beside changes #concurrency", function()
     local path = helper.fresh()
     helper.run(function()
       local save = mp.RunnableLambda(function() store:save_local(path) end):start()
-      while save:status() == "running" do
+      while save:status() == "pending" or save:status() == "running" do
         store:add_texts { "added" }
         local some = table.remove(ids)
         if some then store:delete { some } end
@@ -304,6 +305,7 @@ describe("saving beside changes #concurrency", function()
     local read = mp.FAISS.load_local(path, { embedding = store.embedding })
     assert.equal(1500, read:count())
     assert.equal(1500, #all_of(read))
+    assert.equal(1500, native.c.index_count(read._index))
     assert.equal(store:count(), #all_of(store))
   end)
 end)
@@ -360,6 +362,7 @@ end)
 
 local SAVES = [[
 local mp = require "moonpipe"
+local native = require "moonpipe.native"
 local function row(text) return { #text, text:byte(1, 3) } end
 local embedding = { model = "plain" }
 function embedding:embed_query(text) return row(text) end
