@@ -219,6 +219,23 @@ describe("what cannot be saved", function()
     assert.equal("", (helper.execute { "sh", "-c", "ls " .. path .. ".* 2>/dev/null" }))
   end)
 
+  it("leaves the old file where it is cancelled", function()
+    local store, path = sample(), helper.temp("old")
+    helper.run(function()
+      local task = mp.RunnableLambda(function() store:save_local(path) end):start()
+      mp.sleep(0)
+      task:cancel()
+      local _, err = task:wait()
+      if err then -- else it was faster
+        assert.equal("cancelled", err.kind)
+        assert.equal("old", helper.read(path))
+      end
+    end)
+    assert.equal("", (helper.execute { "sh", "-c", "ls " .. path .. ".* 2>/dev/null" }))
+    store:save_local(path)
+    assert.equal(#METADATA, mp.FAISS.load_local(path, { embedding = store.embedding }):count())
+  end)
+
   it("is a path that is none", function()
     assert.equal("save_local takes the path of a file, got nil", helper.said(function()
       sample():save_local()
