@@ -137,7 +137,9 @@ static moonpipe_Engine *configured(moonpipe_Engine *engine,
     if (config->no_cores) mp_secret_forbid_cores();
     engine->on_log = config->on_log;
     engine->log_userdata = config->log_userdata;
-    if (!config->on_log || mp_host_set_log(engine)) return engine;
+    if ((!config->on_log || mp_host_set_log(engine)) &&
+        (!config->sandbox || mp_host_set_sandbox(engine, config->sandbox)))
+        return engine;
     moonpipe_close(engine);
     return NULL;
 }

@@ -263,6 +263,41 @@ bool mp_host_set_log(moonpipe_Engine *engine)
     return mp_host_call(engine, &call);
 }
 
+/* --- scripts that are locked in ---------------------------------------------
+ */
+
+void moonpipe_sandbox_init(moonpipe_Sandbox *sandbox)
+{
+    memset(sandbox, 0, sizeof *sandbox);
+    sandbox->size = sizeof *sandbox;
+}
+
+static int push_sandbox(lua_State *L, const void *arguments)
+{
+    const moonpipe_Sandbox *sandbox = arguments;
+
+    if (sandbox->grants)
+        lua_pushstring(L, sandbox->grants);
+    else
+        lua_pushnil(L);
+    lua_pushnumber(L, (lua_Number)sandbox->memory);
+    lua_pushnumber(L, sandbox->seconds);
+    lua_pushnumber(L, (lua_Number)sandbox->instructions);
+    return 4;
+}
+
+bool mp_host_set_sandbox(moonpipe_Engine *engine,
+                         const moonpipe_Sandbox *sandbox)
+{
+    moonpipe_Sandbox known;
+    const mp_HostCall call = {
+        .name = "set_sandbox", .push = push_sandbox, .arguments = &known};
+
+    moonpipe_sandbox_init(&known);
+    mp_host_copy(&known, sizeof known, sandbox);
+    return mp_host_call(engine, &call);
+}
+
 /* --- functions of the host --------------------------------------------------
  */
 

@@ -66,6 +66,10 @@ bool mp_host_is_own(const moonpipe_Engine *engine);
 /* Lets Lua log by engine->on_log. False as mp_host_call. */
 bool mp_host_set_log(moonpipe_Engine *engine);
 
+/* Locks scripts in. False as mp_host_call. */
+bool mp_host_set_sandbox(moonpipe_Engine *engine,
+                         const moonpipe_Sandbox *sandbox);
+
 /* The engine of the VM of [L]; NULL when it was closed. */
 moonpipe_Engine *mp_host_engine(lua_State *L);
 

@@ -64,6 +64,33 @@ typedef struct moonpipe_Engine moonpipe_Engine;
 /* What failed: see the accessors at the end. */
 typedef struct moonpipe_Error moonpipe_Error;
 
+/* Scripts that you did not write, locked in: each runs in a VM of its own in
+ * which there are the steps that compute and nothing that reaches out (no
+ * files, no network, no bytecode). This stops accidents and lazy attackers, not
+ * who knows a fault in LuaJIT: hostile code needs a process of its own. */
+typedef struct moonpipe_Sandbox {
+    /* sizeof(moonpipe_Sandbox); set by moonpipe_sandbox_init. */
+    size_t size;
+
+    /* What scripts may use: a string of Lua that you trust. It runs before each
+     * script, outside, and returns the options of mp.sandbox: { models =
+     * { default = mp.ChatOpenAI() }, steps = { roll = mp.host.roll }, tools =
+     * { t }, files = "mods/bear" }. Keys stay outside. Default NULL: nothing.
+     */
+    const char *grants;
+
+    /* Bytes that one script's VM may have. Default 0: 32 MiB. */
+    size_t memory;
+
+    /* Seconds of CPU time that a script may compute between two waits. Then its
+     * calls fail with MOONPIPE_KIND_LIMIT, and later ones too. It is also for
+     * how long it can hold up an update. Default 0: 0.08. */
+    double seconds;
+
+    /* The same in instructions of the VM. Default 0: no limit. */
+    uint64_t instructions;
+} moonpipe_Sandbox;
+
 typedef struct moonpipe_Config {
     /* sizeof(moonpipe_Config) as the program was compiled; set by
      * moonpipe_config_init, so that a later library knows what you know. */
@@ -86,6 +113,11 @@ typedef struct moonpipe_Config {
      * into by others of its user, once it holds a key of a model. Default 0:
      * that is the program's to say. */
     int no_cores;
+
+    /* Locks in what moonpipe_load_* and moonpipe_run_* are given; borrowed
+     * while the engine opens. Default NULL: scripts have the rights of the
+     * program, as what moonpipe_command is given always has. */
+    const moonpipe_Sandbox *sandbox;
 } moonpipe_Config;
 
 /* Levels: what was chosen or left out for you, as by init_chat_model; what is
@@ -142,10 +174,11 @@ typedef void (*moonpipe_Function)(void *userdata, uint64_t answer,
 /* The version of the library in use, "0.1.0". */
 MOONPIPE_API const char *moonpipe_version(void);
 
-/* Fill [config] or [options] with the defaults. Call them before setting any
- * field. */
+/* Fill [config], [options] or [sandbox] with the defaults. Call them before
+ * setting any field. */
 MOONPIPE_API void moonpipe_config_init(moonpipe_Config *config);
 MOONPIPE_API void moonpipe_options_init(moonpipe_Options *options);
+MOONPIPE_API void moonpipe_sandbox_init(moonpipe_Sandbox *sandbox);
 
 /* Returns an engine, owned (moonpipe_close), or NULL without memory or
  * descriptors. Borrows [config]; NULL means the defaults. Starts no thread:

@@ -29,10 +29,19 @@ local live = {}   -- id -> call that has not been told its end
 
 -- ---- chains --------------------------------------------------------------------
 
-local function load_text(id, name, text)
+local function run_text(name, text)
+  if rawget(embed, "grants") then
+    return require("moonpipe.tool.locked_in").run(host, embed.grants, function(box)
+      return box:load(text, (name:gsub("^[@=]", "")))
+    end)
+  end
   local fn, message = host.load_text(name, text)
   if not fn then errors.raise("lua", message) end
-  local code, said, err, value = host.run(fn)
+  return host.run(fn)
+end
+
+local function load_text(id, name, text)
+  local code, said, err, value = run_text(name, text)
   if code ~= 0 then error(err or said, 0) end
   local shown = name:gsub("^[@=]", "")
   if value == nil then errors.raise("lua", shown .. ": the chunk returns no step") end

@@ -17,7 +17,7 @@ local function run(state)
   if grants then
     local file = state.arguments[state.at + 2]
     if not file then return wrong("run --sandbox takes a file") end
-    return require("moonpipe.tool.locked_in")(state.host, file, grants,
+    return require("moonpipe.tool.locked_in").command(state.host, file, grants,
       rest(state.arguments, state.at + 3))
   end
   if not path then return wrong("run takes a file") end

@@ -39,6 +39,15 @@ function embed.describe(value, text)
   }
 end
 
+---Locks in the scripts of the host: [grants] is a text that returns what they may use,
+---a limit of 0 is the usual one.
+function embed.set_sandbox(grants, memory, seconds, instructions)
+  embed.grants = {
+    name = "=grants", text = grants,
+    limits = { memory = memory, seconds = seconds, instructions = instructions },
+  }
+end
+
 ---Gives notices and warnings to C's `sink(level, text)`.
 function embed.set_log(sink)
   log.sink = sink
@@ -52,11 +61,23 @@ local function coded(code, text, err)
   return code, embed.describe(err or text, text)
 end
 
+local function run_locked_in(name, text, arguments)
+  return coded(require("moonpipe.tool.locked_in").run(host, embed.grants, function(box)
+    box:run(text, name, arguments)
+  end))
+end
+
 function embed.run_file(path, arguments)
+  if rawget(embed, "grants") then
+    local text, message = host.read(path)
+    if not text then return coded(2, "moonpipe: " .. message) end
+    return run_locked_in(path, text, arguments)
+  end
   return coded(host.run_file(arguments, path))
 end
 
 function embed.run_text(name, text)
+  if rawget(embed, "grants") then return run_locked_in(name, text) end
   return coded(host.run_text({}, name, text))
 end
 
