@@ -253,4 +253,45 @@ describe("sandbox patterns", function()
       end
     end
   end)
+
+  local RANDOM = [[
+    local cases = ...
+    local function all(...)
+      local list = { n = select("#", ...), ... }
+      for i = 1, list.n do list[i] = tostring(list[i]):gsub("^.-: ", "") end
+      return table.concat(list, "\1")
+    end
+    local out = {}
+    for i, case in ipairs(cases) do
+      local text, pattern, init = case[1], case[2], case[3]
+      out[i] = all(pcall(string.find, text, pattern, init)) .. "\3"
+        .. all(pcall(string.match, text, pattern, init)) .. "\3"
+        .. all(pcall(string.gsub, text, pattern, "%0%1"))
+    end
+    return out
+  ]]
+  local TEXT = { "a", "b", "(", ")", " ", "x", "ab", "1", "%", "-" }
+  local PATTERN = { "a", "b", "%", "[", "]", "^", "$", "*", "+", "-", "?", "(", ")", ".", "%b", "%f",
+    "%w", "%1", "[a", "b]", "(a", "b)", "%b()", "%f[%w]", "()", "a-", "x" }
+
+  local function made_of(pieces, most)
+    local list = {}
+    for i = 1, math.random(0, most) do list[i] = pieces[math.random(#pieces)] end
+    return table.concat(list)
+  end
+
+  it("match as LuaJIT's do, whatever they are", function()
+    math.randomseed(20261123)
+    local cases = {}
+    for i = 1, 2000 do cases[i] = { made_of(TEXT, 8), made_of(PATTERN, 7), math.random(-4, 6) } end
+    local chain = mp.sandbox { seconds = 60 }:load("return function(cases) return loadstring("
+      .. ("%q"):format(RANDOM) .. ")(cases) end")
+    local ours, theirs = chain:invoke(cases), loadstring(RANDOM)(cases)
+    for i, case in ipairs(cases) do
+      local wrong = theirs[i]:find("unfinished", 1, true) or theirs[i]:find("malformed", 1, true)
+      if not wrong and theirs[i] ~= ours[i] then
+        assert.equal(theirs[i], ours[i], ("%q of %q"):format(case[2], case[1]))
+      end
+    end
+  end)
 end)
