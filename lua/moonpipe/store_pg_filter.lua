@@ -4,6 +4,9 @@
 -- another type is compared with nothing. CASE, unlike AND, keeps casts from what they cannot cast.
 -- Keys and values are bound; no text of theirs is part of a statement.
 local json = require "moonpipe.json"
+local native = require "moonpipe.native"
+
+local c = native.c
 
 local store_pg_filter = {}
 
@@ -49,9 +52,29 @@ function TESTS.eq(place, value, bind)
   return equals(place, value, bind)
 end
 
+-- One value for all texts and one for all numbers: as many values as there are items would be more
+-- than a statement may have, and each a part of what the server compiles. What JSON cannot hold is
+-- asked for by itself.
 TESTS["in"] = function(place, list, bind)
-  local tests = { "false" }
-  for _, value in ipairs(list) do tests[#tests + 1] = TESTS.eq(place, value, bind) end
+  local tests, texts, numbers = { "false" }, json.array {}, json.array {}
+  for _, value in ipairs(list) do
+    if type(value) == "string" and c.utf8_repair(value) == value then
+      texts[#texts + 1] = value
+    elseif type(value) == "number" and value - value == 0 then
+      numbers[#numbers + 1] = value
+    else
+      tests[#tests + 1] = TESTS.eq(place, value, bind)
+    end
+  end
+  local items = "%s IN (SELECT jsonb_array_elements_text(%s::jsonb)%s)"
+  if texts[1] then
+    tests[#tests + 1] = typed(place, "string", items:format(text_of(place),
+      bind(json.encode(texts), "text"), ' COLLATE "C"'))
+  end
+  if numbers[1] then
+    tests[#tests + 1] = typed(place, "number", items:format(("(%s)::float8"):format(place),
+      bind(json.encode(numbers), "text"), "::float8"))
+  end
   return "(" .. table.concat(tests, " OR ") .. ")"
 end
 

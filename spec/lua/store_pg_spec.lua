@@ -286,6 +286,7 @@ local function simple_filters()
       add(key, operator, {})
       add(key, operator, { 2000, "a", true })
       add(key, operator, { json.null, "2000" })
+      add(key, operator, { 0.1, 1e300, -1, math.huge, "a\"b'c", "\195\188", "" })
     end
     add(key, "$exists", true)
     add(key, "$exists", false)
@@ -332,6 +333,19 @@ describe("PGVector filters", function()
       local found = store:similarity_search_by_vector({ 0, 1 }, { k = 100, filter = given })
       assert.same(expected, ids_of(found), ("filter %d: %s"):format(number, mp.inspect(given)))
     end
+  end)
+
+  it("takes lists of any length", function()
+    local store = store_of({ { id = "1", metadata = { n = 70000 }, vector = { 1 } },
+      { id = "2", metadata = { n = "x70000" }, vector = { 2 } },
+      { id = "3", metadata = { n = 0.5 }, vector = { 3 } } }, { distance_strategy = "inner_product" })
+    local list = {}
+    for i = 1, 70000 do list[2 * i - 1], list[2 * i] = i, "x" .. i end
+    local function found(operator)
+      return ids_of(store:similarity_search_by_vector({ 1 }, { filter = { n = { [operator] = list } } }))
+    end
+    assert.same({ "2", "1" }, found "$in")
+    assert.same({ "3" }, found "$nin")
   end)
 
   it("gives k where k are there, however late a function finds them", function()
