@@ -178,7 +178,7 @@ local function load_script(self, name, text, arguments, keeps)
     cell:close()
     error(call.err, 0)
   end
-  return cell, call
+  return { cell = cell, text = call.text }
 end
 
 local function check_text(text, name, what)
@@ -198,8 +198,8 @@ end
 function Sandbox:load(text, name)
   check_text(text, name, "load")
   name = name or "script"
-  local cell = scheduler.call(load_script, self, "=" .. name, text, nil, true)
-  return runnable.instance(SandboxedChain, { cell = cell, name = name })
+  local loaded = scheduler.call(load_script, self, "=" .. name, text, nil, true)
+  return runnable.instance(SandboxedChain, { cell = loaded.cell, name = name })
 end
 
 local function read_file(path)
@@ -212,8 +212,8 @@ end
 ---@return moonpipe.SandboxedChain
 function Sandbox:load_file(path)
   check_text(path, nil, "load_file")
-  local cell = scheduler.call(load_script, self, "@" .. path, read_file(path), nil, true)
-  return runnable.instance(SandboxedChain, { cell = cell, name = path })
+  local loaded = scheduler.call(load_script, self, "@" .. path, read_file(path), nil, true)
+  return runnable.instance(SandboxedChain, { cell = loaded.cell, name = path })
 end
 
 ---Runs a script to its end, and gives what it returns, which must be data.
@@ -224,11 +224,10 @@ end
 ---@return any
 function Sandbox:run(text, name, arguments)
   check_text(text, name, "run")
-  local cell, call = scheduler.call(function()
-    return load_script(self, "=" .. (name or "script"), text, arguments, false)
-  end)
-  cell:close()
-  return codec.decode(call.text)
+  name = "=" .. (name or "script")
+  local loaded = scheduler.call(load_script, self, name, text, arguments, false)
+  loaded.cell:close()
+  return codec.decode(loaded.text)
 end
 
 ---The same with a file.
