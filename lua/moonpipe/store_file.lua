@@ -79,6 +79,13 @@ end
 
 -- ---- saving ------------------------------------------------------------------------------------
 
+-- The server that is asked; nil where it is none of the network.
+local function origin_of(embedding)
+  local endpoint = embedding.endpoint
+  return type(endpoint) == "table" and type(endpoint.origin) == "table" and endpoint.origin.name
+    or nil
+end
+
 local function about_of(self, count, stamp)
   local embedding = self.embedding
   return {
@@ -90,6 +97,7 @@ local function about_of(self, count, stamp)
       class = tostring(embedding):match("^[%w_.]+$"), -- no address
       dimensions = embedding.dimensions,
       model = embedding.model,
+      origin = origin_of(embedding),
     },
     index = self.index,
   }
@@ -156,6 +164,32 @@ local function check_embedding(path, saved, embedding, dim)
       .. "give those that it was saved with as `embedding`, or make the store anew"):format(path,
       dim, errors.text(mine), embedding.dimensions))
   end
+end
+
+-- The embeddings by which a file can name those that it was saved with.
+local NAMES = {
+  GoogleGenerativeAIEmbeddings = "google", HashEmbeddings = "hash", OllamaEmbeddings = "ollama",
+  OpenAIEmbeddings = "openai",
+}
+
+local function made(name, saved)
+  local init_embeddings = require("moonpipe.model_choice").init_embeddings
+  if name == "hash" then return init_embeddings(name) end
+  if saved.model then name = name .. ":" .. saved.model end
+  return init_embeddings(name, { dimensions = saved.dimensions })
+end
+
+-- Those that were saved with, where nobody gives some: never of another server, which would be told
+-- what is asked.
+local function remembered(path, saved)
+  local name = NAMES[saved.class]
+  local embedding = name and made(name, saved)
+  if not embedding or origin_of(embedding) ~= saved.origin then
+    errors.raise("input", ("'%s' was saved with the embeddings '%s'%s, which it cannot make: give "
+      .. "them as `embedding`"):format(path, errors.text(saved.model or saved.class or "?"),
+      saved.origin and " of " .. errors.text(saved.origin) or ""))
+  end
+  return embedding
 end
 
 local function read_about(path, reader, head)
@@ -270,7 +304,7 @@ end
 --- A store out of a file, in a task.
 ---@async
 ---@param path string
----@param opts { embedding: table, docstore: moonpipe.Docstore? }
+---@param opts { embedding: table?, docstore: moonpipe.Docstore? }
 ---@param make fun(opts: table): moonpipe.FAISS  an empty one
 ---@param shape_of fun(self: moonpipe.FAISS, dim: integer): table  of its index
 ---@return moonpipe.FAISS
@@ -279,7 +313,8 @@ function store_file.load(path, opts, make, shape_of)
   local head = c.store_head(reader)
   local about = read_about(path, reader, head)
   local self = make {
-    embedding = opts.embedding, distance_strategy = about.distance_strategy, index = about.index,
+    embedding = opts.embedding or remembered(path, about.embedding),
+    distance_strategy = about.distance_strategy, index = about.index,
     docstore = opts.docstore,
   }
   check_embedding(path, about.embedding, self.embedding, head.dim)

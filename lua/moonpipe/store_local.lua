@@ -28,17 +28,17 @@ end
 ---@param shape_of fun(self: moonpipe.FAISS, dim: integer): table  of its index
 function store_local.add(Class, name, shape_of)
   --- A store out of a file that save_local wrote: `load_local("docs.mp", { embedding = })`. The
-  --- embeddings must be those that it was saved with. Kind `io` where the file is damaged or none
-  --- of a store.
+  --- embeddings must be those that it was saved with; without them they are made by the name that
+  --- the file has, where they are of ours. Kind `io` where the file is damaged or none of a store.
   ---@async
   ---@param path string
-  ---@param opts { embedding: table, docstore: moonpipe.Docstore? }
+  ---@param opts { embedding: table?, docstore: moonpipe.Docstore? }?
   ---@return moonpipe.FAISS
   function Class.load_local(path, opts)
     local what = name .. ".load_local"
     store_local.check_path(path, what)
     opts = errors.options(opts, { "docstore", "embedding" }, what)
-    store_base.check_embedding(opts.embedding, what)
+    if opts.embedding ~= nil then store_base.check_embedding(opts.embedding, what) end
     return scheduler.call(require("moonpipe.store_file").load, path, opts, Class, shape_of)
   end
 

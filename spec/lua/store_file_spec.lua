@@ -242,7 +242,8 @@ describe("what cannot be saved", function()
     end))
     assert.equal("FAISS.load_local takes the path of a file, got an empty one or one with a zero "
       .. "byte", helper.said(function() mp.FAISS.load_local("a\0b", { embedding = embedding }) end))
-    helper.raises("embedding of FAISS.load_local is nil", mp.FAISS.load_local, "x", {})
+    helper.raises("embedding of FAISS.load_local is the number 1", mp.FAISS.load_local, "x",
+      { embedding = 1 })
     helper.raises("unknown option 'trust'", mp.FAISS.load_local, "x", { trust = true })
   end)
 end)
@@ -256,6 +257,35 @@ describe("load_local", function()
       .. "those as `embedding`, or make the store anew"):format(path), err.message)
     local cached = mp.CacheBackedEmbeddings(plain("plain", 4))
     assert.same(all_of(store), all_of(mp.FAISS.load_local(path, { embedding = cached })))
+  end)
+
+  it("makes the embeddings anew that the file names, where none are given", function()
+    local store, there = reload(sample { embedding = embedding })
+    local same = mp.FAISS.load_local(there)
+    assert.equal("hash-1024-v1", same.embedding.model)
+    assert.same(store:similarity_search("one"), same:similarity_search("one"))
+    local remote = mp.OllamaEmbeddings { model = "nomic" }
+    remote.embed_documents = plain("nomic", 4).embed_documents
+    local _, path = reload(sample { embedding = remote })
+    local read = mp.FAISS.load_local(path)
+    assert.same({ "OllamaEmbeddings", "nomic" }, { tostring(read.embedding), read.embedding.model })
+  end)
+
+  it("makes no embeddings of another server than the file's", function()
+    local remote = mp.OllamaEmbeddings { model = "nomic", base_url = "http://127.0.0.1:9" }
+    remote.embed_documents = plain("nomic", 4).embed_documents
+    local _, path = reload(sample { embedding = remote })
+    local err = helper.failure(mp.FAISS.load_local, path)
+    assert.equal(("'%s' was saved with the embeddings 'nomic' of http://127.0.0.1:9, which it cannot "
+      .. "make: give them as `embedding`"):format(path), err.message)
+  end)
+
+  it("says whose embeddings it cannot make", function()
+    local _, path = reload(sample())
+    local err = helper.failure(mp.FAISS.load_local, path)
+    assert.equal("input", err.kind)
+    assert.equal(("'%s' was saved with the embeddings 'plain', which it cannot make: give them as "
+      .. "`embedding`"):format(path), err.message)
   end)
 
   it("refuses embeddings with another number of numbers", function()

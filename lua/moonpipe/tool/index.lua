@@ -13,7 +13,7 @@ local index = {
   options = {
     { name = "output", short = "o", value = "FILE", help = "the index" },
     { name = "embeddings", value = "NAME",
-      help = "default: what the environment offers, else hash" },
+      help = "default: those of the index, or what the environment\noffers, else hash" },
     { name = "chunk-size", value = "N", is = "integer",
       help = "bytes of a text at most; default: 1000" },
     { name = "overlap", value = "N", is = "integer",
@@ -67,10 +67,11 @@ local function exists(path)
 end
 
 local function open_store(given)
-  local opts = { embedding = mp.init_embeddings(given.embeddings) }
-  if exists(given.output) then return mp.FAISS.load_local(given.output, opts) end
-  opts.index, opts.distance_strategy = given.index, "cosine"
-  return mp.FAISS(opts)
+  local named = given.embeddings and mp.init_embeddings(given.embeddings) or nil
+  if exists(given.output) then return mp.FAISS.load_local(given.output, { embedding = named }) end
+  return mp.FAISS {
+    embedding = named or mp.init_embeddings(), index = given.index, distance_strategy = "cosine",
+  }
 end
 
 -- The ids of texts whose file is no more.
