@@ -1,7 +1,9 @@
 /*
  * kinds.cpp: what bare FAISS, one thread, takes for the work of kinds.lua.
  *
- *     kinds flat|hnsw ROWS DIM M
+ *     kinds flat|hnsw ROWS DIM M [FILE]
+ *
+ * With FILE the index is the one that kinds.lua wrote to FILE.faiss.
  *
  * prints the milliseconds of adding all rows, 1,000 at once, and of one search
  * for the 10 best of all, of every second and of every tenth vector; least of
@@ -10,6 +12,7 @@
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/impl/IDSelector.h>
+#include <faiss/index_io.h>
 
 #include <omp.h>
 
@@ -21,6 +24,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 extern "C" void openblas_set_num_threads(int count);
@@ -102,20 +106,24 @@ double search_ms(const faiss::Index &index, const std::vector<float> &x,
 
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        std::fprintf(stderr, "usage: kinds flat|hnsw ROWS DIM M\n");
+    if (argc != 5 && argc != 6) {
+        std::fprintf(stderr, "usage: kinds flat|hnsw ROWS DIM M [FILE]\n");
         return 2;
     }
     bool graph = std::strcmp(argv[1], "hnsw") == 0;
     size_t rows = std::strtoul(argv[2], nullptr, 10);
     int dim = std::atoi(argv[3]);
-    std::vector<float> x = random_rows(rows, static_cast<size_t>(dim), 1);
-    double add = HUGE_VAL;
+    std::vector<float> x;
+    double add = argc == 6 ? 0 : HUGE_VAL;
     std::unique_ptr<faiss::Index> index;
 
     omp_set_num_threads(1);
     openblas_set_num_threads(1);
-    for (int i = 0; i < (graph ? 1 : 3); i++) {
+    if (argc == 6)
+        index.reset(faiss::read_index((std::string(argv[5]) + ".faiss").c_str()));
+    else
+        x = random_rows(rows, static_cast<size_t>(dim), 1);
+    for (int i = 0; argc == 5 && i < (graph ? 1 : 3); i++) {
         index = make(graph, dim, std::atoi(argv[4]));
         add = std::min(add, add_ms(*index, x));
     }
