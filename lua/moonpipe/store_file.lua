@@ -276,10 +276,11 @@ local function check_docstore(path, saved, docs)
   return stamp
 end
 
--- Vectors whose documents are none of [numbers]: what was deleted after the file was saved, or came
--- while it was.
-local function drop_others(self, reader, head, numbers)
-  local live, dead = {}, {}
+-- Vectors without a document: it was deleted after the file was saved, or came while it was, or was
+-- cancelled.
+local function drop_others(self, reader, head)
+  local docs, live, dead = self.docstore, {}, {}
+  local numbers = docs.numbers_from and docs:numbers_from(0) or docs:all()
   for _, number in ipairs(numbers) do live[number] = true end
   local all = head.sections.numbers and c.store_numbers(reader, "numbers")
   for i = 1, head.count do
@@ -289,8 +290,8 @@ local function drop_others(self, reader, head, numbers)
   if #dead > 0 then await(c.index_delete(self._index, dead)) end
 end
 
-local function reconcile(self, path, reader, head)
-  if self._index then drop_others(self, reader, head, self.docstore:numbers_from(0)) end
+-- Documents that came after the file was saved.
+local function embed_later(self, path, head)
   local count = #self.docstore:numbers_from(head.next)
   if count > 0 then
     log.notice(("%d of the documents of %s came after '%s' was saved: they are embedded anew")
@@ -320,17 +321,16 @@ function store_file.load(path, opts, make, shape_of)
   check_embedding(path, about.embedding, self.embedding, head.dim)
   local stamp = check_docstore(path, about.docstore, opts.docstore)
   if not stamp then read_documents(self, path, reader, head, about.documents) end
+  local changed = stamp and stamp.generation ~= about.docstore.generation
   if head.dim > 0 then
     await(c.index_make(shape_of(self, head.dim), reader, stamp and stamp.next or 0))
     self._index = c.index_take(reader)
-    if not stamp and c.index_count(self._index) > about.documents then
-      drop_others(self, reader, head, (self.docstore:all()))
+    if changed or c.index_count(self._index) > self.docstore:count() then
+      drop_others(self, reader, head)
     end
   end
   self._whole = true
-  if stamp and stamp.generation ~= about.docstore.generation then
-    reconcile(self, path, reader, head)
-  end
+  if changed then embed_later(self, path, head) end
   return self
 end
 

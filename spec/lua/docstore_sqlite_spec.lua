@@ -4,6 +4,7 @@ local helper = require "spec.helper"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
 
 local vectors_it = helper.with_vectors(it)
 local embedding = mp.HashEmbeddings()
@@ -209,6 +210,18 @@ describe("a store with a SQLiteDocstore", function()
     assert.equal(4, store:count())
     assert.same({ "dogs" }, contents(store:similarity_search("dogs", { k = 1 })))
     assert.equal(4, #mp.FAISS { embedding = embedding }:merge_from(store))
+    docs:close()
+  end)
+
+  vectors_it("comes back without vectors that lost their documents", function()
+    local store, docs, path = saved()
+    helper.run(function() -- as a cancelled add may leave one
+      scheduler.await(native.c.index_add(store._index, embedding:embed_documents { "dogs" }))
+    end)
+    store:save_local(path)
+    local read = mp.FAISS.load_local(path, { embedding = embedding, docstore = docs })
+    assert.same({ 4, 3 }, { native.c.index_count(store._index), native.c.index_count(read._index) })
+    assert.equal(3, #read:similarity_search("dogs", { k = 9 }))
     docs:close()
   end)
 
