@@ -42,6 +42,7 @@ int mp_bind_open(lua_State *L)
     mp_bind_floats(L);
     mp_bind_embed(L);
     mp_bind_hash(L);
+    mp_bind_lane(L);
     mp_bind_lexical(L);
     mp_bind_html(L);
     mp_bind_store(L);

@@ -41,6 +41,7 @@ void mp_bind_html(lua_State *L);
 void mp_bind_http(lua_State *L);
 void mp_bind_file(lua_State *L);
 void mp_bind_json(lua_State *L);
+void mp_bind_lane(lua_State *L);
 void mp_bind_lexical(lua_State *L);
 void mp_bind_load(lua_State *L);
 void mp_bind_pg(lua_State *L);

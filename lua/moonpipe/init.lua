@@ -45,6 +45,7 @@ local MODULES = {
   inspect = "inspect=",
   json = "null array",
   lambda = "RunnableLambda chain",
+  lane = "lane",
   loop_until = "loop",
   loader = "load loadfile dofile",
   loader_guest = "install_loader",

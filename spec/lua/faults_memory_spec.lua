@@ -107,6 +107,12 @@ describe("row 35: memory that fails", function()
       end]]))
   end)
 
+  it("in a lane", function()
+    assert.equal("true\t0\n", tortured([[
+      local lane = mp.lane(function(x) return { x } end)
+      local function call() assert(lane:invoke("copied")[1] == "copied") end]]))
+  end)
+
   it("in embeddings", function()
     assert.equal("true\t0\n", tortured([[
       local model = mp.OpenAIEmbeddings { base_url = url, api_key = "sk-of-row-35", max_retries = 0 }

@@ -81,6 +81,13 @@ function c.hash_vector(text) end
 ---@return string? kind
 function c.hash(texts) end
 
+---@param given string  for lane_main.lua, as lane.lua writes it
+---@param jit boolean
+---@return integer? id  of a job that gives its answer
+---@return string? message
+---@return string? kind
+function c.lane(given, jit) end
+
 ---@param vector moonpipe.Floats
 ---@return number  the square of its length
 function c.vector_square(vector) end
