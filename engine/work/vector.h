@@ -5,8 +5,9 @@
  * is never given twice and never changes, whatever is deleted: what is deleted
  * is passed over, and once that is the greater part its room is given back
  * (vector_delete.c). An index works off one line of jobs, oldest first, on the
- * pool: what was added before a search was submitted is found by it, and an add
- * or a delete is seen whole or not at all. FAISS keeps the vectors, scan.h
+ * pool: what an add has answered for is found by each search that is submitted
+ * behind it, and an add or a delete is seen whole or not at all; the order of
+ * jobs that are submitted at once is nobody's. FAISS keeps the vectors, scan.h
  * looks at them. Searches that stand in the line together go through the
  * vectors once: 64 of them cost a few single ones, each with the vectors that
  * it may have. What each is answered does not depend on the others.
