@@ -209,6 +209,12 @@ function Graph:draw_mermaid()
   return table.concat(out, "\n") .. "\n"
 end
 
+---The graph as text for Graphviz's `dot`.
+---@return string
+function Graph:draw_dot()
+  return require("moonpipe.graph_dot").draw(self)
+end
+
 ---The graph as text: boxes below and beside one another.
 ---@return string
 function Graph:draw_ascii()

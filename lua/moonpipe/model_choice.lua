@@ -94,12 +94,18 @@ local function ask(server)
   return { type(first) == "table" and type(first.id) == "string" and first.id }
 end
 
-local function local_server()
+---The first model of each of choice.SERVERS, in a table of its own; false where none answers.
+---@async
+---@return (string|false)[][]
+function choice.ask_servers()
   local asking = lambda.RunnableLambda(ask)
   asking.transparent = true -- no step of the user's: not in a trace
-  local answers = asking:batch(choice.SERVERS)
-  for i, server in ipairs(choice.SERVERS) do
-    if answers[i][1] then return server, answers[i][1] end
+  return asking:batch(choice.SERVERS)
+end
+
+local function local_server()
+  for i, answer in ipairs(choice.ask_servers()) do
+    if answer[1] then return choice.SERVERS[i], answer[1] end
   end
 end
 

@@ -120,6 +120,13 @@ function names.read(name, provider, what)
   return told_by(name), name
 end
 
+---What is known of a provider, to be read only.
+---@param provider string
+---@return moonpipe.ModelHome
+function names.home(provider)
+  return HOMES[provider]
+end
+
 ---The class of a provider.
 ---@param provider string
 ---@return table Class

@@ -68,6 +68,8 @@ describe("moonpipe index", function()
       ["index takes -o FILE, where the index goes"] = { "index", "docs" },
       ["-o takes a value: FILE"] = { "index", "docs", "-o" },
       ["--chunk-size takes a positive integer, got 'many'"] = { "index", "--chunk-size=many" },
+      ["--index takes one of flat, hnsw, ivf, sq, got 'hsnw'; did you mean 'hnsw'?"] = {
+        "index", "--index=hsnw" },
       ["--quiet takes no value"] = { "index", "--quiet=1" },
       ["unknown option '--outptu' of index; did you mean '--output'?"] = { "index", "--outptu" },
     } do
@@ -128,7 +130,7 @@ describe("moonpipe ask", function()
       ["none.mp"] = { 1, "ask", docs .. "/none.mp", "what?" },
       ["ask takes a question"] = { 2, "ask" },
       ["--find needs an index"] = { 2, "ask", "--find", "what" },
-      ["--search takes vector, words or hybrid, got 'magic'"] = { 2, "ask", "--search=magic", "x" },
+      ["--search takes one of vector, words, hybrid, got 'magic'"] = { 2, "ask", "--search=magic", "x" },
     } do
       local stdout, stderr, code = moonpipe({ unpack(case, 2) }, nil, OFFLINE)
       assert.same({ "", case[1] }, { stdout, code })

@@ -1,5 +1,4 @@
 --- `moonpipe ask`: a question to a model, from an index where one is given.
-local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 
@@ -16,14 +15,13 @@ local ask = {
     { name = "model", short = "m", value = "NAME",
       help = "such as openai:gpt-5.4-mini; default: what the\nenvironment offers" },
     { name = "embeddings", value = "NAME", help = "default: those of the index" },
-    { name = "search", value = "WAY", help = "vector, words or hybrid; default: hybrid" },
+    { name = "search", value = "WAY", among = { "vector", "words", "hybrid" },
+      help = "vector, words or hybrid; default: hybrid" },
     { name = "sources", short = "s", help = "name the texts behind the answer, on standard error" },
     { name = "find", short = "f", help = "print the texts, ask no model" },
     { name = "json", help = "one object: question, answer, sources" },
   },
 }
-
-local SEARCH = { vector = true, words = true, hybrid = true }
 
 -- ---- the question ------------------------------------------------------------------------
 
@@ -132,10 +130,6 @@ local function answer(given, question, found)
 end
 
 function ask.run(given, words)
-  if given.search and not SEARCH[given.search] then
-    return ("--search takes vector, words or hybrid, got '%s'"):format(
-      errors.text(given.search))
-  end
   local index, question = read_words(words)
   if question:find("^%s*$") then return "ask takes a question" end
   if given.find and not index then return "--find needs an index" end

@@ -71,7 +71,11 @@ end
 local WORDS = {
   run = run,
   ask = of_table "ask",
+  doctor = of_table "doctor",
+  graph = of_table "graph",
   index = of_table "index",
+  models = of_table "models",
+  new = of_table "new",
   repl = repl,
   ["-e"] = evaluate,
   ["-"] = file,

@@ -5,8 +5,7 @@ usage: moonpipe [options] run FILE [arguments]
        moonpipe [options] -e CODE [arguments]
        moonpipe [options] - [arguments]
        moonpipe [repl]
-       moonpipe index PATHS... -o FILE
-       moonpipe ask [FILE] QUESTION...
+       moonpipe COMMAND [arguments]
 
 Runs a Lua script in which `|` composes steps and a table is a parallel map.
 Results go to standard output, all else to standard error.
@@ -20,8 +19,13 @@ commands:
   -e CODE        run CODE
   -              run what comes from standard input
   repl           run line by line what is typed; without words, on a terminal
-  index          make an index of files and folders; `moonpipe index --help`
-  ask            ask a model, from an index where one is given; `moonpipe ask --help`
+  ask            ask a model, from an index where one is given
+  index          make an index of files and folders
+  graph          draw the chain that a script gives
+  models         list providers and the servers of this machine
+  doctor         look at libraries, models and limits
+  new            write a chain to begin with, and its test
+                 `moonpipe ask --help`, and of the others, tell the rest
 
 options:
   --jit=off      interpret only: every Lua loop can be interrupted

@@ -18,6 +18,7 @@ local words = require "moonpipe.error_words"
 ---@field short string?     one letter
 ---@field value string?     what stands behind it; nil: nothing does, it is a switch
 ---@field is "integer"|nil  what the value must be
+---@field among string[]?   which it must be one of
 ---@field help string
 
 local options = {}
@@ -37,7 +38,16 @@ local function index_of(command)
   return by_name, names
 end
 
+local function one_of(option, shown, value)
+  for _, name in ipairs(option.among) do
+    if name == value then return value end
+  end
+  return nil, ("%s takes one of %s, got '%s'%s"):format(shown, table.concat(option.among, ", "), value,
+    words.hint(value, option.among))
+end
+
 local function checked(option, shown, value)
+  if option.among then return one_of(option, shown, value) end
   if option.is ~= "integer" then return value end
   local number = tonumber(value)
   if number and number >= 1 and number % 1 == 0 then return number end

@@ -1,0 +1,85 @@
+--- `moonpipe new`: a chain to begin with, and its spec.
+local errors = require "moonpipe.error"
+
+local new = {
+  name = "new",
+  usage = "NAME",
+  summary = "Writes NAME.lua, a small chain with comments, and NAME_spec.lua, a test of it.",
+  about = "What is there is left as it is. The test needs no key and no network; busted runs it:\n"
+    .. "busted --lua=moonpipe NAME_spec.lua",
+  example = "moonpipe new joke && moonpipe run joke.lua bears",
+  options = {},
+}
+
+local CHAIN = [[
+#!/usr/bin/env moonpipe
+-- Tells a joke:  moonpipe run @NAME@.lua TOPIC
+-- The model is what the environment offers: OPENAI_API_KEY and its like, MOONPIPE_MODEL, or a
+-- server on this machine; `moonpipe models` lists them.
+local mp = require "moonpipe"
+
+local chain =
+    mp.ChatPromptTemplate.from_template "Tell me a joke about {topic}."
+  | mp.init_chat_model()
+  | mp.StrOutputParser()
+
+-- With a topic it answers; a test, and `moonpipe graph`, have the chain alone.
+local topic = ...
+if topic then
+  for text in chain:stream { topic = topic } do
+    io.write(text)
+    io.flush()
+  end
+  print()
+end
+
+return chain
+]]
+
+local SPEC = [[
+-- busted --lua=moonpipe @NAME@_spec.lua
+local mp = require "moonpipe"
+
+describe("@NAME@", function()
+  it("asks for a joke about the topic", function()
+    local asked
+    local model = mp.RunnableLambda(function(prompt)
+      asked = prompt:to_string()
+      return mp.AIMessage("a joke")
+    end)
+    -- The chain with another model: its steps are a list.
+    local steps = loadfile("@NAME@.lua")().steps
+    local chain = mp.pipe(steps[1], model, steps[3])
+    assert.equal("a joke", chain:invoke { topic = "bears" })
+    assert.truthy(asked:find("a joke about bears", 1, true))
+  end)
+end)
+]]
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function write(path, text)
+  local file, problem = io.open(path, "wb")
+  if not file then errors.raise("io", "cannot write " .. problem) end
+  file:write(text)
+  if not file:close() then errors.raise("io", ("cannot write '%s'"):format(path)) end
+  print(path)
+end
+
+function new.run(_, words)
+  local name = words[1]
+  if #words ~= 1 then return "new takes one name" end
+  if not name:find("^[%w_/.-]+$") then return "a name is letters, digits, _ and -" end
+  name = name:gsub("%.lua$", "")
+  for _, path in ipairs { name .. ".lua", name .. "_spec.lua" } do
+    if exists(path) then errors.raise("io", ("'%s' is there already"):format(path)) end
+  end
+  write(name .. ".lua", (CHAIN:gsub("@NAME@", name)))
+  write(name .. "_spec.lua", (SPEC:gsub("@NAME@", name)))
+end
+
+return new

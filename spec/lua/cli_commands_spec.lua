@@ -1,0 +1,172 @@
+--- moonpipe graph, models, doctor and new, as a person calls them.
+local cjson = require "cjson"
+local helper = require "spec.helper"
+
+local moonpipe = helper.moonpipe
+
+-- No key and no model of the machine's.
+local BARE = { MOONPIPE_MODEL = false, MOONPIPE_EMBEDDINGS = false, OPENAI_API_KEY = false,
+  ANTHROPIC_API_KEY = false, OPENAI_BASE_URL = false }
+
+local function run(...)
+  local stdout, stderr, code = moonpipe({ ... }, nil, BARE)
+  assert.equal(0, code, stderr)
+  return stdout, stderr
+end
+
+local function refused(said, code, ...)
+  local stdout, stderr, got = moonpipe({ ... }, nil, BARE)
+  assert.same({ "", code }, { stdout, got })
+  assert.truthy(stderr:find(said, 1, true), stderr)
+end
+
+local CHAIN = [[
+local mp = require "moonpipe"
+local chain = { a = mp.RunnablePassthrough(), ["b \"q\""] = function(x) return x end }
+  | mp.RunnableLambda(function(x) return x end, { name = "last" })
+return ]]
+
+describe("moonpipe graph", function()
+  it("draws the chain of a script in each form", function()
+    local path = helper.temp(CHAIN .. "chain")
+    assert.truthy(run("graph", path):find("| last |", 1, true))
+    assert.truthy(run("graph", path, "--form", "mermaid"):find("^graph TD\n"))
+    assert.truthy(#cjson.decode((run("graph", "--form=json", path))).nodes > 3)
+    local dot = run("graph", path, "-f", "dot")
+    assert.truthy(dot:find("^digraph chain {\n"))
+    assert.truthy(dot:find('label="b \\"q\\""', 1, true), dot)
+  end)
+
+  it("draws one of a table of chains", function()
+    local path = helper.temp(CHAIN .. "{ first = chain }")
+    assert.truthy(run("graph", path, "--chain", "first"):find("last", 1, true))
+    refused("no chain: end it with `return chain`", 1, "graph", path)
+    refused("gives nil as 'second', no chain", 1, "graph", path, "-c", "second")
+  end)
+
+  it("says what it cannot draw", function()
+    refused("gives nil, no chain", 1, "graph", helper.temp "local x = 1")
+    refused("gives a string, no table with a chain 'a'", 1, "graph", helper.temp "return 'x'", "-c", "a")
+    refused("'<eof>' expected near '='", 1, "graph", helper.temp "return 1 = 2")
+    refused("cannot open", 1, "graph", "/no/such/file.lua")
+    refused("graph takes one file", 2, "graph")
+    refused("--form takes one of ascii, dot, json, mermaid, svg, got 'mermiad'; did you mean 'mermaid'?",
+      2, "graph", "--form=mermiad", "x")
+  end)
+
+  it("makes svg with Graphviz, and says where that is missing", function()
+    local folder = helper.fresh()
+    os.execute(("mkdir -p %s"):format(folder))
+    helper.write(folder .. "/dot", "#!/bin/sh\ngrep -c digraph; echo \"$1\"\n")
+    os.execute(("chmod +x %s/dot"):format(folder))
+    local path = helper.temp(CHAIN .. "chain")
+    local stdout = moonpipe({ "graph", path, "-f", "svg" }, nil,
+      { PATH = folder .. ":/usr/bin:/bin" })
+    assert.equal("1\n-Tsvg\n", stdout)
+    os.remove(folder .. "/dot")
+    for _, name in ipairs { "sh", "env", "timeout" } do
+      os.execute(("ln -s $(command -v %s) %s/%s"):format(name, folder, name))
+    end
+    local _, stderr, code = moonpipe({ "graph", path, "-f", "svg" }, nil, { PATH = folder })
+    os.execute("rm -r " .. folder)
+    assert.equal(1, code)
+    assert.truthy(stderr:find("svg needs Graphviz", 1, true), stderr)
+  end)
+end)
+
+describe("moonpipe models", function()
+  it("lists providers, and marks the one that would be taken", function()
+    local bare = run "models"
+    assert.truthy(bare:find("  openai       ChatOpenAI               set OPENAI_API_KEY", 1, true), bare)
+    assert.truthy(bare:find("needs no key", 1, true))
+    local stdout = moonpipe({ "models" }, nil, { ANTHROPIC_API_KEY = "sk-ant-x", OPENAI_API_KEY = false,
+      OPENAI_BASE_URL = false })
+    assert.truthy(stdout:find("* anthropic    ChatAnthropic            ANTHROPIC_API_KEY is set", 1, true),
+      stdout)
+    assert.is_nil(stdout:find("sk-ant-x", 1, true))
+  end)
+
+  it("gives JSON", function()
+    local value = cjson.decode((run("models", "--json")))
+    assert.is_true(#value.providers >= 12)
+    for _, row in ipairs(value.providers) do
+      assert.equal("string", type(row.provider))
+      assert.equal("boolean", type(row.ready))
+    end
+    refused("models takes no words", 2, "models", "x")
+  end)
+end)
+
+describe("moonpipe doctor", function()
+  it("says what there is and what is missing", function()
+    local stdout = run "doctor"
+    assert.truthy(stdout:find("ok      moonpipe ", 1, true), stdout)
+    assert.truthy(stdout:find("ok      libcurl", 1, true), stdout)
+    local list = cjson.decode((run("doctor", "--json")))
+    assert.is_true(#list >= 8)
+    for _, one in ipairs(list) do assert.is_true(one.ok or not one.needed, one.name) end
+  end)
+
+  it("names a model by its variable, and never a key", function()
+    local stdout = moonpipe({ "doctor" }, nil, { OPENAI_API_KEY = "sk-secret-key",
+      MOONPIPE_MODEL = false })
+    assert.truthy(stdout:find("openai (OPENAI_API_KEY is set)", 1, true), stdout)
+    assert.is_nil(stdout:find("sk-secret", 1, true))
+    refused("doctor takes no words", 2, "doctor", "x")
+  end)
+end)
+
+describe("moonpipe new", function()
+  local here
+
+  before_each(function()
+    here = helper.fresh()
+    os.execute("mkdir " .. here)
+  end)
+  after_each(function() os.execute("rm -r " .. here) end)
+
+  local bin = helper.bin:match("^/") and helper.bin or io.popen("pwd"):read() .. "/" .. helper.bin
+
+  local function inside(command)
+    return helper.execute({ "sh", "-c", ("cd %s && %s"):format(here, command:gsub("moonpipe", bin)) },
+      nil, { MOONPIPE_MODEL = "extractive", MOONPIPE_BIN = false })
+  end
+
+  it("writes a chain that runs, is drawn, and passes its test", function()
+    assert.equal("joke.lua\njoke_spec.lua\n", (inside "moonpipe new joke"))
+    local stdout, stderr, code = inside "moonpipe run joke.lua bears"
+    assert.equal(0, code, stderr)
+    assert.truthy(#stdout > 1)
+    assert.truthy(inside("moonpipe graph joke.lua"):find("ExtractiveChatModel", 1, true))
+    stdout, stderr, code = inside "busted --lua=moonpipe -o plainTerminal joke_spec.lua"
+    assert.equal(0, code, stdout .. stderr)
+    assert.truthy(stdout:find("1 success", 1, true), stdout)
+  end)
+
+  it("leaves what is there", function()
+    helper.write(here .. "/joke_spec.lua", "mine")
+    local _, stderr, code = inside "moonpipe new joke.lua"
+    assert.equal(1, code)
+    assert.truthy(stderr:find("'joke_spec.lua' is there already", 1, true), stderr)
+    assert.equal("mine", helper.read(here .. "/joke_spec.lua"))
+    assert.is_nil(io.open(here .. "/joke.lua"))
+  end)
+
+  it("takes one name, which a file may have", function()
+    refused("new takes one name", 2, "new")
+    refused("a name is letters, digits, _ and -", 2, "new", "a b")
+    refused("cannot write", 1, "new", "/no/such/folder/x")
+  end)
+end)
+
+describe("commands", function()
+  it("each have a help with an example, and stand in --help", function()
+    local all = run "--help"
+    for _, name in ipairs { "ask", "doctor", "graph", "index", "models", "new" } do
+      local help = run(name, "--help")
+      assert.truthy(help:find("usage: moonpipe " .. name, 1, true))
+      assert.truthy(help:find("example:\n  moonpipe " .. name, 1, true), help)
+      assert.truthy(all:find("\n  " .. name .. " ", 1, true), name)
+    end
+  end)
+end)
