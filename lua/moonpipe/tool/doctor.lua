@@ -34,8 +34,8 @@ end)
 
 -- A call that nobody can answer: what it fails with tells whether the library is there.
 check("libcurl (models over HTTP)", true, function()
-  local _, err = mp.ChatOpenAI { base_url = "http://127.0.0.1:1", api_key = "none", max_retries = 0 }
-    :try_invoke "hello"
+  local nobody = { base_url = "http://127.0.0.1:1", api_key = "none", max_retries = 0 }
+  local _, err = mp.ChatOpenAI(nobody):try_invoke "hello"
   if err.kind == "unsupported" then return nil, err.message end
   return "works"
 end)
@@ -77,7 +77,7 @@ check("a model", false, function()
   if provider then return ("%s (%s is set)"):format(provider, variable) end
   local server = models.servers()[1]
   if server then return ("%s at %s: %s"):format(server.name, server.url, server.model) end
-  return nil, "no key and no local server: the extractive model answers with sentences of the context"
+  return nil, "no key and no local server: answers are sentences of the context"
 end)
 
 check("open files", false, function()

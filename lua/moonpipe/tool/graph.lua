@@ -51,7 +51,7 @@ local function draw_svg(drawing)
   local path = found:read()
   found:close()
   if not path then
-    errors.raise("unsupported", "svg needs Graphviz: install the package graphviz, or take --form dot")
+    errors.raise("unsupported", "svg needs Graphviz: install graphviz, or take --form dot")
   end
   io.stdout:flush()
   local dot = assert(io.popen("dot -Tsvg", "w"))

@@ -52,7 +52,8 @@ end
 
 local function print_rows(list, servers)
   for _, row in ipairs(list) do
-    print(("%s %-12s %-24s %s"):format(row.chosen and "*" or " ", row.provider, row.class, row.state))
+    print(("%s %-12s %-24s %s"):format(row.chosen and "*" or " ", row.provider, row.class,
+      row.state))
   end
   for _, server in ipairs(servers) do
     print(("  %-12s %-24s %s"):format(server.name, server.url, server.model))
@@ -64,7 +65,8 @@ function models.run(given, words)
   if #words > 0 then return "models takes no words" end
   local list, servers = rows(), models.servers()
   if not given.json then return print_rows(list, servers) end
-  print(json.encode({ providers = json.array(list), servers = json.array(servers) }, { indent = 2 }))
+  local all = { providers = json.array(list), servers = json.array(servers) }
+  print(json.encode(all, { indent = 2 }))
 end
 
 return models

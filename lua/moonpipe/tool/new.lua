@@ -11,11 +11,12 @@ local new = {
   options = {},
 }
 
+-- @@ is where a comment begins: the build takes out lines that begin with one.
 local CHAIN = [[
 #!/usr/bin/env moonpipe
--- Tells a joke:  moonpipe run @NAME@.lua TOPIC
--- The model is what the environment offers: OPENAI_API_KEY and its like, MOONPIPE_MODEL, or a
--- server on this machine; `moonpipe models` lists them.
+@@ Tells a joke:  moonpipe run @NAME@.lua TOPIC
+@@ The model is what the environment offers: OPENAI_API_KEY and its like, MOONPIPE_MODEL, or a
+@@ server on this machine; `moonpipe models` lists them.
 local mp = require "moonpipe"
 
 local chain =
@@ -23,7 +24,7 @@ local chain =
   | mp.init_chat_model()
   | mp.StrOutputParser()
 
--- With a topic it answers; a test, and `moonpipe graph`, have the chain alone.
+@@ With a topic it answers; a test, and `moonpipe graph`, have the chain alone.
 local topic = ...
 if topic then
   for text in chain:stream { topic = topic } do
@@ -37,7 +38,7 @@ return chain
 ]]
 
 local SPEC = [[
--- busted --lua=moonpipe @NAME@_spec.lua
+@@ busted --lua=moonpipe @NAME@_spec.lua
 local mp = require "moonpipe"
 
 describe("@NAME@", function()
@@ -47,7 +48,7 @@ describe("@NAME@", function()
       asked = prompt:to_string()
       return mp.AIMessage("a joke")
     end)
-    -- The chain with another model: its steps are a list.
+    @@ The chain with another model: its steps are a list.
     local steps = loadfile("@NAME@.lua")().steps
     local chain = mp.pipe(steps[1], model, steps[3])
     assert.equal("a joke", chain:invoke { topic = "bears" })
@@ -70,6 +71,10 @@ local function write(path, text)
   print(path)
 end
 
+local function filled(text, name)
+  return (text:gsub("@NAME@", name):gsub("@@", "--"))
+end
+
 function new.run(_, words)
   local name = words[1]
   if #words ~= 1 then return "new takes one name" end
@@ -78,8 +83,8 @@ function new.run(_, words)
   for _, path in ipairs { name .. ".lua", name .. "_spec.lua" } do
     if exists(path) then errors.raise("io", ("'%s' is there already"):format(path)) end
   end
-  write(name .. ".lua", (CHAIN:gsub("@NAME@", name)))
-  write(name .. "_spec.lua", (SPEC:gsub("@NAME@", name)))
+  write(name .. ".lua", filled(CHAIN, name))
+  write(name .. "_spec.lua", filled(SPEC, name))
 end
 
 return new

@@ -42,8 +42,8 @@ local function one_of(option, shown, value)
   for _, name in ipairs(option.among) do
     if name == value then return value end
   end
-  return nil, ("%s takes one of %s, got '%s'%s"):format(shown, table.concat(option.among, ", "), value,
-    words.hint(value, option.among))
+  return nil, ("%s takes one of %s, got '%s'%s"):format(shown, table.concat(option.among, ", "),
+    value, words.hint(value, option.among))
 end
 
 local function checked(option, shown, value)
