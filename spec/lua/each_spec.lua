@@ -240,15 +240,17 @@ describe("stream of each", function()
       made = made + 1
       return { made }
     end)
-    for i = 1, helper.long and 1000000 or 20000 do
+    local count = helper.long and 1000000 or 20000
+    for i = 1, count do
       stream()
-      if i == 5000 then
+      if i == count / 2 then
         collectgarbage()
         before = collectgarbage("count")
       end
     end
     collectgarbage()
-    assert.is_true(collectgarbage("count") - before < 300) -- KiB
+    local more = collectgarbage("count") - before -- KiB; what is compiled meanwhile counts, too
+    assert.is_true(more < math.max(300, count / 500), more)
     stream:close()
   end)
 
