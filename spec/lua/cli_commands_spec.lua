@@ -159,10 +159,62 @@ describe("moonpipe new", function()
   end)
 end)
 
+describe("moonpipe completion", function()
+  -- What bash offers behind [words], sorted.
+  local function in_bash(...)
+    local words = { ... }
+    local script = helper.temp((run("completion", "bash")) .. ([[
+COMP_WORDS=(moonpipe "$@")
+COMP_CWORD=%d
+_moonpipe
+printf '%%s\n' "${COMPREPLY[@]}" | sort
+]]):format(#words))
+    return (helper.execute { "bash", script, unpack(words) })
+  end
+
+  it("completes commands, options and their values in bash", function()
+    assert.equal("models\n", in_bash "mod")
+    assert.equal("--search\n", in_bash("ask", "--sea"))
+    assert.equal("hybrid\n", in_bash("ask", "--search", "h"))
+    assert.equal("hnsw\n", in_bash("index", "--index", "hn"))
+    assert.equal("README.md\n", in_bash("run", "READ"))
+  end)
+
+  it("completes them in fish", function()
+    local path = helper.temp((run("completion", "fish")))
+    local function offered(line)
+      return (helper.execute { "fish", "--no-config", "-c",
+        ("source %s; complete -C '%s'"):format(path, line) }):gsub("\t[^\n]*", "")
+    end
+    assert.equal("models\n", offered "moonpipe mod")
+    assert.equal("--search\n", offered "moonpipe ask --sea")
+    assert.equal("hybrid\n", offered "moonpipe ask --search h")
+  end)
+
+  it("gives zsh what it can read", function()
+    local path = helper.temp((run("completion", "zsh")))
+    local stdout, stderr, code = helper.execute { "zsh", "-f", "-n", path }
+    assert.same({ "", "", 0 }, { stdout, stderr, code })
+    stdout, stderr, code = helper.execute { "zsh", "-f", "-c", ([[
+      function _arguments { print -l -- "${@%%%%\[*}" }
+      function compadd { print -l -- "$@" }
+      function _files { }
+      words=(moonpipe ask --s) CURRENT=3
+      source %s]]):format(path) }
+    assert.equal(0, code, stderr)
+    assert.truthy(stdout:find("--search", 1, true), stdout .. stderr)
+  end)
+
+  it("takes a shell that it knows", function()
+    refused("completion takes one of bash, fish, zsh", 2, "completion", "csh")
+    refused("completion takes one of bash, fish, zsh", 2, "completion")
+  end)
+end)
+
 describe("commands", function()
   it("each have a help with an example, and stand in --help", function()
     local all = run "--help"
-    for _, name in ipairs { "ask", "doctor", "graph", "index", "models", "new" } do
+    for _, name in ipairs(require "moonpipe.tool.commands") do
       local help = run(name, "--help")
       assert.truthy(help:find("usage: moonpipe " .. name, 1, true))
       assert.truthy(help:find("example:\n  moonpipe " .. name, 1, true), help)

@@ -70,12 +70,6 @@ end
 
 local WORDS = {
   run = run,
-  ask = of_table "ask",
-  doctor = of_table "doctor",
-  graph = of_table "graph",
-  index = of_table "index",
-  models = of_table "models",
-  new = of_table "new",
   repl = repl,
   ["-e"] = evaluate,
   ["-"] = file,
@@ -83,6 +77,8 @@ local WORDS = {
   ["-h"] = help,
   ["--version"] = version,
 }
+
+for _, name in ipairs(require "moonpipe.tool.commands") do WORDS[name] = of_table(name) end
 
 -- Options that the program has carried out before Lua began.
 local DONE = { ["--jit=off"] = true, ["--jit=on"] = true }

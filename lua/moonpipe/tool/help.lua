@@ -25,6 +25,7 @@ commands:
   models         list providers and the servers of this machine
   doctor         look at libraries, models and limits
   new            write a chain to begin with, and its test
+  completion     print what bash, fish or zsh needs to complete these
                  `moonpipe ask --help`, and of the others, tell the rest
 
 options:

@@ -112,6 +112,15 @@ local function line_of(option)
   return "  " .. left .. gap .. option.help:gsub("\n", "\n" .. (" "):rep(WIDTH + 2))
 end
 
+--- The options of a command, `--help` with them.
+---@param command moonpipe.Command
+---@return moonpipe.CommandOption[]
+function options.all(command)
+  local list = { unpack(command.options) }
+  list[#list + 1] = HELP
+  return list
+end
+
 --- What `moonpipe NAME --help` prints.
 ---@param command moonpipe.Command
 ---@return string
@@ -120,8 +129,7 @@ function options.help(command)
     command.summary) }
   if command.about then out[#out + 1] = "\n" .. command.about end
   out[#out + 1] = "\noptions:"
-  for _, option in ipairs(command.options) do out[#out + 1] = line_of(option) end
-  out[#out + 1] = line_of(HELP)
+  for _, option in ipairs(options.all(command)) do out[#out + 1] = line_of(option) end
   out[#out + 1] = "\nexample:\n  " .. command.example
   return table.concat(out, "\n")
 end
