@@ -69,8 +69,9 @@ describe("Ctrl-C #signal", function()
     local mp = require "moonpipe"
     local function say(...) io.stderr:write(table.concat({ ... }, " "), "\n") end
     local function ready() print "ready" io.flush() end
-    local function sleeper(name)
+    local function sleeper(name, last)
       return function()
+        if last then ready() end
         local ok, err = pcall(mp.sleep, 60)
         say(name, tostring(ok), err and err.kind or "")
         error(err, 0)
@@ -80,9 +81,7 @@ describe("Ctrl-C #signal", function()
 
   it("cancels the branches of a map, and their branches", function()
     local stderr, code = interrupt("INT", ready .. [[
-      local map = mp.RunnableParallel({ a = sleeper "a", b = { c = sleeper "c" } })
-      ready()
-      map:invoke(1)
+      mp.RunnableParallel({ a = sleeper "a", b = { c = sleeper("c", true) } }):invoke(1)
     ]])
     assert.matches("a false cancelled\n", stderr, 1, true)
     assert.matches("c false cancelled\n", stderr, 1, true)
@@ -92,8 +91,8 @@ describe("Ctrl-C #signal", function()
   it("cancels started tasks and streams", function()
     local stderr, code = interrupt("TERM", ready .. [[
       mp.RunnableLambda(sleeper "task"):start(1, { on_error = function(err) say("told", err.kind) end })
-      ready()
-      for _ in mp.RunnableParallel({ a = sleeper "stream" }):stream(1) do end
+      mp.sleep(0.001) -- it begins at the next turn
+      for _ in mp.RunnableParallel({ a = sleeper("stream", true) }):stream(1) do end
     ]])
     assert.matches("task false cancelled\n", stderr, 1, true)
     assert.matches("told cancelled\n", stderr, 1, true)
