@@ -55,12 +55,20 @@ function Teller:progress(counts)
   return out
 end
 
-local function grouped(number)
+--- A number with its thousands apart.
+---@param number number
+---@return string
+function ingest_progress.grouped(number)
   local text = ("%d"):format(number)
   return (text:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""))
 end
 
-local function bar_of(share)
+local grouped = ingest_progress.grouped
+
+--- The bar that shows a share, and a blank.
+---@param share number  0 to 1
+---@return string
+function ingest_progress.bar(share)
   local filled = math.min(WIDTH, math.floor(share * WIDTH))
   local head = filled < WIDTH and ">" or ""
   return ("[%s%s%s] "):format(("="):rep(filled), head, (" "):rep(WIDTH - filled - #head))
@@ -73,7 +81,8 @@ function ingest_progress.line(progress)
   local total, words = progress.total, {}
   local text = grouped(progress.documents)
   if total then
-    text = bar_of(total > 0 and progress.documents / total or 1) .. text .. " of " .. grouped(total)
+    local share = total > 0 and progress.documents / total or 1
+    text = ("%s%s of %s"):format(ingest_progress.bar(share), text, grouped(total))
   end
   words[1] = ("%s documents, %s/s"):format(text, grouped(progress.rate))
   if progress.eta then words[1] = ("%s, %s s left"):format(words[1], grouped(progress.eta)) end

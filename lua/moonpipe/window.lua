@@ -102,6 +102,17 @@ function Window:fill()
   end
 end
 
+---The next item of those that have ended already; nil where none has. Begins no other.
+---@return moonpipe.Task? task
+---@return integer? index
+function Window:take()
+  local ended = self.order[self.first]
+  if not ended then return nil end
+  self.order[self.first] = nil
+  self.first = self.first + 1
+  return ended.task, ended.index
+end
+
 ---Waits for the next item that has ended; nil when all have.
 ---@async
 ---@return moonpipe.Task? task
@@ -113,10 +124,7 @@ function Window:next()
     if self.under == 0 then return nil end
     scheduler.park()
   end
-  local ended = self.order[self.first]
-  self.order[self.first] = nil
-  self.first = self.first + 1
-  return ended.task, ended.index
+  return self:take()
 end
 
 ---Those that have ended and were not given back.

@@ -210,28 +210,43 @@ function base.all_bytes(self)
   return whole(self, base.bytes)
 end
 
----A function that gives the records of the file: cut(buffer, at, ended) gives the next one and
----where the one behind it begins, nil where it needs more. Holds little more than one record.
+---A function that gives the records of the file, and beside each how many bytes of text there were
+---until its end: cut(buffer, at, ended) gives the next one and where the one behind it begins, nil
+---where it needs more. Holds little more than one record.
 ---@param self moonpipe.Loader
 ---@param cut fun(buffer: string, at: integer, ended: boolean): any, integer?
----@return fun(): any
+---@return fun(): any, integer?
 function base.records(self, cut)
-  local read, buffer, at, ended = base.pieces(self), "", 1, false
+  local read, buffer, at, ended, before = base.pieces(self), "", 1, false, 0
   return function()
     while true do
       local record, after = cut(buffer, at, ended)
       if record ~= nil then
         at = after
-        return record
+        return record, before + at - 1
       elseif ended then
         return nil
       end
       if #buffer - at + 1 > self.max_bytes then too_large(self, "a record of") end
       local piece = read()
       ended = piece == nil
+      before = before + at - 1
       buffer, at = buffer:sub(at) .. (piece or ""), 1
     end
   end
+end
+
+---A function that gives the lines of the file: { text, number }, and the bytes until its end.
+---@param self moonpipe.Loader
+---@return fun(): { [1]: string, [2]: integer }?, integer?
+function base.lines(self)
+  local number = 0
+  return base.records(self, function(buffer, at, ended)
+    local stop = buffer:find("\n", at, true)
+    if not stop and (not ended or at > #buffer) then return nil end
+    number = number + 1
+    return { buffer:sub(at, (stop or #buffer + 1) - 1), number }, (stop or #buffer) + 1
+  end)
 end
 
 return base

@@ -90,6 +90,14 @@ local function cutter(self)
   end
 end
 
+---A function that gives the rows as lists of fields, each with its `line`, and the bytes of text
+---until its end.
+---@param self moonpipe.CSVLoader
+---@return fun(): table?, integer?
+function csv.rows(self)
+  return base.records(self, cutter(self))
+end
+
 local function places_of(self, names, line)
   local places = {}
   for i, name in ipairs(names) do
@@ -136,7 +144,7 @@ function CSV:documents()
   local next_row, number, places = nil, 0, nil
   self = setmetatable({}, { __index = self }) -- `names` is of this reading
   local function begin()
-    next_row = base.records(self, cutter(self))
+    next_row = csv.rows(self)
     local header = not self.fieldnames and next_row()
     self.names = self.fieldnames or header or {}
     places = places_of(self, self.names, header and header.line or 1)

@@ -132,20 +132,9 @@ local function read_value(self)
   return placed(self, 1, decoder.finish, decoder)
 end
 
--- Cuts lines: { text, number }.
-local function line_cutter()
-  local number = 0
-  return function(buffer, at, ended)
-    local stop = buffer:find("\n", at, true)
-    if not stop and (not ended or at > #buffer) then return nil end
-    number = number + 1
-    return { buffer:sub(at, (stop or #buffer + 1) - 1), number }, (stop or #buffer) + 1
-  end
-end
-
 -- A function that gives the values of the file's lines.
 local function line_values(self)
-  local next_line = base.records(self, line_cutter())
+  local next_line = base.lines(self)
   return function()
     for line in next_line do
       if line[1]:find("%S") then return placed(self, line[2], json.decode, line[1]) end

@@ -1,2 +1,2 @@
 --- The commands that are tables, each a module beside this one.
-return { "ask", "completion", "doctor", "graph", "index", "models", "new" }
+return { "ask", "batch", "completion", "doctor", "graph", "index", "models", "new" }

@@ -1,4 +1,5 @@
 --- `moonpipe graph`: the chain that a script gives, drawn.
+local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local host = require "moonpipe.tool.host"
 local runnable = require "moonpipe.runnable"
@@ -27,6 +28,7 @@ local function chain_in(value, name, path)
     value = value[name]
   end
   if runnable.is(value) then return value end
+  if type(value) == "function" then return coerce.step(value) end
   errors.raise("input", ("'%s' gives %s, no chain: end it with `return chain`"):format(path,
     name and ("%s as '%s'"):format(errors.shape(value), name) or errors.shape(value)))
 end

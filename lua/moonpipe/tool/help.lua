@@ -21,6 +21,7 @@ commands:
   repl           run line by line what is typed; without words, on a terminal
   ask            ask a model, from an index where one is given
   index          make an index of files and folders
+  batch          run a chain on each item of a file, and survive what ends it
   graph          draw the chain that a script gives
   models         list providers and the servers of this machine
   doctor         look at libraries, models and limits
@@ -39,4 +40,5 @@ options:
 
 exit codes: 0 success, 1 the script failed, 2 wrong usage or unreadable file,
   3 configuration or key missing, 4 refused by the provider, 5 provider or
-  network failed, 124 deadline, 130 interrupted, 141 nobody reads the output]]
+  network failed, 6 some items of a batch failed, 124 deadline, 130 interrupted,
+  141 nobody reads the output]]

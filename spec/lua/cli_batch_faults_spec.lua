@@ -1,0 +1,261 @@
+--- moonpipe batch when things go wrong: killed, interrupted, a damaged journal, a full disk.
+local batch = require "spec.support.batch"
+local helper = require "spec.helper"
+local server_of = require "spec.support.server"
+
+local KILLED, INTERRUPTED, ITEMS_FAILED = 137, 130, 6
+
+local function folder(files, env)
+  local made = batch.folder(files, env)
+  finally(function() made:remove() end)
+  return made
+end
+
+local function numbers(count)
+  local list = {}
+  for i = 1, count do list[i] = "item " .. i end
+  return table.concat(list, "\n") .. "\n"
+end
+
+local MODEL = [[
+  local mp = require "moonpipe"
+  return mp.ChatOpenAI { model = "gpt-5.4-mini", max_retries = 0 } | mp.StrOutputParser()
+]]
+
+-- Each item has exactly one result, its own; gives how many failed.
+local function check_all(here, count)
+  local seen, before = {}, 0
+  for _, one in ipairs(here:results()) do
+    assert.is_true(one.index > before, "out of order, or twice")
+    assert.equal("item " .. one.index, one.output)
+    seen[one.index], before = true, one.index
+  end
+  local failed = here:failures()
+  for _, one in ipairs(failed) do
+    assert.is_nil(seen[one.index])
+    assert.equal("item " .. one.index, one.input)
+    seen[one.index] = true
+  end
+  for i = 1, count do assert.is_true(seen[i], "item " .. i .. " is lost") end
+  assert.is_nil(seen[count + 1])
+  return #failed
+end
+
+describe("moonpipe batch, killed at any moment", function()
+  local server = server_of.use()
+
+  -- One of twenty requests is refused, breaks off or is answered with an error. No connection is
+  -- reset: that may take the answer's first bytes with it, and curl then sends again what it sent
+  -- on a connection that had been used before.
+  local function faulty(count)
+    local faults = { "status=400", "status=500", "delay=5; cut=20" }
+    local list = {}
+    for i = 1, count do
+      list[i] = math.random() < 0.05 and faults[math.random(#faults)] or "delay=20"
+    end
+    list.default = "delay=20"
+    return list
+  end
+
+  it("has one result for each item, none lost, none doubled", function()
+    local kills = helper.long and 1000 or 20
+    local items, jobs = helper.long and 10000 or 1500, 8
+    local here = folder({ ["chain.lua"] = MODEL, ["in.txt"] = numbers(items) }, {
+      OPENAI_API_KEY = "sk-test", OPENAI_BASE_URL = server:lane("killed", faulty(items)),
+    })
+    local killed, longest = 0, helper.long and 0.08 or 0.2
+    for _ = 1, kills do
+      local code, _, err = here:run_until("KILL", 0.01 + math.random() * longest, "in.txt", "-j",
+        jobs, "--resume")
+      assert.is_true(code == KILLED or code == 0 or code == ITEMS_FAILED, err)
+      if code == KILLED then killed = killed + 1 end
+    end
+    local code, _, err = here:run("in.txt", "-j", jobs, "--resume")
+    assert.equal(ITEMS_FAILED, code, err)
+    local failed = check_all(here, items)
+    local requests = server:stats().lanes.killed.requests
+    assert.is_true(requests <= items + killed * jobs,
+      ("%d requests for %d items and %d kills"):format(requests, items, killed))
+    server:lane("killed", { default = "delay=20" })
+    for _ = 1, 5 do
+      here:run_until("KILL", 0.05 + math.random() * 0.2, "in.txt", "-j", "2", "--retry-failed")
+    end
+    code, _, err = here:run("in.txt", "--retry-failed")
+    assert.equal(0, code, err)
+    assert.equal(0, check_all(here, items))
+    helper.figure(("batch: %d items, %d kills, %d failed and were retried, %d calls repeated")
+      :format(items, killed, failed, requests - items))
+  end)
+
+  it("has what was answered also where the end of its log is cut or spoilt", function()
+    local items = 400
+    local here = folder({ ["chain.lua"] = MODEL, ["in.txt"] = numbers(items) }, {
+      OPENAI_API_KEY = "sk-test", OPENAI_BASE_URL = server:lane("torn", { default = "delay=20" }),
+    })
+    for _ = 1, 5 do
+      here:run_until("KILL", 0.1 + math.random() * 0.1, "in.txt", "-j", "8", "--resume")
+      local log = here:read "out.jsonl.journal-wal"
+      if log and #log > 0 then
+        local keep = math.random(0, #log)
+        here:write("out.jsonl.journal-wal", log:sub(1, keep) .. ("x"):rep(math.random(0, 300)))
+      end
+    end
+    local code, _, err = here:run("in.txt", "--resume")
+    assert.equal(0, code, err)
+    assert.equal(0, check_all(here, items))
+  end)
+end)
+
+describe("moonpipe batch, interrupted", function()
+  local SLOW = [[
+    local mp = require "moonpipe"
+    return function(text) mp.sleep(0.01) return text end
+  ]]
+
+  it("says what is safe, and goes on there", function()
+    local here = folder { ["in.txt"] = numbers(1000), ["chain.lua"] = [[
+      return function(text)
+        if text == "item 50" then os.execute "(sleep 0.05; kill -INT $PPID) &" end
+        require("moonpipe").sleep(0.01)
+        return text
+      end]] }
+    local code, _, err = here:run("in.txt", "-j", "2")
+    assert.equal(INTERRUPTED, code, err)
+    here:write("chain.lua", SLOW)
+    assert.is_true(#here:results() < 1000)
+    assert.matches("%d+ results are safe; %-%-resume goes on\nmoonpipe: interrupted\n$", err)
+    assert.equal(0, (here:run("in.txt", "--resume", "-j", "100")))
+    assert.equal(0, check_all(here, 1000))
+  end)
+
+  it("does one batch in one process at a time", function()
+    local here = folder { ["chain.lua"] = SLOW, ["in.txt"] = numbers(40) }
+    here:write("second.lua", ([[
+      local words = { %s }
+      return function(text)
+        if text == "item 1" then return os.execute(table.concat(words, " ") .. " 2>%s") end
+        return text
+      end]]):format("'" .. table.concat(here:words("in.txt", "--resume"), "','") .. "'",
+      here:path "said"))
+    local words = here:words "in.txt"
+    words[3] = here:path "second.lua"
+    local _, err, code = helper.execute(words)
+    assert.equal(0, code, err)
+    assert.matches("another process is at work on this batch", here:read "said", 1, true)
+    assert.equal(256, here:outputs()[1]) -- exit code 1, as os.execute gives it
+  end)
+end)
+
+describe("moonpipe batch's journal", function()
+  local ECHO = "return function(text) return text end"
+
+  it("is refused where it is damaged, and the output stays as it is", function()
+    local here = folder { ["chain.lua"] = ECHO, ["in.txt"] = numbers(3000) }
+    assert.equal(0, (here:run "in.txt"))
+    local whole, output = here:read "out.jsonl.journal", here:read "out.jsonl"
+    local spoilt = whole:sub(1, 40960) .. ("x"):rep(4096) .. whole:sub(45057)
+    local cases = { whole:sub(1, #whole / 2), whole:sub(1, 5000), whole:sub(1, 50), spoilt,
+      ("no database "):rep(1000) }
+    for i, bytes in ipairs(cases) do
+      here:write("out.jsonl.journal", bytes)
+      local code, _, err = here:run("in.txt", "--resume")
+      assert.equal(1, code, ("case %d: %s"):format(i, err))
+      assert.matches("out.jsonl.journal' is damaged", err, 1, true)
+      assert.equal(output, here:read "out.jsonl")
+    end
+    here:write("out.jsonl.journal", whole)
+    os.remove(here:path "out.jsonl")
+    assert.equal(0, (here:run("in.txt", "--resume")))
+    assert.equal(output, here:read "out.jsonl")
+  end)
+
+  it("is refused where it is somebody else's database", function()
+    local here = folder { ["chain.lua"] = ECHO, ["in.txt"] = "a\n" }
+    helper.run(function()
+      local other = require("moonpipe.db").open(here:path "out.jsonl.journal",
+        { application_id = 77, schema = { "CREATE TABLE t (x)" } })
+      other:close()
+    end)
+    local code, _, err = here:run("in.txt", "--resume")
+    assert.equal(1, code)
+    assert.matches("out.jsonl.journal'", err, 1, true)
+    assert.is_nil(here:read "out.jsonl")
+  end)
+end)
+
+describe("moonpipe batch on a full disk", function()
+  -- Files may not grow beyond [blocks] of 512 bytes.
+  local function run_small(here, blocks, ...)
+    local words = {}
+    for i, word in ipairs(here:words("in.txt", ...)) do words[i] = "'" .. word .. "'" end
+    return helper.execute { "sh", "-c", ("trap '' XFSZ; ulimit -f %d; exec %s"):format(blocks,
+      table.concat(words, " ")) }
+  end
+
+  local LONG = [[return function(text) return text .. (" long"):rep(50) end]]
+
+  it("stops, loses nothing, and goes on when there is room", function()
+    local here = folder { ["chain.lua"] = LONG, ["in.txt"] = numbers(4000) }
+    local _, err, code = run_small(here, 800, "-j", "20")
+    assert.equal(1, code, err)
+    assert.matches("io: ", err, 1, true)
+    local safe = tonumber(err:match("(%d+) results are safe"))
+    assert.is_true(safe > 0 and safe < 4000, err)
+    here:write("chain.lua", "return function(text) return 'again' end")
+    assert.equal(0, (here:run("in.txt", "--resume", "-q")))
+    local again = 0
+    for i, output in ipairs(here:outputs()) do
+      if output == "again" then again = again + 1 end
+      assert.truthy(output == "again" or output:find("item " .. i .. " long", 1, true))
+    end
+    assert.equal(4000 - safe, again)
+  end)
+
+  it("tells which file could not be written, and that the journal has it", function()
+    local here = folder { ["chain.lua"] = LONG, ["in.txt"] = numbers(2000) }
+    assert.equal(0, (here:run "in.txt"))
+    local output = here:read "out.jsonl"
+    local _, err, code = run_small(here, 400, "--resume")
+    assert.equal(1, code, err)
+    assert.matches("cannot write '" .. here:path "out.jsonl", err, 1, true)
+    assert.equal(0, (here:run("in.txt", "--resume")))
+    assert.equal(output, here:read "out.jsonl")
+  end)
+end)
+
+describe("moonpipe batch on a long input", function()
+  local MEMORY = [[
+    local mp = require "moonpipe"
+    return function(line)
+      if tonumber(line) % 20000 ~= 0 then return 0 end
+      local file = io.open "/proc/self/status"
+      local text = file:read "*a"
+      file:close()
+      return tonumber(text:match "VmHWM:%s*(%d+)")
+    end]]
+
+  -- The most that was in memory, in KiB, after 20,000 items and after all.
+  local function peaks(here)
+    local first, last
+    for _, output in ipairs(here:outputs()) do
+      if output > 0 then first, last = first or output, output end
+    end
+    return first, last
+  end
+
+  it("needs no more memory for more items", function()
+    local count = helper.long and 1000000 or helper.sanitized and 40000 or 200000
+    local here = folder { ["chain.lua"] = MEMORY }
+    local file = assert(io.open(here:path "in.txt", "w"))
+    for i = 1, count do file:write(i, "\n") end
+    file:close()
+    local code, stdout, err = here:run("in.txt", "-j", "1000")
+    assert.equal(0, code, err)
+    assert.matches((": %d results"):format(count), stdout, 1, true)
+    local first, last = peaks(here)
+    assert.is_true(helper.sanitized or last - first < 8192,
+      ("%d KiB after 20,000 items, %d after all"):format(first, last))
+    helper.figure(("batch: %d lines, at most %d KiB in memory; after 20,000 lines %d"):format(count,
+      last, first))
+  end)
+end)
