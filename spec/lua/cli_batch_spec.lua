@@ -103,11 +103,22 @@ describe("moonpipe batch", function()
     assert.equal(6, (here:run("in.txt", "--errors", here:path "mine", "--resume")))
     assert.equal("a\nbad\nb\nbad\n", here:read "calls")
     assert.equal(2, #here:results "mine")
+    local code, _, stderr = here:run("in.txt", "--resume")
+    assert.equal(1, code)
+    assert.matches("with --errors " .. here:path "mine" .. "", stderr, 1, true)
     here:write("mended", "")
     assert.equal(0, (here:run("in.txt", "--errors", here:path "mine", "--retry-failed")))
     assert.equal("a\nbad\nb\nbad\nbad\nbad\n", here:read "calls")
     assert.same({ "A", "BAD", "B", "BAD" }, here:outputs())
     assert.is_nil(here:read "mine")
+  end)
+
+  it("takes a value that has no JSON as a failure, and none as null", function()
+    local here = folder { ["in.txt"] = "1\n2\n3\n", ["chain.lua"] =
+      'return function(t) if t == "1" then return print elseif t == "2" then return 0 / 0 end end' }
+    assert.equal(6, (here:run "in.txt"))
+    assert.same({ '{"index":3,"line":3,"output":null}\n', 2 }, { here:read "out.jsonl",
+      #here:failures() })
   end)
 
   it("names the lines that it cannot read, and goes on", function()
@@ -172,7 +183,7 @@ describe("moonpipe batch", function()
     words[6] = here:path "out1"
     local _, stderr, code = helper.execute(words)
     assert.equal(1, code)
-    assert.matches("out1.journal' is of a batch with --shard 1/3, not 2/3", stderr, 1, true)
+    assert.matches("out1.journal' is of a batch with --shard 1/3, not --shard 2/3", stderr, 1, true)
   end)
 
   it("makes an empty output of an empty input", function()
@@ -210,6 +221,7 @@ describe("moonpipe batch", function()
       ["--format takes one of csv, jsonl, lines, tsv, got 'xml'"] = { 2, chain, input, "-o", out,
         "--format=xml" },
       ["--retry-failed needs the journal"] = { 2, chain, input, "-o", out, "--retry-failed" },
+      ["--errors and -o name the same file"] = { 2, chain, input, "-o", out, "--errors", out },
       ["cannot open"] = { 2, chain, here:path "none.txt", "-o", out },
       ["nothing.lua' gives nil, no chain: end it with `return chain`"] = { 1,
         here:path "nothing.lua", input, "-o", out },

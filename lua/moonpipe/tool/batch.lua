@@ -94,8 +94,8 @@ local function read_words(given, words)
     errors = given.errors or given.output:gsub("%.jsonl$", "") .. ".errors.jsonl",
     journal = given.output .. ".journal",
   }
-  problem = check_files(given, paths)
-  return problem, { format = format, shard = shard, paths = paths }
+  problem = paths.errors == paths.output and "--errors and -o name the same file"
+  return problem or check_files(given, paths), { format = format, shard = shard, paths = paths }
 end
 
 -- ---- items -------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ end
 
 local function new_run(given, chain, input, asked)
   local journal = batch_journal.open(asked.paths.journal, {
-    format = asked.format, errors = asked.paths.errors,
+    format = asked.format, errors = given.errors or "",
     shard = ("%d/%d"):format(asked.shard.at, asked.shard.of),
   })
   local self = setmetatable({

@@ -46,11 +46,15 @@ local batch_journal = {}
 
 -- ---- opening -----------------------------------------------------------------------------
 
+local function shown(name, value)
+  return value == "" and "the usual --" .. name or ("--%s %s"):format(name, value)
+end
+
 local function check(self, row, asked)
   for _, name in ipairs { "format", "shard", "errors" } do
     if row[name] ~= asked[name] then
-      errors.raise("input", ("'%s' is of a batch with --%s %s, not %s"):format(self.path, name,
-        row[name], asked[name]))
+      errors.raise("input", ("'%s' is of a batch with %s, not %s"):format(self.path,
+        shown(name, row[name]), shown(name, asked[name])))
     end
   end
 end
@@ -97,7 +101,8 @@ end
 ---Opens the journal at [path], and makes it where it is not there.
 ---@async
 ---@param path string
----@param asked { format: string, shard: string, errors: string }  what must be as it was
+---@param asked { format: string, shard: string, errors: string }  what must be as it was; errors:
+---  as it was given, or ""
 ---@return moonpipe.BatchJournal
 function batch_journal.open(path, asked)
   local self = setmetatable({ path = path, ok = 0, failed = 0, longest = 0 }, Journal)
