@@ -68,8 +68,8 @@ describe("moonpipe index", function()
       ["index takes -o FILE, where the index goes"] = { "index", "docs" },
       ["-o takes a value: FILE"] = { "index", "docs", "-o" },
       ["--chunk-size takes a positive integer, got 'many'"] = { "index", "--chunk-size=many" },
-      ["--index takes one of flat, hnsw, ivf, sq, got 'hsnw'; did you mean 'hnsw'?"] = {
-        "index", "--index=hsnw" },
+      ["--index takes one of flat, hnsw, ivf, sq, got 'hns'; did you mean 'hnsw'?"] = {
+        "index", "--index=hns" },
       ["--quiet takes no value"] = { "index", "--quiet=1" },
       ["unknown option '--outptu' of index; did you mean '--output'?"] = { "index", "--outptu" },
     } do

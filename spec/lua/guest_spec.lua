@@ -194,9 +194,9 @@ describe("guest", function()
       print(index and "found" or message)]])
     local here = {}
     for key, value in pairs(environment) do here[key] = value end
-    here.LUA_CPATH = "./" .. name
-    local stdout = helper.execute({ "sh", "-c", [[cd "$1" && exec luajit "$2"]], "sh",
-      folder, script }, nil, here)
+    here.LUA_CPATH, here.LD_PRELOAD = "./" .. name, false -- the shell cannot bear a sanitizer
+    local stdout = helper.execute({ "sh", "-c", [[cd "$1" && LD_PRELOAD=$3 exec luajit "$2"]], "sh",
+      folder, script, environment.LD_PRELOAD or "" }, nil, here)
     assert.equal("found\n", stdout)
   end)
 
