@@ -17,6 +17,7 @@ local kind, rows, dim, m = arg[1], tonumber(arg[2]), tonumber(arg[3]), tonumber(
 local path = arg[5]
 
 local BATCH, QUERIES, ROUNDS, K = 1000, 20, 5, 10
+local TOGETHER = 64
 
 local numbers = ffi.new("float[?]", dim)
 
@@ -64,6 +65,18 @@ local function search_ms(index, queries, share)
   return least
 end
 
+-- All asked before the first is answered.
+local function together_ms(index)
+  local queries, least = random_vectors(TOGETHER), math.huge
+  for _ = 1, ROUNDS do
+    local start, ids = mp.now(), {}
+    for i, query in ipairs(queries) do ids[i] = check(c.index_search(index, query, K)) end
+    for _, id in ipairs(ids) do await(id) end
+    least = math.min(least, (mp.now() - start) * 1e3)
+  end
+  return least
+end
+
 local function built()
   local list, least, index = batches(), math.huge, nil
   for _ = 1, kind == "hnsw" and 1 or 3 do
@@ -104,6 +117,7 @@ local function run()
   print(("one %.4f"):format(search_ms(index, queries, 1)))
   print(("half %.4f"):format(search_ms(index, queries, 2)))
   print(("tenth %.4f"):format(search_ms(index, queries, 10)))
+  print(("together %.4f"):format(together_ms(index)))
 end
 
 scheduler.call(run)
