@@ -391,6 +391,13 @@ int mp_faiss_drop(void *index, char *message)
     return guarded(message, [&] { delete box_of(index); });
 }
 
+/* This thread's parallel regions have one thread. Flat indexes have none, and
+ * what libgomp keeps for a thread is lost in a forked child. */
+static void work_alone(const Box &box)
+{
+    if (box.shape.kind != MP_FAISS_FLAT) omp_set_num_threads(1);
+}
+
 int mp_faiss_add(void *index, const float *x, const int64_t *lists,
                  size_t count, char *message)
 {
@@ -398,7 +405,7 @@ int mp_faiss_add(void *index, const float *x, const int64_t *lists,
         step();
         Box &box = *box_of(index);
 
-        omp_set_num_threads(1);
+        work_alone(box);
         switch (box.shape.kind) {
         case MP_FAISS_FLAT: add_codes(*box.codes, x, count); break;
         case MP_FAISS_HNSW: add_linked(box, x, count); break;
@@ -459,7 +466,7 @@ int mp_faiss_get(const void *index, size_t first, size_t count, float *out,
         step();
         const Box &box = *box_of(index);
 
-        omp_set_num_threads(1);
+        work_alone(box);
         for (size_t i = 0; box.lists && i < count; i++)
             box.lists->reconstruct(static_cast<Id>(first + i),
                                    out + i * box.shape.dim);
