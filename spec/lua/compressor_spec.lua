@@ -1,19 +1,9 @@
+local helper = require "spec.helper"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("string", type(message), tostring(message))
-  return message:match("compressor_spec%.lua:%d+: (.*)") or "not blamed on the spec: " .. message
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local usage, failure = helper.said, helper.failure
 
 local function saying(...)
   return mp.FakeListChatModel { responses = { ... } }

@@ -1,10 +1,7 @@
+local helper = require "spec.helper"
 local mp = require "moonpipe"
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  return message:match("embedding_hash_spec%.lua:%d+: (.*)") or "not blamed on the spec: " .. message
-end
+local usage = helper.said
 
 local function product(a, b)
   local sum = 0

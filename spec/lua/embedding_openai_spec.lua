@@ -29,11 +29,7 @@ local function rows_of(m)
   return rows
 end
 
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local failure = helper.failure
 
 describe("OpenAIEmbeddings", function()
   it("gives a row for each text", function()

@@ -1,3 +1,4 @@
+local helper = require "spec.helper"
 local errors = require "moonpipe.error"
 local floats = require "moonpipe.floats"
 local jobs = require "moonpipe.jobs"
@@ -9,13 +10,7 @@ local Floats = floats.Floats
 local c = native.c
 
 -- The message of a programmer's error; it must blame a line of this file.
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("string", type(message))
-  local words = message:match("floats_spec%.lua:%d+: (.*)")
-  return words or "not blamed on the spec: " .. message
-end
+local usage = helper.said
 
 local function make(values)
   return function() return Floats(values) end

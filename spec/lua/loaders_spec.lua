@@ -24,11 +24,7 @@ after_each(function()
   end
 end)
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  return tostring(message):match("loaders_spec%.lua:%d+: (.*)") or "not blamed: " .. tostring(message)
-end
+local usage = helper.said
 
 local function failure(loader)
   local ok, err = pcall(loader.load, loader)

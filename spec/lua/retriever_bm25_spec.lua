@@ -3,18 +3,7 @@ local mp = require "moonpipe"
 
 local TEXTS = { "harrison worked at kensho", "bears like to eat honey", "the moon is far" }
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("string", type(message), tostring(message))
-  return message:match("retriever_bm25_spec%.lua:%d+: (.*)") or "not blamed on the spec: " .. message
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local usage, failure = helper.said, helper.failure
 
 local function contents(documents)
   local out = {}

@@ -1,19 +1,7 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("string", type(message), tostring(message))
-  return message:match("retriever_ensemble_spec%.lua:%d+: (.*)")
-    or "not blamed on the spec: " .. message
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local usage, failure = helper.said, helper.failure
 
 local function doc(text, source)
   return mp.Document(text, { source = source })

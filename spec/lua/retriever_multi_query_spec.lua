@@ -1,18 +1,7 @@
+local helper = require "spec.helper"
 local mp = require "moonpipe"
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("string", type(message), tostring(message))
-  return message:match("retriever_multi_query_spec%.lua:%d+: (.*)")
-    or "not blamed on the spec: " .. message
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local usage, failure = helper.said, helper.failure
 
 local function saying(text)
   return mp.FakeListChatModel { responses = { text } }

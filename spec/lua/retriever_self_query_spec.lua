@@ -5,11 +5,7 @@ local language = require "moonpipe.query_language"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local failure = helper.failure
 
 local function saying(...)
   local responses = {}

@@ -1,12 +1,9 @@
+local helper = require "spec.helper"
 -- The splitters besides the recursive one, and what must hold for all of them.
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  return message:match("splitter_kinds_spec%.lua:%d+: (.*)") or "not blamed: " .. tostring(message)
-end
+local usage = helper.said
 
 local function texts(docs)
   local out = {}

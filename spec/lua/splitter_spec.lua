@@ -1,12 +1,9 @@
+local helper = require "spec.helper"
 local mp = require "moonpipe"
 
 local Splitter = mp.RecursiveCharacterTextSplitter
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  return message:match("splitter_spec%.lua:%d+: (.*)") or "not blamed on the spec: " .. message
-end
+local usage = helper.said
 
 local function split(text, size, overlap, separators)
   return Splitter({ chunk_size = size, chunk_overlap = overlap or 0, separators = separators })

@@ -14,11 +14,7 @@ local HOSTILE = {
   "') ON CONFLICT DO NOTHING; DROP TABLE canary; --", "%s%d", "E'\\x00'", "{}", "[1,2]", "null",
 }
 
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local failure = helper.failure
 
 local function store_at(url, more)
   local opts = { connection = url, embedding = embedding, collection_name = "faults" }

@@ -11,17 +11,9 @@ local embedding = mp.HashEmbeddings()
 local server
 local made = 0
 
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local failure = helper.failure
 
-local function usage(fn, ...)
-  local message = failure(fn, ...)
-  assert.equal("string", type(message), tostring(message))
-  return message:match("store_pg_spec%.lua:%d+: (.*)") or "not blamed on the spec: " .. message
-end
+local usage = helper.said
 
 -- Options of a collection of its own, with [more].
 local function options(more)

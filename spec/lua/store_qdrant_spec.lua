@@ -9,17 +9,9 @@ local server = require("spec.support.server").use()
 
 local lanes = 0
 
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local failure = helper.failure
 
-local function usage(fn, ...)
-  local message = failure(fn, ...)
-  assert.equal("string", type(message), tostring(message))
-  return message:match("store_qdrant_spec%.lua:%d+: (.*)") or "not blamed on the spec: " .. message
-end
+local usage = helper.said
 
 local embedding = {
   embed_query = function() return { 0.5, -0.25 } end,

@@ -6,18 +6,7 @@ local always, it = it, helper.with_vectors(it)
 local c = native.c
 local embedding = mp.HashEmbeddings()
 
-local function usage(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("string", type(message), tostring(message))
-  return message:match("store_spec%.lua:%d+: (.*)") or "not blamed on the spec: " .. message
-end
-
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
+local usage, failure = helper.said, helper.failure
 
 local TEXTS = { "harrison worked at kensho", "bears like to eat honey", "the moon is far" }
 
