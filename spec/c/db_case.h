@@ -5,6 +5,7 @@
 
 #include "alloc.h"
 #include "db.h"
+#include "statement_case.h"
 
 #include "engine_case.h"
 
@@ -76,19 +77,6 @@ static inline mp_Db *case_open(const char *path, int64_t busy_us)
 
     CHECK(mp_db_open(&db, path, &options, &err) == MP_OK);
     return db;
-}
-
-/* One statement, with one integer if [value] >= 0. */
-static inline void case_write(mp_Buf *out, const char *text, int64_t value)
-{
-    uint32_t len = (uint32_t)strlen(text), count = value >= 0;
-
-    mp_buf_append(out, &len, sizeof len);
-    mp_buf_text(out, text);
-    mp_buf_append(out, &count, sizeof count);
-    if (!count) return;
-    mp_buf_char(out, 'i');
-    mp_buf_append(out, &value, sizeof value);
 }
 
 /* Submits one statement; the id, or 0 with the reason in [err]. */

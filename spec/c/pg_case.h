@@ -6,6 +6,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "pg.h"
+#include "statement_case.h"
 
 #include "engine_case.h"
 
@@ -98,19 +99,6 @@ static inline mp_Pg *case_open(unsigned connections)
 
     CHECK(mp_pg_open(&pg, case_url, &options, NULL) == MP_OK);
     return pg;
-}
-
-/* One statement, with one integer if [value] >= 0. */
-static inline void case_write(mp_Buf *out, const char *text, int64_t value)
-{
-    uint32_t len = (uint32_t)strlen(text), count = value >= 0;
-
-    mp_buf_append(out, &len, sizeof len);
-    mp_buf_text(out, text);
-    mp_buf_append(out, &count, sizeof count);
-    if (!count) return;
-    mp_buf_char(out, 'i');
-    mp_buf_append(out, &value, sizeof value);
 }
 
 /* Submits one statement; the id, or 0 with the reason in [err]. */
