@@ -1,4 +1,5 @@
 --- `moonpipe ask`: a question to a model, from an index where one is given.
+local host = require "moonpipe.tool.host"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 
@@ -25,17 +26,11 @@ local ask = {
 
 -- ---- the question ------------------------------------------------------------------------
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
 -- The index, where the first word is one, and the rest of the words as text.
 local function read_words(words)
   local index, from = nil, 1
   local first = words[1]
-  if first and (first:find("%.mp$") or #words > 1 and first ~= "-" and exists(first)) then
+  if first and (first:find("%.mp$") or #words > 1 and first ~= "-" and host.exists(first)) then
     index, from = first, 2
   end
   local texts = {}

@@ -9,6 +9,7 @@ local batch_progress = require "moonpipe.tool.batch_progress"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local graph = require "moonpipe.tool.graph"
+local host = require "moonpipe.tool.host"
 local json = require "moonpipe.json"
 local native = require "moonpipe.native"
 local redact = require "moonpipe.redact"
@@ -53,12 +54,6 @@ local ENDS_ALL = { auth = true, config = true, quota = true }
 
 -- ---- the words ---------------------------------------------------------------------------
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
 local function read_shard(text)
   local at, of = (text or "1/1"):match("^(%d+)/(%d+)$")
   at, of = tonumber(at), tonumber(of)
@@ -68,7 +63,7 @@ end
 
 -- What is there already must be asked for, or be out of the way.
 local function check_files(given, paths)
-  local has_journal = exists(paths.journal)
+  local has_journal = host.exists(paths.journal)
   local goes_on = given.resume or given.retry_failed
   if has_journal and not goes_on then
     return ("'%s' is there: --resume goes on with that batch"):format(paths.journal)
@@ -76,7 +71,7 @@ local function check_files(given, paths)
     return ("--retry-failed needs the journal '%s', which is not there"):format(paths.journal)
   end
   for _, name in ipairs { "output", "errors" } do
-    if not has_journal and exists(paths[name]) then
+    if not has_journal and host.exists(paths[name]) then
       return ("'%s' is there, and no journal of it: name another file, or remove it"):format(
         paths[name])
     end

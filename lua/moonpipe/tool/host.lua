@@ -104,6 +104,15 @@ function host.load_text(name, text)
   return loader.main(text, name)
 end
 
+---Whether a file at [path] can be read.
+---@param path string
+---@return boolean
+function host.exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
 ---The text of the file at [path], or nil and what is wrong.
 function host.read(path)
   if path == "-" then return io.read("*a") end

@@ -1,4 +1,5 @@
 --- `moonpipe index`: files into a store that `moonpipe ask` and `FAISS.load_local` read.
+local host = require "moonpipe.tool.host"
 local languages = require "moonpipe.splitter_languages"
 local mp = require "moonpipe"
 
@@ -61,15 +62,11 @@ end
 
 -- ---- the store ---------------------------------------------------------------------------
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
 local function open_store(given)
   local named = given.embeddings and mp.init_embeddings(given.embeddings) or nil
-  if exists(given.output) then return mp.FAISS.load_local(given.output, { embedding = named }) end
+  if host.exists(given.output) then
+    return mp.FAISS.load_local(given.output, { embedding = named })
+  end
   return mp.FAISS {
     embedding = named or mp.init_embeddings(), index = given.index, distance_strategy = "cosine",
   }
@@ -81,7 +78,7 @@ local function orphans(store)
   for _, doc in ipairs(store:documents()) do
     local source = doc.metadata.source
     if type(source) == "string" then
-      if gone[source] == nil then gone[source] = not exists(source) end
+      if gone[source] == nil then gone[source] = not host.exists(source) end
       if gone[source] then ids[#ids + 1] = doc.id end
     end
   end

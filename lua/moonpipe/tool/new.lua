@@ -1,5 +1,6 @@
 --- `moonpipe new`: a chain to begin with, and its spec.
 local errors = require "moonpipe.error"
+local host = require "moonpipe.tool.host"
 
 local new = {
   name = "new",
@@ -57,12 +58,6 @@ describe("@NAME@", function()
 end)
 ]]
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
 local function write(path, text)
   local file, problem = io.open(path, "wb")
   if not file then errors.raise("io", "cannot write " .. problem) end
@@ -81,7 +76,7 @@ function new.run(_, words)
   if not name:find("^[%w_/.-]+$") then return "a name is letters, digits, _ and -" end
   name = name:gsub("%.lua$", "")
   for _, path in ipairs { name .. ".lua", name .. "_spec.lua" } do
-    if exists(path) then errors.raise("io", ("'%s' is there already"):format(path)) end
+    if host.exists(path) then errors.raise("io", ("'%s' is there already"):format(path)) end
   end
   write(name .. ".lua", filled(CHAIN, name))
   write(name .. "_spec.lua", filled(SPEC, name))
