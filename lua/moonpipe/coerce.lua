@@ -4,7 +4,7 @@
 -- RunnableLambda; a table without a metatable is a RunnableParallel, its values
 -- coerced in turn. Anything else raises, where it is composed.
 local errors = require "moonpipe.error"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 
 local coerce = {}
 
@@ -61,14 +61,14 @@ end
 function coerce.step(value, path, where, what)
   if runnable.is(value) then return value end
   if type(value) == "function" then
-    return require("moonpipe.lambda").RunnableLambda(value)
+    return require("moonpipe.steps.lambda").RunnableLambda(value)
   end
   if type(value) == "table" and getmetatable(value) == nil then
-    return require("moonpipe.parallel").from_table(value, path, where)
+    return require("moonpipe.steps.parallel").from_table(value, path, where)
   end
   local mt = getmetatable(value)
   if type(mt) == "table" and mt.__call and not runnable.is_class(value) then
-    return require("moonpipe.lambda").RunnableLambda(value)
+    return require("moonpipe.steps.lambda").RunnableLambda(value)
   end
   return refuse(value, path, where, what)
 end

@@ -1,7 +1,7 @@
 --- Joining steps: what `|`, `pipe` and RunnableSequence(...) do.
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
-local sequence = require "moonpipe.sequence"
+local sequence = require "moonpipe.steps.sequence"
 
 local compose = {}
 

@@ -16,11 +16,11 @@ local scheduler = require "moonpipe.scheduler"
 ---@field max_concurrency integer?
 ---@field limiter moonpipe.Limiter?  of the whole run
 ---@field deadline number?     absolute, in seconds of the monotonic clock
----@field retries { failed: integer }?  the budget of the run (attempts.lua)
+---@field retries { failed: integer }?  the budget of the run (steps/attempts.lua)
 ---@field credit moonpipe.Credit?  of a repeat
 ---@field falls_over boolean?  a fallback is ready: no waiting for a service
----@field circuit moonpipe.Circuit?  of the fallbacks around (breaker.lua)
----@field held table<any, table>?  conversations in whose turn it is (history_runnable.lua)
+---@field circuit moonpipe.Circuit?  of the fallbacks around (steps/breaker.lua)
+---@field held table<any, table>?  conversations in whose turn it is (histories/runnable.lua)
 ---@field kwargs table?        what RunnableBinding gives to the steps it binds
 ---@field tracer table?        where there are callbacks: moonpipe.trace
 ---@field run moonpipe.Run?    of the step around, where traced

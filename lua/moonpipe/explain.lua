@@ -3,7 +3,7 @@
 -- What a step does with a stream is one of three: "passes" chunks on as they come,
 -- "answers" in chunks once it has its whole input, or answers with the "whole" at
 -- once. A step that knows better than its methods tell says so in `_flow()`.
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 
 local base = runnable.base
 

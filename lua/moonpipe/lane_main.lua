@@ -1,4 +1,4 @@
---- What runs in the VM of a lane: see lane.lua, which writes `given` and reads the answer.
+--- What runs in the VM of a lane: see steps/lane.lua, which writes `given` and reads the answer.
 local buffer = require "string.buffer"
 
 local function told(value)

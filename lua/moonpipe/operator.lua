@@ -8,7 +8,7 @@ local coerce = require "moonpipe.coerce"
 local compose = require "moonpipe.compose"
 local errors = require "moonpipe.error"
 local loader = require "moonpipe.loader"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 
 local operator = {}
 

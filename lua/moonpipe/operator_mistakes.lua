@@ -2,7 +2,7 @@
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local operator = require "moonpipe.operator"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 
 local mistakes = {}
 

@@ -123,7 +123,7 @@ end
 ---Whether no call leaves this program, so that none needs a key: a cassette is played.
 ---@return boolean
 function secret.is_needless()
-  local tape = require("moonpipe.http").tape()
+  local tape = require("moonpipe.http.http").tape()
   return tape ~= nil and tape.keyless == true
 end
 

@@ -3,7 +3,7 @@ local context = require "moonpipe.context"
 local chunk = require "moonpipe.chunk"
 local errors = require "moonpipe.error"
 local run = require "moonpipe.run"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 local scheduler = require "moonpipe.scheduler"
 require "moonpipe.task" -- the methods of what is given
 

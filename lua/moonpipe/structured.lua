@@ -5,11 +5,11 @@
 -- two: an answer that does not fit goes back to the model with what is wrong.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
-local judged = require "moonpipe.structured_parser"
-local repair = require "moonpipe.parser_repair"
-local retrying = require "moonpipe.parser_retry"
-local runnable = require "moonpipe.runnable"
-local schemas = require "moonpipe.schema"
+local judged = require "moonpipe.parsers.structured"
+local repair = require "moonpipe.parsers.repair"
+local retrying = require "moonpipe.parsers.retry"
+local runnable = require "moonpipe.steps.runnable"
+local schemas = require "moonpipe.schema.schema"
 
 ---@class moonpipe.StructuredOutput: moonpipe.RetryOutputParser
 ---@field include_raw boolean?

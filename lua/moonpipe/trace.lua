@@ -8,7 +8,7 @@ local chunk = require "moonpipe.chunk"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 local tree = require "moonpipe.tree"
 local uuid = require "moonpipe.uuid"
 

@@ -3,7 +3,7 @@ local calls = require "spec.support.calls"
 local cjson = require "cjson"
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local server = require("spec.support.server").use()
@@ -154,7 +154,7 @@ describe("cassette: retries", function()
 end)
 
 describe("cassette: cancelled calls", function()
-  local stream = require "moonpipe.cassette_stream"
+  local stream = require "moonpipe.cassettes.stream"
   local grace = stream.grace
 
   before_each(function() stream.grace = 0.3 end)

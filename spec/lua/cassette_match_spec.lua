@@ -1,6 +1,6 @@
 -- Cassettes: which exchange answers a request, and what is said where none does.
 local helper = require "spec.helper"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 

@@ -2,7 +2,7 @@
 local calls = require "spec.support.calls"
 local cjson = require "cjson"
 local helper = require "spec.helper"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local server = require("spec.support.server").use()
@@ -184,7 +184,7 @@ describe("cassette: the file", function()
   it("keeps every byte of an answer", function()
     local bytes = {}
     for i = 0, 255 do bytes[i + 1] = string.char(i) end
-    local stream = require "moonpipe.cassette_stream"
+    local stream = require "moonpipe.cassettes.stream"
     local all = table.concat(bytes)
     for _, text in ipairs { all, "", "a", "äö", "\195", "Ã\195\131" } do
       assert.equal(text, stream.bytes_of(cjson.decode(native.c.json_encode(stream.text_of(text)))))

@@ -81,7 +81,7 @@ describe("native: an inbox that is fed", function()
 end)
 
 describe("http.open: uncut", function()
-  local http = require "moonpipe.http"
+  local http = require "moonpipe.http.http"
 
   calls.it("gives the pieces as they came", function()
     local body = "data: 1\n\n: comment\n\ndata: 2"

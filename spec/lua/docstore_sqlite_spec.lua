@@ -1,5 +1,5 @@
-local docstore = require "moonpipe.docstore"
-local filter = require "moonpipe.filter"
+local docstore = require "moonpipe.stores.docstore"
+local filter = require "moonpipe.stores.filter"
 local helper = require "spec.helper"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"

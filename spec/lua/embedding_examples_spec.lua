@@ -1,4 +1,4 @@
-local mmr = require "moonpipe.embedding_mmr"
+local mmr = require "moonpipe.embeddings.mmr"
 local mp = require "moonpipe"
 local helper = require "spec.helper"
 

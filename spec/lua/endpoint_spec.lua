@@ -1,6 +1,6 @@
 local helper = require "spec.helper"
 local mp = require "moonpipe"
-local origin = require "moonpipe.endpoint_origin"
+local origin = require "moonpipe.http.endpoint_origin"
 local secret = require "moonpipe.secret"
 
 local KEY = "sk-canary-0123456789abcdef"

@@ -97,7 +97,7 @@ end
 describe("row 13: a gzip bomb", function()
   it("is bounded by what it unpacks to", function()
     local _, err = model({ huge = "100m", gzip = true }):try_invoke "x"
-    assert.same({ "too_large", false }, { err.kind, require("moonpipe.attempts").is_retryable(err) })
+    assert.same({ "too_large", false }, { err.kind, require("moonpipe.steps.attempts").is_retryable(err) })
     assert.equal(1, server:stats().requests)
     assert.truthy(server:stats().bytes.out < 8 * 1024 * 1024) -- what came was small
   end)

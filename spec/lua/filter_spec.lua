@@ -1,5 +1,5 @@
 --- What filters take, and what is said of those that cannot be meant.
-local filter = require "moonpipe.filter"
+local filter = require "moonpipe.stores.filter"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 

@@ -1,7 +1,7 @@
 -- Filters as SQLite answers them, against filter.lua's own test.
-local docstore = require "moonpipe.docstore"
-local filter = require "moonpipe.filter"
-local filter_sql = require "moonpipe.filter_sql"
+local docstore = require "moonpipe.stores.docstore"
+local filter = require "moonpipe.stores.filter"
+local filter_sql = require "moonpipe.stores.filter_sql"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 

@@ -1,4 +1,4 @@
-local glance = require "moonpipe.glance"
+local glance = require "moonpipe.http.glance"
 local mp = require "moonpipe"
 
 describe("a glance at JSON", function()

@@ -1,4 +1,4 @@
-local codec = require "moonpipe.history_codec"
+local codec = require "moonpipe.histories.codec"
 local conversation = require "spec.support.conversation"
 local helper = require "spec.helper"
 local json = require "moonpipe.json"

@@ -3,7 +3,7 @@
 local calls = require "spec.support.calls"
 local cjson = require "cjson"
 local helper = require "spec.helper"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local secret = require "moonpipe.secret"

@@ -2,7 +2,7 @@
 -- test server.
 local calls = require "spec.support.calls"
 local helper = require "spec.helper"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
 local proxies = require "spec.support.proxy"
@@ -318,7 +318,7 @@ end)
 -- The environment is that of the process: a child for each.
 describe("row 59: the environment's proxy", function()
   local SCRIPT = [[
-    local http = require "moonpipe.http"
+    local http = require "moonpipe.http.http"
     local plan = http.plan { url = arg[1], ca_file = arg[2] }
     local ok, value = pcall(http.send, plan)
     print(ok and value.status or value.kind)]]

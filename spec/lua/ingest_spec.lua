@@ -345,7 +345,7 @@ describe("ingest: overlap", function()
 end)
 
 describe("ingest: progress", function()
-  local line = require("moonpipe.ingest_progress").line
+  local line = require("moonpipe.ingest.progress").line
 
   it("tells counts, the rate and what is left", function()
     local list, last = {}, nil

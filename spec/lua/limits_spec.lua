@@ -1,5 +1,5 @@
 -- The limit of a run, seen from the server: never more in flight than it allows.
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 

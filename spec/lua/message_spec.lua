@@ -1,5 +1,5 @@
 local json = require "moonpipe.json"
-local message = require "moonpipe.message"
+local message = require "moonpipe.messages.message"
 local mp = require "moonpipe"
 local helper = require "spec.helper"
 

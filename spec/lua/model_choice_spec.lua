@@ -1,4 +1,4 @@
-local choice = require "moonpipe.model_choice"
+local choice = require "moonpipe.models.choice"
 local helper = require "spec.helper"
 local server = require("spec.support.server").use()
 
@@ -15,7 +15,7 @@ end
 
 local CHAT = [[
 local mp = require "moonpipe"
-require("moonpipe.model_choice").SERVERS = {
+require("moonpipe.models.choice").SERVERS = {
   { name = "Test", provider = "openai", url = arg[0] and os.getenv "LOCAL" } }
 local model = mp.init_chat_model()
 print(tostring(model), model.model)

@@ -1,7 +1,7 @@
 local cjson = require "cjson"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
-local names = require "moonpipe.model_names"
+local names = require "moonpipe.models.names"
 local server = require("spec.support.server").use()
 
 local function read(name, provider)

@@ -1,7 +1,7 @@
-local message = require "moonpipe.message"
-local model = require "moonpipe.model"
+local message = require "moonpipe.messages.message"
+local model = require "moonpipe.models.model"
 local mp = require "moonpipe"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 local helper = require "spec.helper"
 
 local said = helper.said

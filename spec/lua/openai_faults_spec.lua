@@ -37,7 +37,7 @@ end
 
 -- A full retry budget for the origin of the server.
 local function forget_retries()
-  local budget = require("moonpipe.retry").budget_of(server.url)
+  local budget = require("moonpipe.http.retry").budget_of(server.url)
   budget.repeats, budget.count, budget.at = {}, 0, 0
 end
 

@@ -27,7 +27,7 @@ describe("ChatOpenAI", function()
   it("answers a text", function()
     local m = model({ model = "m-1" })
     local answer = m:invoke "one two three"
-    assert.equal(mp.AIMessage, require("moonpipe.message").class_of(answer))
+    assert.equal(mp.AIMessage, require("moonpipe.messages.message").class_of(answer))
     assert.equal("one two three", answer.content)
     assert.same({ model = "m-1", messages = { { role = "user", content = "one two three" } } },
       seen().body)

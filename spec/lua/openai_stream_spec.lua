@@ -276,7 +276,7 @@ describe("ChatOpenAI: streamed tool calls", function()
     local calls, all = calls_of({ { piece(0, "a", "f", '{"x"') } })
     assert.same({}, calls[2] and calls or {})
     assert.equal('{"x"', all.tool_call_chunks[1].args)
-    local whole = require("moonpipe.message").to_message(all)
+    local whole = require("moonpipe.messages.message").to_message(all)
     assert.same({ "f", '{"x"' }, { whole.invalid_tool_calls[1].name, whole.invalid_tool_calls[1].args })
   end)
 

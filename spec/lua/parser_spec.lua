@@ -199,7 +199,7 @@ describe("JsonOutputParser", function()
   end)
 
   it("tells what goes, too", function()
-    local operations = require("moonpipe.parser_json_diff").operations
+    local operations = require("moonpipe.parsers.json_diff").operations
     local before = json.decode '{"a": [1, 2, 3], "b": 1, "c": {"d": 1}}'
     local after = json.decode '{"a": [1], "c": [1]}'
     assert.same({ { op = "remove", path = "/b" }, { op = "remove", path = "/a/2" },

@@ -1,5 +1,5 @@
 local answer = require "moonpipe.models.openai_answer"
-local envelope = require "moonpipe.envelope"
+local envelope = require "moonpipe.http.envelope"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local quick = require "moonpipe.models.openai_quick"

@@ -1,4 +1,4 @@
-local fencing = require "moonpipe.prompt_fence"
+local fencing = require "moonpipe.prompts.fence"
 local mp = require "moonpipe"
 local helper = require "spec.helper"
 

@@ -1,7 +1,7 @@
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
 local json = require "moonpipe.json"
-local provider = require "moonpipe.provider"
+local provider = require "moonpipe.http.provider"
 local secret = require "moonpipe.secret"
 
 local WHO = { name = "openai", key_name = "OPENAI_API_KEY", base_url = "https://api.test/v1" }

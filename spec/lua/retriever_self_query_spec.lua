@@ -1,7 +1,7 @@
 local cjson = require "cjson"
-local form = require "moonpipe.query_form"
+local form = require "moonpipe.retrievers.query_form"
 local helper = require "spec.helper"
-local language = require "moonpipe.query_language"
+local language = require "moonpipe.retrievers.query_language"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 

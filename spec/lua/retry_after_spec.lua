@@ -1,4 +1,4 @@
-local after = require "moonpipe.retry_after"
+local after = require "moonpipe.http.retry_after"
 
 local NOW = 784111777 -- Sun, 06 Nov 1994 08:49:37 GMT
 

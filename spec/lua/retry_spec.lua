@@ -1,10 +1,10 @@
-local attempts = require "moonpipe.attempts"
+local attempts = require "moonpipe.steps.attempts"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
-local retry = require "moonpipe.retry"
+local retry = require "moonpipe.http.retry"
 
 local function headers(fields)
   return function(name) return fields[name] end

@@ -1,4 +1,4 @@
-local attempts = require "moonpipe.attempts"
+local attempts = require "moonpipe.steps.attempts"
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
 local mp = require "moonpipe"

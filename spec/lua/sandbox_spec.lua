@@ -145,7 +145,7 @@ local ATTEMPTS = {
   "return os.exit", "return os.remove", "return os.rename", "return os.tmpname",
   "return _G.package", "return _G.ffi", "return _G.jit", "return require 'ffi'",
   "return require 'jit.util'", "return require 'io'", "return require 'moonpipe.c'",
-  "return require 'moonpipe.native'", "return require 'moonpipe.http'", "return require '../x'",
+  "return require 'moonpipe.native'", "return require 'moonpipe.http.http'", "return require '../x'",
   "return require(setmetatable({}, {__tostring = function() return 'ffi' end}))",
   "local x = 1LL return require 'ffi'", "local x = 1LL return getmetatable(x)",
   "return string.dump(print)", "return ('').dump", "return loadstring(string.dump(function() end))",

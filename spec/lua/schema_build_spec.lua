@@ -106,7 +106,7 @@ describe("schema.strict", function()
   end)
 
   it("is undone in the answer: what is optional and null was left out", function()
-    local without_nulls = require("moonpipe.schema_strict").without_nulls
+    local without_nulls = require("moonpipe.schema.strict").without_nulls
     local schema = s.object({
       name = "string", nick = "string?", note = s.optional(s.nullable "string"),
       list = s.optional { s.ref "item" },

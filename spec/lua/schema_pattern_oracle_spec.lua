@@ -3,7 +3,7 @@
 local helper = require "spec.helper"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
-local pattern = require "moonpipe.schema_pattern"
+local pattern = require "moonpipe.schema.pattern"
 
 local COUNT, TEXTS = helper.long and 20000 or 1500, 6
 

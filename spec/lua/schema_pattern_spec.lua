@@ -1,5 +1,5 @@
-local format = require "moonpipe.schema_format"
-local pattern = require "moonpipe.schema_pattern"
+local format = require "moonpipe.schema.format"
+local pattern = require "moonpipe.schema.pattern"
 
 -- { expression, what matches, what does not }
 local CASES = {

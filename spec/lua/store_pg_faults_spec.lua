@@ -1,5 +1,5 @@
 -- mp.PGVector where the server, the network or the input is against it.
-local client = require "moonpipe.store_pg_client"
+local client = require "moonpipe.stores.pg_client"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 local postgres = require "spec.support.postgres"

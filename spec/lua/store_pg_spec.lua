@@ -1,5 +1,5 @@
 -- mp.PGVector against Debian's PostgreSQL, which has no pgvector: vectors are real[] there.
-local filter = require "moonpipe.filter"
+local filter = require "moonpipe.stores.filter"
 local helper = require "spec.helper"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"

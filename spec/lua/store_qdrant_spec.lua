@@ -1,7 +1,7 @@
 -- mp.QdrantVectorStore against recorded shapes: what is sent, member by member, and what comes of
 -- answers as Qdrant documents them. There is no Qdrant here.
 local cjson = require "cjson"
-local filter = require "moonpipe.filter"
+local filter = require "moonpipe.stores.filter"
 local helper = require "spec.helper"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
@@ -283,7 +283,7 @@ describe("QdrantVectorStore filters", function()
   end
 
   it("lets through all that matches", function()
-    local of = require("moonpipe.store_qdrant_filter").of
+    local of = require("moonpipe.stores.qdrant_filter").of
     local values = { 1, 2.5, "a", "b", true, false, json.null, json.array {}, json.array { 1, "a" },
       json.array { true } }
     local operands = { 1, 2.5, "a", true, json.null }

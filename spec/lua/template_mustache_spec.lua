@@ -2,7 +2,7 @@
 -- sections, partials, delimiters, comments.
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
-local mustache = require "moonpipe.template_mustache"
+local mustache = require "moonpipe.templates.mustache"
 local helper = require "spec.helper"
 
 local lenient = { _missing = function() end }

@@ -1,7 +1,7 @@
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local mp = require "moonpipe"
-local template = require "moonpipe.template"
+local template = require "moonpipe.templates.template"
 
 local owner = {
   _missing = function() error("missing", 0) end,

@@ -1,4 +1,4 @@
-local toolcall = require "moonpipe.toolcall"
+local toolcall = require "moonpipe.agents.toolcall"
 
 describe("toolcall.merge", function()
   it("appends names and arguments of one index", function()

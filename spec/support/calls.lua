@@ -1,7 +1,7 @@
 --- Calls of http.lua for specs: plans for the test server, and what streams hold.
 local cjson = require "cjson"
 local errors = require "moonpipe.error"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 

@@ -5,7 +5,7 @@
 -- `run`; after the cancel `run.over` is set, and nothing of the run may show.
 local chaos = require "spec.support.chaos"
 local errors = require "moonpipe.error"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local mp = require "moonpipe"
 local native = require "moonpipe.native"
 

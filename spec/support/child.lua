@@ -9,7 +9,7 @@ local child = {}
 --- how often which status or kind of error came of so many calls at once.
 child.PRELUDE = [[
 local calls = require "spec.support.calls"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local mp = require "moonpipe"
 
 local function outcomes(base_url, count, fields)

@@ -1,6 +1,6 @@
 --- Protocol tapes: what providers really send, played through our models.
 ---
---- spec/tapes/<provider>.jsonl is a cassette (lua/moonpipe/cassette.lua): a line that names the
+--- spec/tapes/<provider>.jsonl is a cassette (lua/moonpipe/cassettes/cassette.lua): a line that names the
 --- format, then a case a line:
 ---
 ---     { "name": "stream of a tool call",
@@ -32,14 +32,14 @@
 --- a clean end and by a reset: what comes is the whole answer, or an error whose `partial` is a
 --- true beginning; and a sample of these through sockets. The first three are made in the
 --- process, by the hook that cassettes have (http.insert), so that a case takes some 100 ms.
-local attempts = require "moonpipe.attempts"
+local attempts = require "moonpipe.steps.attempts"
 local busted = require "busted"
-local cassette_stream = require "moonpipe.cassette_stream"
+local cassette_stream = require "moonpipe.cassettes.stream"
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local json = require "moonpipe.json"
-local message = require "moonpipe.message"
+local message = require "moonpipe.messages.message"
 
 local tapes = {}
 

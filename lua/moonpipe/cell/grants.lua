@@ -2,14 +2,14 @@
 --
 -- Here are names and what a chain must know to use them; the models themselves, and their keys, are
 -- outside.
-local codec = require "moonpipe.sandbox_codec"
+local codec = require "moonpipe.sandbox.codec"
 local errors = require "moonpipe.error"
 local jobs = require "moonpipe.jobs"
-local model = require "moonpipe.model"
+local model = require "moonpipe.models.model"
 local notes = require "moonpipe.cell.jobs"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 local scheduler = require "moonpipe.scheduler"
-local tools = require "moonpipe.tools"
+local tools = require "moonpipe.agents.tools"
 
 local grants = {
   calls = {}, -- call of the VM outside -> task

@@ -2,12 +2,12 @@
 --
 -- A turn does one thing that the VM outside says (a load, a call, an answer, a time that came),
 -- runs what is ready, and gives its notes; see jobs.lua and ../sandbox.lua.
-local codec = require "moonpipe.sandbox_codec"
+local codec = require "moonpipe.sandbox.codec"
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local grants = require "moonpipe.cell.grants"
 local jobs = require "moonpipe.cell.jobs"
-local lambda = require "moonpipe.lambda"
+local lambda = require "moonpipe.steps.lambda"
 local loader = require "moonpipe.loader"
 local log = require "moonpipe.log"
 local native = require "moonpipe.native"

@@ -55,7 +55,7 @@ function Loader:load_and_split(splitter)
   if splitter ~= nil and (type(splitter) ~= "table" or splitter.split_documents == nil) then
     errors.usage("load_and_split takes a splitter, got " .. errors.shape(splitter))
   end
-  splitter = splitter or require("moonpipe.splitter").RecursiveCharacterTextSplitter()
+  splitter = splitter or require("moonpipe.splitters.splitter").RecursiveCharacterTextSplitter()
   return splitter:split_documents(self:load())
 end
 

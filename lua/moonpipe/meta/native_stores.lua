@@ -81,7 +81,7 @@ function c.hash_vector(text) end
 ---@return string? kind
 function c.hash(texts) end
 
----@param given string  for lane_main.lua, as lane.lua writes it
+---@param given string  for lane_main.lua, as steps/lane.lua writes it
 ---@param jit boolean
 ---@return integer? id  of a job that gives its answer
 ---@return string? message

@@ -1,6 +1,6 @@
 --- ChatAnthropic: the Messages API, <https://docs.anthropic.com/en/api/messages>.
 local answer = require "moonpipe.models.anthropic_answer"
-local chat_api = require "moonpipe.chat_api"
+local chat_api = require "moonpipe.models.chat_api"
 local records = require "moonpipe.models.anthropic_records"
 local request = require "moonpipe.models.anthropic_request"
 

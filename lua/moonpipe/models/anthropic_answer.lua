@@ -1,7 +1,7 @@
 --- What ChatAnthropic gets: answers and records of the Messages API as messages.
-local envelope = require "moonpipe.envelope"
+local envelope = require "moonpipe.http.envelope"
 local native = require "moonpipe.native"
-local provider = require "moonpipe.provider"
+local provider = require "moonpipe.http.provider"
 
 local member, text_of, without_null = envelope.member, envelope.text, envelope.without_null
 local repair = native.c.utf8_repair

@@ -3,7 +3,7 @@
 -- The answer is whole when a reason to stop was told. Blocks that must go back as
 -- they came are put together again for the last chunk.
 local answer = require "moonpipe.models.anthropic_answer"
-local envelope = require "moonpipe.envelope"
+local envelope = require "moonpipe.http.envelope"
 local json = require "moonpipe.json"
 local native = require "moonpipe.native"
 

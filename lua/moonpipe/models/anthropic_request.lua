@@ -2,7 +2,7 @@
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local native = require "moonpipe.native"
-local parts = require "moonpipe.message_parts"
+local parts = require "moonpipe.messages.parts"
 
 local encode, check = native.c.json_encode, native.check
 
@@ -121,7 +121,7 @@ end
 
 -- What the provider makes sure of it takes in few words only.
 local function closed(schema)
-  return require("moonpipe.schema").closed(schema)
+  return require("moonpipe.schema.schema").closed(schema)
 end
 
 local function wire_tool(tool)

@@ -1,6 +1,6 @@
 --- Providers whose servers speak as OpenAI's chat completions do: where they are, and
 -- what each does in a way of its own.
-local chat_api = require "moonpipe.chat_api"
+local chat_api = require "moonpipe.models.chat_api"
 local openai = require "moonpipe.models.openai"
 local request = require "moonpipe.models.openai_request"
 

@@ -1,16 +1,16 @@
 --- A model for those who have none: it answers with sentences of the context.
 --
 -- The question is what follows the last `Question:`, else the last line; what precedes it is the
--- context, or of that what stands in a fence (prompt_fence.lua). No network, no randomness: the
+-- context, or of that what stands in a fence (prompts/fence.lua). No network, no randomness: the
 -- same prompt gives the same answer everywhere.
 -- Limit: it works through its prompt without a pause, about 0.1 s a megabyte.
 local errors = require "moonpipe.error"
 local log = require "moonpipe.log"
-local message = require "moonpipe.message"
-local model = require "moonpipe.model"
+local message = require "moonpipe.messages.message"
+local model = require "moonpipe.models.model"
 local passages = require "moonpipe.models.passages"
 local ranking = require "moonpipe.models.ranking"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 
 local NOTE = "ExtractiveChatModel is no language model: it answers with sentences of the context"
 local NO_CONTEXT = "I don't know: there is no context to answer from."
@@ -101,7 +101,7 @@ end
 
 -- Where data stands in a fence, what is around it says how to treat it.
 local function fenced(context)
-  return require("moonpipe.prompt_fence").inside(context)
+  return require("moonpipe.prompts.fence").inside(context)
 end
 
 --- Cuts a prompt into question and context.

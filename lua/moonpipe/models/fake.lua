@@ -3,9 +3,9 @@
 --
 -- They count their calls, so unlike other steps they hold state: that is their purpose.
 local errors = require "moonpipe.error"
-local message = require "moonpipe.message"
-local model = require "moonpipe.model"
-local runnable = require "moonpipe.runnable"
+local message = require "moonpipe.messages.message"
+local model = require "moonpipe.models.model"
+local runnable = require "moonpipe.steps.runnable"
 local scheduler = require "moonpipe.scheduler"
 
 local fake = {}

@@ -1,9 +1,9 @@
 --- A model that says each thing it was told to say once; see fake.lua.
 local errors = require "moonpipe.error"
 local fake = require "moonpipe.models.fake"
-local message = require "moonpipe.message"
-local model = require "moonpipe.model"
-local runnable = require "moonpipe.runnable"
+local message = require "moonpipe.messages.message"
+local model = require "moonpipe.models.model"
+local runnable = require "moonpipe.steps.runnable"
 local scheduler = require "moonpipe.scheduler"
 
 local ANSWER = message.AIMessage.run_mt

@@ -1,7 +1,7 @@
 --- ChatGoogleGenerativeAI: Gemini, <https://ai.google.dev/api/generate-content>.
 local answer = require "moonpipe.models.google_answer"
-local chat_api = require "moonpipe.chat_api"
-local envelope = require "moonpipe.envelope"
+local chat_api = require "moonpipe.models.chat_api"
+local envelope = require "moonpipe.http.envelope"
 local request = require "moonpipe.models.google_request"
 
 local google = {}

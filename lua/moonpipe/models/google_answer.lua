@@ -2,10 +2,10 @@
 --
 -- A record of a stream has the shape of an answer and brings the next parts; counts
 -- are of all so far.
-local envelope = require "moonpipe.envelope"
+local envelope = require "moonpipe.http.envelope"
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
-local provider = require "moonpipe.provider"
+local provider = require "moonpipe.http.provider"
 
 local member, text_of, without_null = envelope.member, envelope.text, envelope.without_null
 local encode, check, repair = native.c.json_encode, native.check, native.c.utf8_repair
@@ -110,7 +110,7 @@ end
 local function add_calls(fields, found)
   for i, call in ipairs(found.calls) do call.id = call.id or "call_" .. i - 1 end
   if found.calls[1] then
-    fields.tool_calls = require("moonpipe.toolcall").normalise(found.calls)
+    fields.tool_calls = require("moonpipe.agents.toolcall").normalise(found.calls)
   end
 end
 

@@ -2,7 +2,7 @@
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local native = require "moonpipe.native"
-local parts = require "moonpipe.message_parts"
+local parts = require "moonpipe.messages.parts"
 
 local encode, check = native.c.json_encode, native.check
 

@@ -2,10 +2,10 @@
 -- <https://github.com/ollama/ollama/blob/main/docs/api.md>.
 --
 -- A stream is lines of JSON; each has the shape of an answer.
-local chat_api = require "moonpipe.chat_api"
-local envelope = require "moonpipe.envelope"
+local chat_api = require "moonpipe.models.chat_api"
+local envelope = require "moonpipe.http.envelope"
 local native = require "moonpipe.native"
-local provider = require "moonpipe.provider"
+local provider = require "moonpipe.http.provider"
 local request = require "moonpipe.models.ollama_request"
 
 local member, text_of, without_null = envelope.member, envelope.text, envelope.without_null
@@ -77,7 +77,7 @@ local function tool_calls(list)
       fn.arguments = native.check(native.c.json_encode(fn.arguments))
     end
   end
-  return (require("moonpipe.toolcall").normalise(list))
+  return (require("moonpipe.agents.toolcall").normalise(list))
 end
 
 local function fields_of(value, response, who)

@@ -1,6 +1,6 @@
 --- ChatOpenAI: chat completions of OpenAI and of all servers that speak as it does.
 local answer = require "moonpipe.models.openai_answer"
-local chat_api = require "moonpipe.chat_api"
+local chat_api = require "moonpipe.models.chat_api"
 local quick = require "moonpipe.models.openai_quick"
 local records = require "moonpipe.models.openai_records"
 local request = require "moonpipe.models.openai_request"

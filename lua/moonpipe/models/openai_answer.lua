@@ -1,7 +1,7 @@
 --- What ChatOpenAI gets: the JSON of chat completions as messages.
-local envelope = require "moonpipe.envelope"
+local envelope = require "moonpipe.http.envelope"
 local native = require "moonpipe.native"
-local provider = require "moonpipe.provider"
+local provider = require "moonpipe.http.provider"
 
 local c = native.c
 local NULL = c.json_null
@@ -124,7 +124,7 @@ local function wire_calls(list)
 end
 
 local function add_calls(fields, list)
-  local calls, invalid = require("moonpipe.toolcall").normalise(wire_calls(list))
+  local calls, invalid = require("moonpipe.agents.toolcall").normalise(wire_calls(list))
   fields.tool_calls = calls
   if invalid[1] then fields.invalid_tool_calls = invalid end
 end

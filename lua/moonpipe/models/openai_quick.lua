@@ -3,7 +3,7 @@
 -- Reads it without a table for its envelope, which is half of what a call costs
 -- in Lua. Where an answer holds anything more, it gives nil: the caller decodes
 -- the whole, to the same message.
-local message = require "moonpipe.message"
+local message = require "moonpipe.messages.message"
 local native = require "moonpipe.native"
 
 local pick = native.c.json_pick

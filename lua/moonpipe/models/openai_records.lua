@@ -2,7 +2,7 @@
 --
 -- It has succeeded when the provider said so: by `[DONE]` or by a finish reason.
 local answer = require "moonpipe.models.openai_answer"
-local envelope = require "moonpipe.envelope"
+local envelope = require "moonpipe.http.envelope"
 
 local member, without_null = envelope.member, envelope.without_null
 

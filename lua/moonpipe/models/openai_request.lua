@@ -1,8 +1,8 @@
 --- What ChatOpenAI sends: messages and parameters as the JSON of chat completions.
 local errors = require "moonpipe.error"
-local message = require "moonpipe.message"
+local message = require "moonpipe.messages.message"
 local native = require "moonpipe.native"
-local parts = require "moonpipe.message_parts"
+local parts = require "moonpipe.messages.parts"
 
 local encode = native.c.json_encode
 local check = native.check

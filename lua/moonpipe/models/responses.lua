@@ -2,7 +2,7 @@
 -- way to ask the models of ChatOpenAI, with thoughts that stay whole between calls of
 -- tools.
 local answer = require "moonpipe.models.responses_answer"
-local chat_api = require "moonpipe.chat_api"
+local chat_api = require "moonpipe.models.chat_api"
 local openai = require "moonpipe.models.openai"
 local request = require "moonpipe.models.responses_request"
 

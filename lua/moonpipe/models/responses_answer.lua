@@ -1,7 +1,7 @@
 --- What ChatOpenAI gets from the Responses API: answers and events as messages.
-local envelope = require "moonpipe.envelope"
+local envelope = require "moonpipe.http.envelope"
 local native = require "moonpipe.native"
-local provider = require "moonpipe.provider"
+local provider = require "moonpipe.http.provider"
 
 local member, text_of, without_null = envelope.member, envelope.text, envelope.without_null
 local repair = native.c.utf8_repair
@@ -123,7 +123,7 @@ function answer.fields(value, response, who)
     native = native_of(who, found, items_of(value)) }
   if next(kwargs) then fields.additional_kwargs = kwargs end
   if found.calls[1] then
-    local calls, invalid = require("moonpipe.toolcall").normalise(found.calls)
+    local calls, invalid = require("moonpipe.agents.toolcall").normalise(found.calls)
     fields.tool_calls, fields.invalid_tool_calls = calls, invalid[1] and invalid or nil
   end
   return fields

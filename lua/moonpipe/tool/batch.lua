@@ -252,7 +252,7 @@ local function new_run(given, chain, input, asked)
   local self = setmetatable({
     chain = chain, input = input, journal = journal, shard = asked.shard, under = {},
     retry = given.retry_failed, earlier = journal:cursor(), skipped = 0, begun = 0, fresh = 0,
-    usage = require("moonpipe.usage").UsageTotals(), began = c.now(),
+    usage = require("moonpipe.models.usage").UsageTotals(), began = c.now(),
     teller = not given.quiet and batch_progress.new() or nil,
   }, Run)
   local jobs = given.jobs or JOBS

@@ -2,7 +2,7 @@
 --
 --     [=========>          ] 1,200 of 2,500 items, 410/s, 3 s left; 35 failed; 80,000 tokens, $0.12
 local native = require "moonpipe.native"
-local progress = require "moonpipe.ingest_progress"
+local progress = require "moonpipe.ingest.progress"
 
 local c = native.c
 

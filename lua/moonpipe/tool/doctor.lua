@@ -3,7 +3,7 @@ local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local models = require "moonpipe.tool.models"
 local mp = require "moonpipe"
-local names = require "moonpipe.model_names"
+local names = require "moonpipe.models.names"
 local native = require "moonpipe.native"
 
 local c = native.c

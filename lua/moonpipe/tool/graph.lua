@@ -2,7 +2,7 @@
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"
 local host = require "moonpipe.tool.host"
-local runnable = require "moonpipe.runnable"
+local runnable = require "moonpipe.steps.runnable"
 
 local FORMS = { "ascii", "dot", "json", "mermaid", "svg" }
 

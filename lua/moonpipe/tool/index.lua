@@ -1,6 +1,6 @@
 --- `moonpipe index`: files into a store that `moonpipe ask` and `FAISS.load_local` read.
 local host = require "moonpipe.tool.host"
-local languages = require "moonpipe.splitter_languages"
+local languages = require "moonpipe.splitters.languages"
 local mp = require "moonpipe"
 
 local index = {

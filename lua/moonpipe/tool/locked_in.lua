@@ -1,5 +1,5 @@
 --- Scripts of others, run by the program (`run --sandbox`) or by a C host (moonpipe_Sandbox).
-local sandbox = require "moonpipe.sandbox"
+local sandbox = require "moonpipe.sandbox.sandbox"
 
 local locked_in = {}
 

@@ -1,7 +1,7 @@
 --- `moonpipe models`: which providers and local servers there are, and what would be taken.
-local choice = require "moonpipe.model_choice"
+local choice = require "moonpipe.models.choice"
 local json = require "moonpipe.json"
-local names = require "moonpipe.model_names"
+local names = require "moonpipe.models.names"
 local secret = require "moonpipe.secret"
 
 local models = {

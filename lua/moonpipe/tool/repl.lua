@@ -9,7 +9,7 @@ local errors = require "moonpipe.error"
 local failure = require "moonpipe.tool.failure"
 local inspect = require "moonpipe.inspect"
 local loader = require "moonpipe.loader"
-local message = require "moonpipe.message"
+local message = require "moonpipe.messages.message"
 local scheduler = require "moonpipe.scheduler"
 local terminal = require "moonpipe.terminal"
 

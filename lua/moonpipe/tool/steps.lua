@@ -4,8 +4,8 @@
 -- returns, or later. Until then the task is parked.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
-local message = require "moonpipe.message"
-local runnable = require "moonpipe.runnable"
+local message = require "moonpipe.messages.message"
+local runnable = require "moonpipe.steps.runnable"
 local scheduler = require "moonpipe.scheduler"
 
 local TEXT_IN, TEXT_OUT = 1, 2 -- as in moonpipe.h

@@ -12,7 +12,7 @@ end
 ---@return table? tracer
 ---@return string? problem
 return function(option)
-  require "moonpipe.runnable"
+  require "moonpipe.steps.runnable"
   local ok, tracer = pcall(tracer_of, option:match("^%-%-trace=(.*)$"))
   if not ok then return nil, require("moonpipe.error").text(tracer) end
   require("moonpipe.context").add_callback(tracer)

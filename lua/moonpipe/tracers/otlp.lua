@@ -5,7 +5,7 @@
 -- the next request. An export that fails is told once in the log, and never
 -- fails a chain.
 local errors = require "moonpipe.error"
-local http = require "moonpipe.http"
+local http = require "moonpipe.http.http"
 local json = require "moonpipe.json"
 local log = require "moonpipe.log"
 local native = require "moonpipe.native"

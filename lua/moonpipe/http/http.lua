@@ -1,0 +1,349 @@
+--- One attempt of an HTTP call, seen from a task: whole, or as a stream.
+--
+-- Raises what the transport failed with (dns connect tls timeout_* reset truncated protocol
+-- too_large fds memory cancelled); a status is no failure here, the provider knows what it means.
+-- A stream's transfer is a node in the tree: it ends with the stream, the task or the call that
+-- opened it, and the connection is closed then.
+local errors = require "moonpipe.error"
+local jobs = require "moonpipe.jobs"
+local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
+local tree = require "moonpipe.tree"
+
+local c = native.c
+local DONE = jobs.DONE
+
+local DRAIN_MAX = 64 * 1024 * 1024 -- what a stream may hold that drains into memory
+
+---@class moonpipe.HttpSpec  what all calls of one model have in common
+---@field url string
+---@field method string?      default: POST with a body, else GET
+---@field headers table[]?    { name, value or secret }
+---@field gate string?        name of the gate it waits in
+---@field slots integer?      of that gate, where it does not exist yet
+---@field connect number?     seconds, as those below; nil: no limit
+---@field first_byte number?  of a stream
+---@field idle number?
+---@field proxy (string|moonpipe.Secret)?
+---@field ca_file string?
+---@field insecure boolean?   no certificate is checked
+---@field max_body integer?   bytes
+---@field ip 4|6|nil          only that family
+---@field untaped boolean?    no part of what a chain says: cassettes do not hear of it
+
+---@class moonpipe.HttpPlan: userdata  a spec made ready once for many calls
+
+---@class moonpipe.HttpResponse
+---@field status integer
+---@field body string
+---@field head string                        the status and `name: value` lines
+---@field header fun(name: string): string?  by lower-case name
+
+local http = {}
+
+-- ---- tapes -----------------------------------------------------------------------
+
+---@class moonpipe.Tape  answers calls in the network's place, or listens to them
+---@field keyless boolean?  nothing goes to the network, so no call needs a key
+---@field hurries boolean?  nor a pause for the sake of a server
+---@field send fun(self, plan, body, total_at, clock): moonpipe.HttpResponse
+---@field open fun(self, plan, body, total_at, clock, framing): moonpipe.HttpReader
+
+local tape -- the one that is in, see cassettes/cassette.lua
+local from_environment = os.getenv "MOONPIPE_CASSETTE"
+
+---@type table<moonpipe.HttpPlan, { method: string?, url: string }>
+local recordable = setmetatable({}, { __mode = "k" })
+
+---The tape that is in. The first to ask puts in that of MOONPIPE_CASSETTE.
+---@return moonpipe.Tape?
+function http.tape()
+  if from_environment then
+    require("moonpipe.cassettes.cassette").cassette(from_environment)
+    from_environment = nil -- not before: without it no call may be made
+  end
+  return tape
+end
+
+---What calls of a plan ask for; nil where no tape hears of them.
+---@param plan moonpipe.HttpPlan
+---@return { method: string?, url: string }?
+function http.recordable(plan)
+  return recordable[plan]
+end
+
+---Makes a spec ready for many calls.
+---@param spec moonpipe.HttpSpec
+---@return moonpipe.HttpPlan
+function http.plan(spec)
+  local plan = native.check(c.http_plan(spec))
+  if not spec.untaped then recordable[plan] = { method = spec.method, url = spec.url } end
+  http.tape()
+  return plan
+end
+
+---@class moonpipe.Clock  what a total time is counted from
+---@field begun number  moved on by the time that an attempt stood in queues
+
+-- Time in a queue counts only against the caller's timeout.
+local function note_wait(clock, waited)
+  if clock and waited then clock.begun = clock.begun + waited end
+end
+
+local function header_reader(head)
+  return function(name)
+    local _, at = head:find("\n" .. name .. ": ", 1, true)
+    return at and head:match("^[^\n]*", at + 1) or nil
+  end
+end
+
+-- ---- whole answers -------------------------------------------------------------
+
+-- The one table of a call: listens for the answer, then is it. Most callers never
+-- ask for a header.
+local response_mt = { __name = "moonpipe.HttpResponse" }
+
+local function on_response(self, kind, cargo, error_kind, head, waited)
+  self.kind = kind
+  if cargo then self.body = cargo end
+  if head then self.head = head end
+  if error_kind then self.error_kind = error_kind end
+  note_wait(self.clock, waited)
+  scheduler.answered(self)
+end
+
+function response_mt:__index(key)
+  if key == "on_event" then return on_response end
+  if key ~= "header" then return nil end
+  self.header = header_reader(self.head)
+  return self.header
+end
+
+---A whole answer that did not come from the network.
+---@param head string
+---@param body string
+---@return moonpipe.HttpResponse
+function http.answer(head, body)
+  return setmetatable({
+    kind = DONE, body = body, head = head, status = tonumber(head:sub(1, 3)),
+  }, response_mt)
+end
+
+---Sends [body] and waits for the whole answer, whatever tape is in.
+---@async
+---@param plan moonpipe.HttpPlan
+---@param body string?
+---@param total_at number?  monotonic seconds at which it must have ended; gone by: no attempt
+---@param clock moonpipe.Clock?
+---@return moonpipe.HttpResponse
+function http.send_live(plan, body, total_at, clock)
+  local id, problem, kind = c.http(plan, body, nil, total_at)
+  if not id then errors.raise(kind, problem) end
+  local response = setmetatable({
+    task = scheduler.current(), clock = clock, kind = 0, body = "", head = "000\n", status = 0,
+  }, response_mt)
+  scheduler.await_answer(id, response)
+  if response.kind ~= DONE then
+    jobs.check(response.kind, response.body, response.error_kind)
+  end
+  response.status = tonumber(response.head:sub(1, 3))
+  return response
+end
+
+-- ---- streams -------------------------------------------------------------------
+
+---@class moonpipe.HttpReader
+---@field status integer
+---@field head string
+---@field header fun(name: string): string?
+---@field body string?  the whole answer, where the server sent no stream
+---@field clock moonpipe.Clock?
+---@field node moonpipe.Node  its place in the tree, with the id of its job
+---@field on_end fun()?       called when the transfer has ended; may not wait
+local Reader = {}
+local reader_mt = { __name = "moonpipe.HttpReader", __index = Reader }
+http.Reader, http.header_reader = Reader, header_reader
+
+local function learn_head(self, head)
+  self.status, self.head, self.header = tonumber(head:sub(1, 3)), head, header_reader(head)
+end
+
+function Reader:on_event(kind, cargo, error_kind, head, waited)
+  if kind == jobs.CHUNK then
+    self.begun = true
+  else
+    self.ended, self.kind, self.cargo, self.error_kind = true, kind, cargo, error_kind
+    if kind == DONE and cargo then self.body = cargo end
+    note_wait(self.clock, waited)
+    tree.finished(self.node)
+    if self.on_end then self.on_end() end
+  end
+  head = head or not self.status and self.inbox:head()
+  if head and not self.status then learn_head(self, head) end
+  local task = self.task
+  if task then
+    self.task, task.job = nil, nil
+    scheduler.unpark(task)
+  end
+end
+
+---Parks the running task until the next event; a cancel of it cancels the job.
+---@async
+function Reader:wait()
+  local task = scheduler.current()
+  self.task, task.job = task, self.node.id
+  return scheduler.await_job(task)
+end
+
+local function raise_end(self)
+  if self.raised then return nil end
+  self.raised = true
+  jobs.check(self.kind, self.cargo, self.error_kind)
+end
+
+local function is_stream(self)
+  local kind = self.header("content-type") or ""
+  return self.status >= 200 and self.status < 300
+    and (kind:find("event%-stream") or kind:find("ndjson")) ~= nil
+end
+
+-- Thousands of streams may wait here: their stacks, which double, are kept low.
+local function wait_for_head(self)
+  while not self.status and not self.ended do self:wait() end
+  if not self.status then
+    raise_end(self)
+    errors.raise("protocol", "the answer has no status")
+  end
+  -- in a stream reading comes to the failure in time
+  if self.ended and not self.begun and not is_stream(self) then raise_end(self) end
+  return self
+end
+
+local function follow(id, inbox, clock)
+  local node = tree.job_node(scheduler.owner(), id)
+  -- eight fields while it is open: a stream may be one of thousands
+  local self = setmetatable({ inbox = inbox, clock = clock, node = node }, reader_mt)
+  jobs.listen(id, self)
+  return wait_for_head(self)
+end
+
+---Sends [body] and waits for the head of an answer that is a stream, whatever tape is
+---in. One that is none (an error status, JSON, HTML) is in `body` when it is complete.
+---@async
+---@param plan moonpipe.HttpPlan
+---@param body string?
+---@param total_at number?
+---@param clock moonpipe.Clock?
+---@param framing "sse"|"ndjson"|nil  default "sse"
+---@param uncut boolean?  the records are the pieces of the stream, as the network brought them
+---@return moonpipe.HttpReader
+function http.open_live(plan, body, total_at, clock, framing, uncut)
+  local id, inbox, kind = c.http(plan, body, framing or "sse", total_at, uncut)
+  if not id then errors.raise(kind, inbox) end
+  return follow(id, inbox, clock)
+end
+-- c.http is not compiled, and the code of what follows it takes a stack twice as large
+jit.off(http.open_live)
+
+---The next record, or nil at the clean end of the body; raises what the transfer
+---failed with, after all records that came before.
+---@async
+---@return string? data
+---@return string? name  of a server-sent event, "" for none
+function Reader:read()
+  while true do
+    local data, name = self.inbox:read()
+    if data then return data, name end
+    if self.ended then return raise_end(self) end
+    self:wait()
+  end
+end
+
+---Whether the transfer has ended and all records have been read; drops the next one
+---where there is one.
+---@return boolean
+function Reader:is_over()
+  return self.ended and self.inbox:read() == nil
+end
+
+---Reads the records that are there and are before .. text .. behind, up to the
+---first that is not, and writes their texts to [list]: good UTF-8 without escapes.
+---Does not wait.
+---@param before string
+---@param behind string
+---@param list string[]
+---@return integer count
+function Reader:texts(before, behind, list)
+  return self.inbox:texts(before, behind, list)
+end
+
+---Lets the transfer go on into memory, whether somebody reads or not.
+function Reader:drain()
+  local inbox = self.uncut or self.inbox
+  inbox:window(DRAIN_MAX)
+end
+
+local function read_over(self)
+  while not self.ended do
+    self:wait()
+    while self.inbox:read() do end -- what its sender no longer counts
+  end
+end
+
+---Lets the transfer end by itself, for at most [seconds]: then its connection can
+---serve another call. What still comes is dropped, a failure too.
+---@async
+---@param seconds number
+function Reader:finish(seconds)
+  if self.ended then return end
+  local timer = jobs.timer(seconds, function() self:close() end)
+  local ok, err = pcall(read_over, self)
+  jobs.forget(timer)
+  if not ok then error(err, 0) end
+end
+
+---Ends the transfer. Idempotent.
+function Reader:close()
+  if not self.ended then jobs.cancel(self.node.id) end
+end
+
+-- ---- send and open ------------------------------------------------------------
+
+local function send_taped(plan, body, total_at, clock)
+  if not recordable[plan] then return http.send_live(plan, body, total_at, clock) end
+  return tape:send(plan, body, total_at, clock)
+end
+
+local function open_taped(plan, body, total_at, clock, framing)
+  if not recordable[plan] then return http.open_live(plan, body, total_at, clock, framing) end
+  return tape:open(plan, body, total_at, clock, framing)
+end
+
+---Puts a tape in, or takes it out: nil. Calls that are under way are not changed; those
+---that begin without a tape pay nothing for it.
+---@param new moonpipe.Tape?
+function http.insert(new)
+  tape = new
+  ---As http.send_live, or what the tape makes of it.
+  ---@type fun(plan: moonpipe.HttpPlan, body: string?, total_at: number?, clock: moonpipe.Clock?):
+  ---  moonpipe.HttpResponse
+  http.send = new and send_taped or http.send_live
+  ---As http.open_live, or what the tape makes of it.
+  ---@type fun(plan: moonpipe.HttpPlan, body: string?, total_at: number?, clock: moonpipe.Clock?,
+  ---  framing: "sse"|"ndjson"|nil): moonpipe.HttpReader
+  http.open = new and open_taped or http.open_live
+end
+
+http.insert(nil)
+
+-- ---- gates ---------------------------------------------------------------------
+
+---Sets the gate of [name]: `slots` at once (0: no limit), or nothing starts in it
+---for `not_before` seconds.
+---@param name string
+---@param limits { slots: integer?, not_before: number? }
+function http.gate(name, limits)
+  jobs.submit(c.gate, name, limits.slots, limits.not_before)
+end
+
+return http
