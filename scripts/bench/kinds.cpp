@@ -142,7 +142,8 @@ int main(int argc, char **argv)
     omp_set_num_threads(1);
     openblas_set_num_threads(1);
     if (argc == 6)
-        index.reset(faiss::read_index((std::string(argv[5]) + ".faiss").c_str()));
+        index.reset(
+            faiss::read_index((std::string(argv[5]) + ".faiss").c_str()));
     else
         x = random_rows(rows, static_cast<size_t>(dim), 1);
     for (int i = 0; argc == 5 && i < (graph ? 1 : 3); i++) {
