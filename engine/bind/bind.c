@@ -54,8 +54,8 @@ int mp_bind_open(lua_State *L)
     return 1;
 }
 
-/* [-0, +1] The name in messages is `moonpipe:steps/runnable.lua`: a user's own file
- * of the same name is never taken for ours. */
+/* [-0, +1] The name in messages is `moonpipe:steps/runnable.lua`: a user's own
+ * file of the same name is never taken for ours. */
 static const char *push_name(lua_State *L, const mp_Baked *baked)
 {
     return lua_pushfstring(L, "=moonpipe:%s", baked->path + strlen(PREFIX));

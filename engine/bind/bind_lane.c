@@ -5,7 +5,8 @@
  * coroutine: a hook ends a slice by a yield, where the function itself is
  * running and nothing of C is in between, so that others have their turn and a
  * cancel is noticed. Compiled code hears no hook: a loop is left when it ends.
- * Between the two VMs there are only bytes, which steps/lane.lua writes and reads.
+ * Between the two VMs there are only bytes, which steps/lane.lua writes and
+ * reads.
  *
  * Threads: the VM on one pool thread at a time; it is closed there, or on the
  * engine's, when nobody runs it any more.

@@ -2,8 +2,8 @@
  * bind_sandbox.c: locked-in VMs, as the VM outside sees them.
  *
  * A turn gives a list of strings, numbers and booleans, four to a record
- * (lua/moonpipe/sandbox/sandbox.lua knows them). What is in them was made by the code
- * of others: nothing here trusts it.
+ * (lua/moonpipe/sandbox/sandbox.lua knows them). What is in them was made by
+ * the code of others: nothing here trusts it.
  */
 #include "bind_cell.h"
 
