@@ -5,6 +5,7 @@ local lock = require "moonpipe.lock"
 local native = require "moonpipe.native"
 local redact = require "moonpipe.redact"
 local scheduler = require "moonpipe.scheduler"
+local settings = require "moonpipe.settings"
 
 local c = native.c
 
@@ -111,13 +112,22 @@ local function setting(name)
   return value ~= "" and value or nil
 end
 
----The variable of the environment that says where the key [name] is.
+-- The command that prints the key [name], by the settings, and where it stands.
+local function written_command(name)
+  local commands, from = settings.written "key_cmd"
+  return commands and commands[name], from
+end
+
+---What says where the key [name] is: a variable of the environment, or the settings.
+---@async
 ---@param name string
 ---@return string?
 function secret.variable(name)
   for _, ending in ipairs { "", "_FILE", "_CMD" } do
     if setting(name .. ending) then return name .. ending end
   end
+  local command, from = written_command(name)
+  return command and from
 end
 
 ---Whether no call leaves this program, so that none needs a key: a cassette is played.
@@ -128,8 +138,8 @@ function secret.is_needless()
 end
 
 ---The key [name]: as it was entered, or as the environment has it in [name], in the file
----[name]_FILE or by the command [name]_CMD, which are left alone where no key is needed; nil where
----there is none of them.
+---[name]_FILE or by the command [name]_CMD, or by that of the settings, which are left alone where
+---no key is needed; nil where there is none of them.
 ---@async
 ---@param name string
 ---@return moonpipe.Secret?
@@ -140,7 +150,9 @@ function secret.env(name)
   if key or secret.is_needless() then return key end
   local path, command = setting(name .. "_FILE"), setting(name .. "_CMD")
   if path then return of_file(path, name .. "_FILE") end
-  return command and of_command(command, name .. "_CMD") or nil
+  if command then return of_command(command, name .. "_CMD") end
+  local written, from = written_command(name)
+  return written and of_command(written, from) or nil
 end
 
 local function enter(name, prompt)

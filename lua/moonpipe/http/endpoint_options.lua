@@ -10,6 +10,7 @@ local native = require "moonpipe.native"
 local origin = require "moonpipe.http.endpoint_origin"
 local retry = require "moonpipe.http.retry"
 local secret = require "moonpipe.secret"
+local settings = require "moonpipe.settings"
 local traversal = require "moonpipe.traversal"
 
 ---@class moonpipe.EndpointSpec  what is a provider's own
@@ -87,11 +88,24 @@ local function env(names)
   end
 end
 
+-- A server that the settings name; they know how a provider is called.
+local function named_url(spec, where)
+  if settings[where] "base_url" == nil then return nil end
+  return require("moonpipe.models.names").base_url(spec.name, where)
+end
+
+-- The server that whoever runs the program has named for this provider.
+local function users_url(spec)
+  local url, name = named_url(spec, "said")
+  if not url then url, name = env(spec.base_env) end
+  if not url then url, name = named_url(spec, "written") end
+  return url and spec.url_of and spec.url_of(url) or url, name
+end
+
 -- The origin of the calls, and that to which the key of the environment belongs.
 local function origins_of(spec, opts)
-  local from_env, name = env(spec.base_env)
-  if from_env and spec.url_of then from_env = spec.url_of(from_env) end
-  local own = origin.parse(from_env or spec.base_url, name or "the base URL")
+  local url, name = users_url(spec)
+  local own = origin.parse(url or spec.base_url, name or "the base URL")
   if not opts.base_url then return own, own end
   return origin.parse(opts.base_url, "base_url of " .. spec.class), own
 end

@@ -52,7 +52,7 @@ local http = {}
 local tape -- the one that is in, see cassettes/cassette.lua
 local from_environment = os.getenv "MOONPIPE_CASSETTE"
 
----@type table<moonpipe.HttpPlan, { method: string?, url: string }>
+---@type table<moonpipe.HttpPlan, moonpipe.HttpSpec>
 local recordable = setmetatable({}, { __mode = "k" })
 
 ---The tape that is in. The first to ask puts in that of MOONPIPE_CASSETTE.
@@ -67,7 +67,7 @@ end
 
 ---What calls of a plan ask for; nil where no tape hears of them.
 ---@param plan moonpipe.HttpPlan
----@return { method: string?, url: string }?
+---@return moonpipe.HttpSpec?
 function http.recordable(plan)
   return recordable[plan]
 end
@@ -77,7 +77,7 @@ end
 ---@return moonpipe.HttpPlan
 function http.plan(spec)
   local plan = native.check(c.http_plan(spec))
-  if not spec.untaped then recordable[plan] = { method = spec.method, url = spec.url } end
+  if not spec.untaped then recordable[plan] = spec end
   http.tape()
   return plan
 end
@@ -319,19 +319,20 @@ local function open_taped(plan, body, total_at, clock, framing)
   return tape:open(plan, body, total_at, clock, framing)
 end
 
----Puts a tape in, or takes it out: nil. Calls that are under way are not changed; those
----that begin without a tape pay nothing for it.
+function http.wrap(fn) return fn end -- watch.lua has another
+
+---Puts a tape in, or takes it out: nil. Calls that are under way are not changed.
 ---@param new moonpipe.Tape?
 function http.insert(new)
   tape = new
   ---As http.send_live, or what the tape makes of it.
   ---@type fun(plan: moonpipe.HttpPlan, body: string?, total_at: number?, clock: moonpipe.Clock?):
   ---  moonpipe.HttpResponse
-  http.send = new and send_taped or http.send_live
+  http.send = http.wrap(new and send_taped or http.send_live)
   ---As http.open_live, or what the tape makes of it.
   ---@type fun(plan: moonpipe.HttpPlan, body: string?, total_at: number?, clock: moonpipe.Clock?,
   ---  framing: "sse"|"ndjson"|nil): moonpipe.HttpReader
-  http.open = new and open_taped or http.open_live
+  http.open = http.wrap(new and open_taped or http.open_live)
 end
 
 http.insert(nil)

@@ -1,7 +1,8 @@
 --- init_chat_model and init_embeddings: what this machine has, when a script names nothing.
 --
--- A chat model: the name given, else MOONPIPE_MODEL, else the key or server in the environment,
--- else a server on this machine, else the extractive model. One notice says which.
+-- A chat model: the name given, else that of the settings (MOONPIPE_MODEL), else the key or server
+-- in the environment, else a server on this machine, else the extractive model. One notice says
+-- which.
 -- Embeddings: likewise by MOONPIPE_EMBEDDINGS, but what runs here never brings remote ones: it is a
 -- key or the hashed ones.
 local errors = require "moonpipe.error"
@@ -12,6 +13,7 @@ local log = require "moonpipe.log"
 local names = require "moonpipe.models.names"
 local native = require "moonpipe.native"
 local secret = require "moonpipe.secret"
+local settings = require "moonpipe.settings"
 
 local choice = {}
 
@@ -26,11 +28,6 @@ choice.SERVERS = {
 local PATIENCE = 0.15 -- seconds
 
 local ADVICE = "set a provider's key (OPENAI_API_KEY, …) or MOONPIPE_MODEL, or start a local server"
-
-local function env(name)
-  local value = os.getenv(name)
-  return value and value ~= "" and value or nil
-end
 
 local function say(what, ...)
   log.notice(what:format(...))
@@ -124,7 +121,10 @@ function choice.init_chat_model(name, opts)
     return require("moonpipe.models.configurable").new(name, opts)
   end
   if name then return by_name(name, opts, NAMED) end
-  if env "MOONPIPE_MODEL" then return by_name(env "MOONPIPE_MODEL", opts, "MOONPIPE_MODEL") end
+  local wanted, from = settings.get "model"
+  if wanted then return by_name(wanted, opts, from) end
+  local url, place = settings.get "base_url"
+  if type(url) == "string" then return make("openai", nil, opts, place) end
   local provider, variable = names.at_hand()
   if provider then return make(provider, nil, opts, variable) end
   local server, model = local_server()
@@ -153,7 +153,7 @@ local EMBEDDINGS = {
 function choice.init_embeddings(name, opts)
   check_name(name, "init_embeddings")
   local is_named = name ~= nil -- else the options may be of other embeddings
-  name = name or env "MOONPIPE_EMBEDDINGS" or secret.variable "OPENAI_API_KEY" and "openai"
+  name = name or settings.get "embeddings" or secret.variable "OPENAI_API_KEY" and "openai"
     or "hash"
   if name == "hash" then
     return require("moonpipe.embeddings.hash").HashEmbeddings(is_named and opts or nil)

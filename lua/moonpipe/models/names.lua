@@ -2,6 +2,7 @@
 --- whose name tells who has it.
 local errors = require "moonpipe.error"
 local secret = require "moonpipe.secret"
+local settings = require "moonpipe.settings"
 
 local names = {}
 
@@ -125,6 +126,26 @@ end
 ---@return moonpipe.ModelHome
 function names.home(provider)
   return HOMES[provider]
+end
+
+local function url_in(value, provider)
+  if type(value) == "table" then return value[provider] end
+  local model = settings.get "model"
+  local whose = model and names.read(model, nil, "base_url") or "openai"
+  return whose == provider and value or nil
+end
+
+---The server that the settings name for a provider. One that is said for no provider is for that
+---of the model that they name, or openai's.
+---@async
+---@param provider string
+---@param where "said"|"written"
+---@return string? url
+---@return string? from
+function names.base_url(provider, where)
+  local value, from = settings[where] "base_url"
+  local url = value and url_in(value, provider)
+  if url then return url, from end
 end
 
 ---The class of a provider.

@@ -8,6 +8,7 @@
 -- counted, and cost nothing.
 local errors = require "moonpipe.error"
 local record = require "moonpipe.tracers.record"
+local settings = require "moonpipe.settings"
 
 ---@class moonpipe.Usage
 ---@field calls integer          answers
@@ -56,7 +57,8 @@ local function longest(prices, model)
 end
 
 local function price_of(self, model)
-  return longest(self.prices, model) or longest(require "moonpipe.models.prices", model)
+  return longest(self.prices, model) or longest(settings.written "prices" or {}, model)
+    or longest(require "moonpipe.models.prices", model)
 end
 
 local function cost_of(price, usage)
