@@ -107,7 +107,7 @@ describe("README.md's providers", function()
   it("are those that are there, with their keys and servers", function()
     local names, listed = require "moonpipe.models.names", { extractive = true }
     for name, class, key, variable in README:gmatch "\n| `(%l+)` | `(%a+)` | ([%w_ ]+) | ([%u_]+) |" do
-      local Class = names.class(name)
+      local Class = require("moonpipe.models.choice").class(name)
       local model = Class { api_key = "sk-none", base_url = "http://127.0.0.1:9" }
       local spec = model.api.spec
       assert.equal(class, tostring(model))
@@ -122,7 +122,7 @@ describe("README.md's providers", function()
   it("take the options that all share", function()
     local all = assert(README:match "All take `(.-)`")
     for _, name in ipairs(require("moonpipe.models.names").providers()) do
-      local methods = require("moonpipe.models.names").class(name).methods
+      local methods = require("moonpipe.models.choice").class(name).methods
       local takes = {}
       for _, option in ipairs(name ~= "extractive" and methods.option_names or {}) do takes[option] = true end
       for option in all:gmatch "[%w_]+" do

@@ -53,6 +53,14 @@ end
 
 local NAMED = "named in the script"
 
+---The class of a provider.
+---@param provider string
+---@return table Class
+function choice.class(provider)
+  local home = names.home(provider)
+  return require("moonpipe.models." .. home.module)[home.class]
+end
+
 -- Where it stands in for another model, the options are that one's.
 local function extractive(opts, from)
   opts = merged(opts, {})
@@ -60,7 +68,7 @@ local function extractive(opts, from)
     say("the extractive model does not take the options of another; they are left out")
     opts = nil
   end
-  return names.class "extractive"(opts)
+  return choice.class "extractive"(opts)
 end
 
 -- The model of a provider, by a name where there is one.
@@ -70,7 +78,7 @@ local function make(provider, model, opts, from)
     say("model ExtractiveChatModel (%s)", from)
     return made
   end
-  local made = names.class(provider)(merged(opts, { model = model }))
+  local made = choice.class(provider)(merged(opts, { model = model }))
   say("model %s %s (%s)", made.class_name, made.model, from)
   return made
 end

@@ -148,14 +148,6 @@ function names.base_url(provider, where)
   if url then return url, from end
 end
 
----The class of a provider.
----@param provider string
----@return table Class
-function names.class(provider)
-  local home = HOMES[provider]
-  return require("moonpipe.models." .. home.module)[home.class]
-end
-
 ---The first provider that is at hand, and the variable that says so.
 ---@return string? provider
 ---@return string? variable
