@@ -6,8 +6,7 @@
 
 typedef struct mp_Baked {
     const char *module; /* "moonpipe.runnable"; NULL ends the list */
-    const char
-        *path; /* "lua/moonpipe/steps/runnable.lua", from the source root */
+    const char *path; /* "lua/moonpipe/steps/task.lua", from the root */
     const unsigned char *text;
     size_t len;
 } mp_Baked;
