@@ -380,7 +380,10 @@ describe("max_marginal_relevance_search", function()
     for _, hit in ipairs(store:similarity_search_with_score("1 0 0 0", { k = 20 })) do
       scores[hit[1].page_content] = hit[2]
     end
-    for _, doc in ipairs(store:max_marginal_relevance_search("1 0 0 0")) do
+    local found = store:max_marginal_relevance_search("1 0 0 0")
+    assert.equal(4, #found)
+    for _, doc in ipairs(found) do
+      assert.is_number(doc.score)
       assert.equal(scores[doc.page_content], doc.score)
     end
   end)
