@@ -20,7 +20,7 @@ describe("moonpipe -e", function()
   it("needs a text", function()
     local stdout, stderr, code = moonpipe({ "-e" })
     assert.equal("", stdout)
-    assert.matches("-e takes code", stderr, 1, true)
+    assert.matches("-e takes a value: CODE", stderr, 1, true)
     assert.equal(2, code)
   end)
 

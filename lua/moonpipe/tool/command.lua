@@ -1,102 +1,102 @@
 --- The command line of the program `moonpipe`.
+local commands = require "moonpipe.tool.commands"
+
 local command = {}
 
 local USAGE = 2
 
-local function rest(arguments, from)
-  return { unpack(arguments, from) }
+local function wrong(message, name)
+  return USAGE, ("moonpipe: %s\ntry 'moonpipe %s--help'"):format(message,
+    name and name .. " " or "")
 end
 
-local function wrong(message)
-  return USAGE, ("moonpipe: %s\ntry 'moonpipe --help'"):format(message)
+-- ---- commands ------------------------------------------------------------------------------
+
+-- Outside of a task it gives code and text itself.
+local function call(table_of, state, given, words)
+  if table_of.direct then return table_of.run(given, words, state) end
+  local code, text, _, said = state.host.run(table_of.run, given, words, state)
+  if code == 0 then return said end
+  return code, text
 end
 
+-- A command by its table, which is read when it is called.
+local function carry_out(state, name)
+  local options, table_of = require "moonpipe.tool.options", commands.find(name)
+  local given, words = options.read(table_of, state.arguments, state.at + 1)
+  if not given then return wrong(words, name) end
+  if given.help then
+    print(require("moonpipe.tool.help").of(table_of))
+    return 0
+  end
+  local code, text = call(table_of, state, given, words)
+  if type(code) == "string" then return wrong(code, name) end
+  return code or 0, text
+end
+
+local function run_file(state, at)
+  return state.host.run_file({ unpack(state.arguments, at + 1) }, state.arguments[at],
+    state.program)
+end
+
+-- `run` without options is what nearly all calls are: it loads no table.
 local function run(state)
   local path = state.arguments[state.at + 1]
-  local grants = path and (path == "--sandbox" and "" or path:match("^%-%-sandbox=(.+)$"))
-  if grants then
-    local file = state.arguments[state.at + 2]
-    if not file then return wrong("run --sandbox takes a file") end
-    return require("moonpipe.tool.locked_in").command(state.host, file, grants,
-      rest(state.arguments, state.at + 3))
-  end
-  if not path then return wrong("run takes a file") end
-  return state.host.run_file(rest(state.arguments, state.at + 2), path, state.program)
+  if not path or path:sub(1, 1) == "-" and path ~= "-" then return carry_out(state, "run") end
+  return run_file(state, state.at + 1)
 end
 
-local function evaluate(state)
-  local code = state.arguments[state.at + 1]
-  if not code then return wrong("-e takes code") end
-  return state.host.run_text(rest(state.arguments, state.at + 2), "(command line)", code,
-    state.program)
-end
-
+-- A file, or a command that was written wrong.
 local function file(state)
-  return state.host.run_file(rest(state.arguments, state.at + 1), state.arguments[state.at],
-    state.program)
+  local word = state.arguments[state.at]
+  if word ~= "-" and not word:find("[./]") and not state.host.exists(word) then
+    return wrong(("'%s' is no command and no file%s"):format(word,
+      require("moonpipe.error_words").hint(word, commands.names())))
+  end
+  return run_file(state, state.at)
 end
 
--- The program reads the lines itself, and comes here only with more words.
-local function repl()
-  return wrong("repl takes no arguments")
+local function dispatch(state)
+  local word = state.arguments[state.at]
+  if word == "run" then return run(state) end
+  if commands.has(word) then return carry_out(state, word) end
+  return file(state)
 end
 
-local function help()
-  print(require "moonpipe.tool.help")
-  return 0
-end
+-- ---- the program's own options ---------------------------------------------------------------
 
 local function version()
   print("moonpipe " .. require("moonpipe.native").c.version .. " (" .. jit.version .. ")")
   return 0
 end
 
--- A command of its own: its table, read when it is called.
-local function of_table(name)
-  return function(state)
-    local options, table_of = require "moonpipe.tool.options", require("moonpipe.tool." .. name)
-    local given, words = options.read(table_of, state.arguments, state.at + 1)
-    if not given then
-      return USAGE, ("moonpipe: %s\ntry 'moonpipe %s --help'"):format(words, name)
-    elseif given.help then
-      print(options.help(table_of))
-      return 0
-    end
-    local code, text, _, said = state.host.run(table_of.run, given, words)
-    if code == 0 and type(said) == "string" then return USAGE, "moonpipe: " .. said end
-    return code == 0 and said or code, text
+local function help()
+  print(require("moonpipe.tool.help").overview())
+  return 0
+end
+
+-- The tracers of `--trace`; what they still have to write at the end is `state.flushes`.
+local function begin_traces(state, targets)
+  for _, target in ipairs(targets or {}) do
+    local tracer, problem = require("moonpipe.tool.tracing")(target)
+    if not tracer then return problem end
+    state.flushes[#state.flushes + 1] = tracer.flush
   end
 end
 
-local WORDS = {
-  run = run,
-  repl = repl,
-  ["-e"] = evaluate,
-  ["-"] = file,
-  ["--help"] = help,
-  ["-h"] = help,
-  ["--version"] = version,
-}
-
-for _, name in ipairs(require "moonpipe.tool.commands") do WORDS[name] = of_table(name) end
-
--- Options that the program has carried out before Lua began.
-local DONE = { ["--jit=off"] = true, ["--jit=on"] = true }
-
--- The options before the first word. Gives the place of that word, and what is to
--- be waited for at the end.
-local function read_options(argv)
-  local at, flushes = 2, {}
-  while true do
-    local option = argv[at] or ""
-    if option == "--trace" or option:find("^%-%-trace=.") then
-      local tracer, problem = require("moonpipe.tool.trace")(option)
-      if not tracer then return nil, problem end
-      flushes[#flushes + 1] = tracer.flush
-    elseif not DONE[option] then
-      return at, flushes
-    end
-    at = at + 1
+-- Reads the options before the first word: what is to be done then.
+local function read_options(state)
+  local program, options = require "moonpipe.tool.program", require "moonpipe.tool.options"
+  local given, words = options.read(program, state.arguments, 2)
+  if not given then return nil, words end
+  if given.help then return help end
+  if given.version then return version end
+  local problem = begin_traces(state, given.trace)
+  if problem then return nil, problem end
+  state.at = #state.arguments - #words + 1
+  if not given.eval then return dispatch end
+  return function()
+    return state.host.run_text(words, "(command line)", given.eval, state.program)
   end
 end
 
@@ -105,19 +105,17 @@ end
 ---@return integer code
 ---@return string? text
 function command.main(argv, host)
-  local at, flushes = read_options(argv)
-  if not at then return USAGE, "moonpipe: " .. flushes end
-  local word = argv[at]
-  if not word then
-    io.stderr:write(require "moonpipe.tool.help", "\n")
+  local state = { arguments = argv, at = 2, host = host, program = argv[1], flushes = {} }
+  local action, problem = dispatch, nil
+  if (argv[2] or ""):sub(1, 1) == "-" then action, problem = read_options(state) end
+  if not action then return wrong(problem) end
+  if action == dispatch and not argv[state.at] then
+    io.stderr:write(require("moonpipe.tool.help").overview(), "\n")
     return USAGE
   end
-  local action = WORDS[word]
-  if not action and word:sub(1, 1) == "-" then return wrong("unknown option '" .. word .. "'") end
-  local state = { arguments = argv, at = at, host = host, program = argv[1] }
   require("moonpipe.tool.watchdog").start()
-  local code, text = (action or file)(state)
-  for _, flush in ipairs(flushes) do host.run(flush) end
+  local code, text = action(state)
+  for _, flush in ipairs(state.flushes) do host.run(flush) end
   return code, text
 end
 

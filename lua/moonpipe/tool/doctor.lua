@@ -13,6 +13,9 @@ local doctor = {
   usage = "",
   summary = "Looks at libraries, models and limits, and says what is missing and for what.",
   example = "moonpipe doctor",
+  files = {},
+  exits = { 0, 1, 2 },
+  meaning = { [1] = "what moonpipe cannot do without is missing" },
   options = { { name = "json", help = "a list of objects: name, ok, says" } },
 }
 

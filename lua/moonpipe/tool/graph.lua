@@ -12,6 +12,8 @@ local graph = {
   summary = "Draws the chain that a script gives: what `return chain` at its end returns.",
   about = "The script runs, its chain does not. Of a table of chains `--chain` names one.",
   example = "moonpipe graph rag.lua --form mermaid",
+  files = { "lua" },
+  exits = { 0, 1, 2 },
   options = {
     { name = "form", short = "f", value = "FORM", among = FORMS,
       help = "ascii, dot, json, mermaid, or svg, which needs Graphviz;\ndefault: ascii" },

@@ -1,44 +1,177 @@
+--- What `--help` prints, laid out for 80 columns, out of the tables of the commands.
+local commands = require "moonpipe.tool.commands"
+local exits = require "moonpipe.tool.exits"
+local options = require "moonpipe.tool.options"
+
+local help = {
+  name = "help",
+  usage = "[COMMAND]",
+  summary = "Tells what there is, or what a command does.",
+  example = "moonpipe help batch",
+  exits = { 0, 2 },
+  among = commands.names(),
+  options = {},
+}
+
+local WIDTH, LEFT, INDENT = 80, 28, 14
+
+-- ---- layout ------------------------------------------------------------------------------
+
+local function columns(text)
+  local _, continued = text:gsub("[\128-\191]", "")
+  return #text - continued
+end
+
+--- The words of a text in lines of at most [width] columns, behind those of [out].
+---@param text string
+---@param width integer
+---@param out string[]
+---@return string[]
+function help.wrapped(text, width, out)
+  local line = ""
+  for word in text:gmatch "%S+" do
+    if line ~= "" and columns(line) + 1 + columns(word) > width then
+      out[#out + 1], line = line, ""
+    end
+    line = line == "" and word or line .. " " .. word
+  end
+  out[#out + 1] = line
+  return out
+end
+
+--- The paragraphs of a text, which blank lines part. A line that begins with two spaces stands
+--- as it is.
+---@param text string
+---@return { text: string, is_code: boolean }[]
+function help.paragraphs(text)
+  local list = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    local last, is_code = list[#list], line:find "^  " ~= nil
+    if line == "" then
+      list[#list + 1] = { text = "", is_code = false }
+    elseif last and last.text ~= "" and last.is_code == is_code then
+      last.text = last.text .. (is_code and "\n" or " ") .. line
+    elseif last and last.text == "" then
+      last.text, last.is_code = line, is_code
+    else
+      list[#list + 1] = { text = line, is_code = is_code }
+    end
+  end
+  return list
+end
+
+local function laid_out(text)
+  local out = {}
+  for i, paragraph in ipairs(help.paragraphs(text)) do
+    if i > 1 then out[#out + 1] = "" end
+    if paragraph.is_code then
+      out[#out + 1] = paragraph.text
+    else
+      help.wrapped(paragraph.text, WIDTH, out)
+    end
+  end
+  return table.concat(out, "\n")
+end
+
+-- A name on the left, a text beside it, or below where the name is long.
+local function row(name, text, left)
+  local lines, pad = help.wrapped(text, WIDTH - left, {}), "\n" .. (" "):rep(left)
+  local gap = columns(name) + 4 > left and pad or (" "):rep(left - columns(name) - 2)
+  return "  " .. name .. gap .. table.concat(lines, pad)
+end
+
+-- ---- a command -----------------------------------------------------------------------------
+
+local function usage_of(command)
+  local lines, name = {}, "moonpipe " .. (command.name ~= "" and command.name .. " " or "")
+  for line in command.usage:gmatch "[^\n]+" do
+    lines[#lines + 1] = (#lines == 0 and "usage: " or "       ") .. name .. line
+  end
+  return #lines > 0 and table.concat(lines, "\n") or "usage: " .. name:sub(1, -2)
+end
+
+local function add_options(command, out)
+  out[#out + 1] = "\noptions:"
+  for _, option in ipairs(options.all(command)) do
+    local short = option.short and "-" .. option.short .. ", " or "    "
+    out[#out + 1] = row(short .. options.shown(option), option.help, LEFT)
+  end
+end
+
+local function add_examples(command, out)
+  local _, more = command.example:gsub("\n", "\n  ")
+  out[#out + 1] = ("\n%s:\n  %s"):format(more > 0 and "examples" or "example",
+    (command.example:gsub("\n", "\n  ")))
+end
+
+local function add_exits(command, out)
+  out[#out + 1] = "\nexit codes:"
+  for _, exit in ipairs(help.exit_rows(command)) do
+    out[#out + 1] = row(tostring(exit.code), exit.text, 7)
+  end
+end
+
+--- The exit codes of a command, and what they mean.
+---@param command moonpipe.Command
+---@return { code: integer, text: string }[]
+function help.exit_rows(command)
+  local list = {}
+  for i, code in ipairs(command.exits or { 0, 1, 2, 3, 4, 5, 124, 130, 141, 143 }) do
+    list[i] = { code = code, text = command.meaning and command.meaning[code] or exits[code] }
+  end
+  return list
+end
+
+--- What `moonpipe NAME --help` prints.
+---@param command moonpipe.Command
+---@return string
+function help.of(command)
+  local out = { usage_of(command), "\n" .. laid_out(command.summary) }
+  if command.about then out[#out + 1] = "\n" .. laid_out(command.about) end
+  add_options(command, out)
+  add_exits(command, out)
+  add_examples(command, out)
+  return table.concat(out, "\n")
+end
+
+-- ---- the program ---------------------------------------------------------------------------
+
+local function add_commands(out)
+  for _, group in ipairs(commands.GROUPS) do
+    out[#out + 1] = "\n" .. group.title .. ":"
+    for _, name in ipairs(group) do
+      out[#out + 1] = row(name, commands.find(name).summary, INDENT)
+    end
+  end
+end
+
 --- What `moonpipe --help` prints.
-return [[
-usage: moonpipe [options] run FILE [arguments]
-       moonpipe [options] FILE [arguments]
-       moonpipe [options] -e CODE [arguments]
-       moonpipe [options] - [arguments]
-       moonpipe [repl]
-       moonpipe COMMAND [arguments]
+---@return string
+function help.overview()
+  local program = require "moonpipe.tool.program"
+  local out = { usage_of(program), "\n" .. laid_out(program.summary),
+    "\n" .. laid_out(program.about) }
+  add_commands(out)
+  add_options(program, out)
+  add_exits(program, out)
+  add_examples(program, out)
+  out[#out + 1] = "\n`moonpipe COMMAND --help` tells the rest, and so does `man moonpipe-COMMAND`."
+  return table.concat(out, "\n")
+end
 
-Runs a Lua script in which `|` composes steps and a table is a parallel map.
-Results go to standard output, all else to standard error.
+--- What is said of a command that there is not.
+---@param name string
+---@return string
+function help.unknown(name)
+  return ("there is no command '%s'%s"):format(name,
+    require("moonpipe.error_words").hint(name, commands.names()))
+end
 
-commands:
-  run FILE       run the script in FILE
-  run --sandbox FILE   run a script of somebody else's, which can reach nothing
-  run --sandbox=G FILE the same; the script G returns what it may use: { models =
-                 { default = … }, tools = { … }, files = "folder", … }
-  FILE           the same as run; for scripts that begin with #!
-  -e CODE        run CODE
-  -              run what comes from standard input
-  repl           run line by line what is typed; without words, on a terminal
-  ask            ask a model, from an index where one is given
-  index          make an index of files and folders
-  batch          run a chain on each item of a file, and survive what ends it
-  graph          draw the chain that a script gives
-  models         list providers and the servers of this machine
-  doctor         look at libraries, models and limits
-  new            write a chain to begin with, and its test
-  completion     print what bash, fish or zsh needs to complete these
-                 `moonpipe ask --help`, and of the others, tell the rest
+function help.run(_, words)
+  if #words > 1 then return "help takes one command" end
+  if not words[1] then return print(help.overview()) end
+  if not commands.has(words[1]) then return help.unknown(words[1]) end
+  print(help.of(commands.find(words[1])))
+end
 
-options:
-  --jit=off      interpret only: every Lua loop can be interrupted
-  --trace        show each call of a chain as a tree with times, on standard error
-  --trace=TO     write it to TO: a Chrome trace where TO ends in .json, a line of
-                 JSON for each run where it ends in .jsonl, else the tree; `otlp`
-                 sends OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT
-  --version      print the version
-  -h, --help     print this
-
-exit codes: 0 success, 1 the script failed, 2 wrong usage or unreadable file,
-  3 configuration or key missing, 4 refused by the provider, 5 provider or
-  network failed, 6 some items of a batch failed, 124 deadline, 130 interrupted,
-  141 nobody reads the output]]
+return help

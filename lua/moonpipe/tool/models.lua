@@ -9,6 +9,8 @@ local models = {
   usage = "",
   summary = "Lists the providers, whose keys are set, and the servers that answer on this machine.",
   example = "moonpipe models --json",
+  files = {},
+  exits = { 0, 2 },
   options = { { name = "json", help = "a list of objects" } },
 }
 

@@ -9,6 +9,8 @@ local new = {
   about = "What is there is left as it is. The test needs no key and no network; busted runs it:\n"
     .. "busted --lua=moonpipe NAME_spec.lua",
   example = "moonpipe new joke && moonpipe run joke.lua bears",
+  files = {},
+  exits = { 0, 1, 2 },
   options = {},
 }
 

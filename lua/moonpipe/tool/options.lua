@@ -1,17 +1,25 @@
---- The words behind a command: its options, and its help, both out of one table.
+--- The words behind a command: its options, out of one table, of which help, manual pages and
+--- completion are made as well.
 --
--- `--name value`, `--name=value`, `-n value`; options may stand behind words; `--` ends them.
-local words = require "moonpipe.error_words"
+-- `--name value`, `--name=value`, `-n value`, `-nvalue`; options may stand behind words; `--` ends
+-- them. A text in the table is laid out where it is shown: a blank line parts paragraphs, a line
+-- that begins with two spaces stands as it is, `code` is in such quotes.
 
 ---@class moonpipe.Command
 ---@field name string
 ---@field usage string      behind the name
----@field summary string    one line
+---@field summary string    one sentence
 ---@field about string?     more of it
----@field example string    a whole line
+---@field example string    whole lines, each as it can be typed
+---@field exits integer[]?  codes that it ends with; nil: those of a chain
+---@field meaning table<integer, string>?  of its exit codes, where it is not that of exits.lua
 ---@field options moonpipe.CommandOption[]
----@field run fun(given: table, words: string[]): integer|string|nil  called in a task: gives the
----  exit code, or what is wrong with the words; nil is success
+---@field files string[]?   its words are files that end so; {}: it takes none; nil: any files
+---@field among string[]?   its words are these
+---@field stops boolean?    what stands behind the first word is that word's
+---@field direct boolean?   `run` is called in no task, and gives an exit code and a text
+---@field run fun(given: table, words: string[], state: table): integer|string|nil  called in a
+---  task: gives the exit code, or what is wrong with the words; nil is success
 
 ---@class moonpipe.CommandOption
 ---@field name string       long name; `given` has it under this name, with _ for -
@@ -19,6 +27,11 @@ local words = require "moonpipe.error_words"
 ---@field value string?     what stands behind it; nil: nothing does, it is a switch
 ---@field is "integer"|nil  what the value must be
 ---@field among string[]?   which it must be one of
+---@field files string[]?   the value is a file that ends so; {}: any file
+---@field inline boolean?   the value stands behind = only
+---@field optional boolean? the value may be left out: `given` has true
+---@field many boolean?     it may come again: `given` has a list
+---@field last boolean?     what follows are words
 ---@field help string
 
 local options = {}
@@ -43,7 +56,7 @@ local function one_of(option, shown, value)
     if name == value then return value end
   end
   return nil, ("%s takes one of %s, got '%s'%s"):format(shown, table.concat(option.among, ", "),
-    value, words.hint(value, option.among))
+    value, require("moonpipe.error_words").hint(value, option.among))
 end
 
 local function checked(option, shown, value)
@@ -60,16 +73,37 @@ local function value_of(option, shown, inline, behind)
     if inline then return nil, 0, ("%s takes no value"):format(shown) end
     return true, 0
   end
-  local value = inline or behind
-  if not value then return nil, 0, ("%s takes a value: %s"):format(shown, option.value) end
+  if not inline and option.optional then return true, 0 end
+  local value = inline or not option.inline and behind
+  if not value or value == "" and option.inline then
+    return nil, 0, ("%s takes a value: %s"):format(shown, option.value)
+  end
   local good, problem = checked(option, shown, value)
   return good, inline and 0 or 1, problem
 end
 
--- `--name=value` in two.
+-- `--name=value` and `-nvalue` in two.
 local function split(word)
   local name, value = word:match("^(%-%-[^=]+)=(.*)$")
+  if name then return name, value end
+  name, value = word:match("^(%-[^-])(.+)$")
   return name or word, value
+end
+
+local function put(given, option, value)
+  local key = key_of(option)
+  if not option.many then
+    given[key] = value
+  else
+    given[key] = given[key] or {}
+    table.insert(given[key], value)
+  end
+end
+
+local function unknown(command, word, names)
+  return ("unknown option '%s' of %s%s"):format(word,
+    command.name == "" and "moonpipe" or command.name,
+    require("moonpipe.error_words").hint(split(word), names))
 end
 
 --- Reads the words of a command line from [at] on.
@@ -85,31 +119,30 @@ function options.read(command, argv, at)
     local word = argv[at]
     at = at + 1
     if ended or word == "-" or word:sub(1, 1) ~= "-" then
-      rest[#rest + 1] = word
+      rest[#rest + 1], ended = word, ended or command.stops
     elseif word == "--" then
       ended = true
     else
       local name, inline = split(word)
       local option = by_name[name]
-      if not option then
-        return nil, ("unknown option '%s' of %s%s"):format(name, command.name,
-          words.hint(name, names))
-      end
+      if not option then return nil, unknown(command, word, names) end
       local value, taken, problem = value_of(option, name, inline, argv[at])
       if problem then return nil, problem end
-      given[key_of(option)], at = value, at + taken
+      put(given, option, value)
+      at, ended = at + taken, option.last
     end
   end
   return given, rest
 end
 
-local WIDTH = 26
-
-local function line_of(option)
-  local left = (option.short and "-" .. option.short .. ", " or "") .. "--" .. option.name
-    .. (option.value and " " .. option.value or "")
-  local gap = #left + 2 > WIDTH and "\n" .. (" "):rep(WIDTH + 2) or (" "):rep(WIDTH - #left)
-  return "  " .. left .. gap .. option.help:gsub("\n", "\n" .. (" "):rep(WIDTH + 2))
+--- `--name VALUE`, as it is typed.
+---@param option moonpipe.CommandOption
+---@return string
+function options.shown(option)
+  local name = "--" .. option.name
+  if not option.value then return name end
+  if not option.inline then return name .. " " .. option.value end
+  return option.optional and ("%s[=%s]"):format(name, option.value) or name .. "=" .. option.value
 end
 
 --- The options of a command, `--help` with them.
@@ -119,19 +152,6 @@ function options.all(command)
   local list = { unpack(command.options) }
   list[#list + 1] = HELP
   return list
-end
-
---- What `moonpipe NAME --help` prints.
----@param command moonpipe.Command
----@return string
-function options.help(command)
-  local out = { ("usage: moonpipe %s %s\n\n%s"):format(command.name, command.usage,
-    command.summary) }
-  if command.about then out[#out + 1] = "\n" .. command.about end
-  out[#out + 1] = "\noptions:"
-  for _, option in ipairs(options.all(command)) do out[#out + 1] = line_of(option) end
-  out[#out + 1] = "\nexample:\n  " .. command.example
-  return table.concat(out, "\n")
 end
 
 return options
