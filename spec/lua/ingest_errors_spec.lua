@@ -1,18 +1,10 @@
 local helper = require "spec.helper"
+local ingest = require "spec.support.ingest"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 
+local contents, doc, docs = ingest.contents, ingest.doc, ingest.docs
 local it = helper.with_vectors(it)
-
-local function doc(text, source)
-  return mp.Document(text, { source = source })
-end
-
-local function docs(list)
-  local out = {}
-  for source, text in list:gmatch("(%S+):(%S+)") do out[#out + 1] = doc(text, source) end
-  return out
-end
 
 -- Refuses texts that say so, as a server would; notes how many it was asked for each time.
 local function picky()
@@ -32,19 +24,6 @@ end
 
 local function new_store(embedding)
   return mp.FAISS { embedding = embedding or picky() }
-end
-
-local function new_records()
-  return mp.SQLiteRecordManager("docs", { path = helper.fresh() })
-end
-
-local function contents(store)
-  local list = {}
-  for i, one in ipairs((store:_all())) do
-    list[i] = one.metadata.source .. ":" .. one.page_content
-  end
-  table.sort(list)
-  return table.concat(list, " ")
 end
 
 local function failure(opts)
@@ -140,7 +119,7 @@ describe("ingest: what cannot be read", function()
   end)
 
   it("keeps what it has in the store, whatever is cleaned up", function()
-    local store, records = new_store(), new_records()
+    local store, records = new_store(), ingest.records()
     local function go(list, cleanup)
       return mp.ingest { store = store, record_manager = records, documents = docs(list),
         cleanup = cleanup, on_error = "collect" }
@@ -154,7 +133,7 @@ describe("ingest: what cannot be read", function()
   end)
 
   it("keeps it too where its beginning could be read", function()
-    local folder, store, records = helper.fresh(), new_store(), new_records()
+    local folder, store, records = helper.fresh(), new_store(), ingest.records()
     os.execute("mkdir " .. folder)
     local function go(cleanup, key)
       return mp.ingest { store = store, record_manager = records, cleanup = cleanup,
@@ -173,7 +152,7 @@ describe("ingest: what cannot be read", function()
   end)
 
   it("keeps it too where its name is not its source", function()
-    local folder, store, records = helper.fresh(), new_store(), new_records()
+    local folder, store, records = helper.fresh(), new_store(), ingest.records()
     os.execute("mkdir " .. folder)
     local function go(cleanup)
       return mp.ingest { store = store, record_manager = records, cleanup = cleanup,
@@ -192,7 +171,7 @@ describe("ingest: what cannot be read", function()
   end)
 
   it("keeps everything where nobody knows what it was", function()
-    local store, records = new_store(), new_records()
+    local store, records = new_store(), ingest.records()
     local opts = { store = store, record_manager = records, documents = docs "1:a 2:b" }
     mp.ingest(opts)
     opts.cleanup, opts.on_error = "full", "collect"
@@ -221,7 +200,7 @@ describe("ingest: mistakes", function()
       .. "mp.HashEmbeddings()", said { documents = {}, store = false, embedding = 1,
       save_to = "a.mp" })
     assert.equal("cleanup of ingest is a string; it must be nil, 'incremental', 'full' or "
-      .. "'scoped_full'", said { documents = {}, cleanup = "all", record_manager = new_records() })
+      .. "'scoped_full'", said { documents = {}, cleanup = "all", record_manager = ingest.records() })
     assert.equal("cleanup = 'full' needs a record_manager: mp.SQLiteRecordManager(\"docs\", "
       .. "{ path = \"records.db\" })", said { documents = {}, cleanup = "full" })
     assert.equal("on_error of ingest is a string; it must be 'raise', 'collect' or a function",
@@ -237,7 +216,7 @@ describe("ingest: mistakes", function()
 
   it("in documents without a source are told where one is needed", function()
     local err = failure { store = new_store(), documents = { mp.Document("a") },
-      record_manager = new_records(), cleanup = "incremental" }
+      record_manager = ingest.records(), cleanup = "incremental" }
     assert.equal("input", err.kind)
     assert.truthy(err.message:find("cleanup = 'incremental' needs one in metadata['source']", 1,
       true))

@@ -1,8 +1,10 @@
 --- Ingests into a store on a server, which keeps what a program that was killed had sent.
 local helper = require "spec.helper"
+local ingest = require "spec.support.ingest"
 local mp = require "moonpipe"
 local postgres = require "spec.support.postgres"
 
+local contents = ingest.contents
 local server
 
 local function start_server()
@@ -20,15 +22,6 @@ local function documents_of(list)
     out[#out + 1] = mp.Document(text, { source = source, page = 1 })
   end
   return out
-end
-
-local function contents(store)
-  local list = {}
-  for i, one in ipairs((store:_all())) do
-    list[i] = one.metadata.source .. ":" .. one.page_content
-  end
-  table.sort(list)
-  return table.concat(list, " ")
 end
 
 describe("ingest into PGVector", function()

@@ -1,40 +1,23 @@
 --- Ingests into a store that is saved: what is there after a kill, and what the next one makes of it.
 local helper = require "spec.helper"
+local ingest = require "spec.support.ingest"
 local mp = require "moonpipe"
 
+local doc, docs, told = ingest.doc, ingest.docs, ingest.told
 local it = helper.with_vectors(it)
 
 local embedding = mp.HashEmbeddings()
 
-local function doc(text, source)
-  return mp.Document(text, { source = source })
-end
-
-local function docs(list)
-  local out = {}
-  for source, text in list:gmatch("(%S+):(%S+)") do out[#out + 1] = doc(text, source) end
-  return out
-end
-
 -- "source:text" -> how often, and all of them.
 local function counted(store)
-  local seen, list = {}, {}
-  for i, one in ipairs((store:_all())) do
-    list[i] = one.metadata.source .. ":" .. one.page_content
-    seen[list[i]] = (seen[list[i]] or 0) + 1
-  end
-  table.sort(list)
+  local seen, list = {}, ingest.words(store)
+  for _, one in ipairs(list) do seen[one] = (seen[one] or 0) + 1 end
   return seen, table.concat(list, " ")
 end
 
 local function saved(path)
   local _, text = counted(mp.FAISS.load_local(path, { embedding = embedding }))
   return text
-end
-
-local function told(opts)
-  local result = mp.ingest(opts)
-  return ("%d %d %d %d"):format(result.added, result.updated, result.skipped, result.deleted)
 end
 
 describe("ingest with save_to", function()

@@ -1,44 +1,14 @@
 local helper = require "spec.helper"
+local ingest = require "spec.support.ingest"
 local mp = require "moonpipe"
 local server = require("spec.support.server").use()
 local terminal = require "spec.support.terminal"
 
+local contents, doc, docs, told = ingest.contents, ingest.doc, ingest.docs, ingest.told
 local it = helper.with_vectors(it)
 
 local function new_store(embedding)
   return mp.FAISS { embedding = embedding or mp.HashEmbeddings() }
-end
-
-local function new_records()
-  return mp.SQLiteRecordManager("docs", { path = helper.fresh() })
-end
-
-local function doc(text, source)
-  return mp.Document(text, { source = source })
-end
-
--- Documents of "source:text" words.
-local function docs(list)
-  local out = {}
-  for source, text in list:gmatch("(%S+):(%S+)") do out[#out + 1] = doc(text, source) end
-  return out
-end
-
--- What is in a store, sorted: "source:text" words.
-local function contents(store)
-  local list = {}
-  for i, one in ipairs((store:_all())) do
-    list[i] = one.metadata.source .. ":" .. one.page_content
-  end
-  table.sort(list)
-  return table.concat(list, " ")
-end
-
--- An ingest in a few words: "added updated skipped deleted".
-local function told(opts)
-  local result = mp.ingest(opts)
-  assert.equal(0, result.failed)
-  return ("%d %d %d %d"):format(result.added, result.updated, result.skipped, result.deleted)
 end
 
 describe("ingest", function()
@@ -107,7 +77,7 @@ describe("ingest", function()
   end)
 
   it("needs no records where nothing is to be cleaned up", function()
-    local store, records = new_store(), new_records()
+    local store, records = new_store(), ingest.records()
     told { documents = docs "1:a", store = store, record_manager = records }
     assert.equal(1, #records:list_keys { group_ids = { "1" } })
     -- what the records say and the store has not is added
@@ -120,7 +90,7 @@ end)
 -- What LangChain documents of index(): docs/how_to/indexing.
 describe("ingest: cleanup", function()
   local function begun()
-    local store, records = new_store(), new_records()
+    local store, records = new_store(), ingest.records()
     local function go(list, cleanup, more)
       local opts = { documents = docs(list), store = store, record_manager = records,
         cleanup = cleanup }
@@ -173,7 +143,7 @@ describe("ingest: cleanup", function()
   end)
 
   it("incremental takes out a source that has become empty", function()
-    local store, records = new_store(), new_records()
+    local store, records = new_store(), ingest.records()
     local splitter = mp.CharacterTextSplitter {}
     local opts = { store = store, record_manager = records, cleanup = "incremental",
       splitter = splitter, documents = { doc("a", "1") } }
@@ -199,7 +169,7 @@ describe("ingest: cleanup", function()
 
   it("leaves other namespaces alone", function()
     local store, go = begun()
-    local other = new_records()
+    local other = ingest.records()
     assert.equal("1 0 0 0", told { documents = docs "9:z", store = store,
       record_manager = other, cleanup = "full" })
     assert.equal("1:a 1:b 2:c 3:d 9:z", contents(store))
@@ -208,7 +178,7 @@ describe("ingest: cleanup", function()
   end)
 
   it("takes the source from where it is told", function()
-    local store, records = new_store(), new_records()
+    local store, records = new_store(), ingest.records()
     local function go(text, key)
       return told { store = store, record_manager = records, cleanup = "incremental",
         documents = { mp.Document(text, { url = "u", source = text }) }, source_id_key = key }
@@ -242,7 +212,7 @@ describe("ingest: cleanup", function()
   end
 
   it("leaves what LangChain's would, of whatever comes", function()
-    local store, records, there = new_store(), new_records(), {}
+    local store, records, there = new_store(), ingest.records(), {}
     local modes = { "incremental", "full", "scoped_full", false }
     math.randomseed(os.time())
     for round = 1, helper.long and 2000 or 60 do
@@ -268,7 +238,7 @@ describe("ingest: cleanup", function()
   end)
 
   it("deletes thousands", function()
-    local store, records, list = new_store(), new_records(), {}
+    local store, records, list = new_store(), ingest.records(), {}
     for i = 1, 2500 do list[i] = doc("text " .. i, "s" .. i) end
     local opts = { store = store, record_manager = records, cleanup = "full", documents = list }
     told(opts)
