@@ -83,8 +83,9 @@ local function words(list)
 end
 
 local function settings(env)
-  local out = {}
-  for name, value in pairs(env or {}) do
+  local out, all = {}, { XDG_CONFIG_HOME = "/nowhere" } -- whose settings the user's are not
+  for name, value in pairs(env or {}) do all[name] = value end
+  for name, value in pairs(all) do
     -- false unsets
     out[#out + 1] = value and name .. "=" .. quote(tostring(value)) or "-u " .. name
   end

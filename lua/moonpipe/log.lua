@@ -8,10 +8,14 @@ local log = {}
 ---@type (fun(level: integer, text: string): boolean)?
 log.sink = nil
 
+--- True where nothing is told.
+log.quiet = false
+
 -- As in moonpipe.h.
 local NOTICE, WARNING = 1, 2
 
 local function tell(level, text)
+  if log.quiet then return end
   text = require("moonpipe.redact").text(text)
   if log.sink and log.sink(level, text) then return end
   io.stderr:write(("moonpipe: %s\n"):format(require("moonpipe.terminal").printable(text)))
@@ -27,6 +31,12 @@ end
 ---@param text string
 function log.warn(text)
   tell(WARNING, text)
+end
+
+---Tells who asked for it what is going on.
+---@param text string
+function log.tell(text)
+  tell(NOTICE, text)
 end
 
 return log

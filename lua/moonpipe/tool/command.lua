@@ -29,6 +29,7 @@ local function carry_out(state, name)
     print(require("moonpipe.tool.help").of(table_of))
     return 0
   end
+  require("moonpipe.tool.common").begin(given, state.host)
   local code, text = call(table_of, state, given, words)
   if type(code) == "string" then return wrong(code, name) end
   return code or 0, text
@@ -91,6 +92,7 @@ local function read_options(state)
   if not given then return nil, words end
   if given.help then return help end
   if given.version then return version end
+  require("moonpipe.tool.common").begin(given, state.host)
   local problem = begin_traces(state, given.trace)
   if problem then return nil, problem end
   state.at = #state.arguments - #words + 1
@@ -100,11 +102,17 @@ local function read_options(state)
   end
 end
 
+-- What the user has written once for all calls is read where something of it is asked for.
+local function read_settings()
+  return require("moonpipe.tool.config").read()
+end
+
 ---@param argv string[]  with the program's name first
 ---@param host table     moonpipe.tool.host
 ---@return integer code
 ---@return string? text
 function command.main(argv, host)
+  require("moonpipe.settings").file = read_settings
   local state = { arguments = argv, at = 2, host = host, program = argv[1], flushes = {} }
   local action, problem = dispatch, nil
   if (argv[2] or ""):sub(1, 1) == "-" then action, problem = read_options(state) end

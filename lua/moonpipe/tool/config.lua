@@ -4,7 +4,6 @@
 -- It is Lua, locked in (mp.sandbox): a table, and no more than can be computed from nothing.
 local errors = require "moonpipe.error"
 local host = require "moonpipe.tool.host"
-local settings = require "moonpipe.settings"
 
 local config = {}
 
@@ -82,7 +81,7 @@ local text, number = has_type "string", has_type "number"
 -- How each is checked: gives what it means, or nil and what is wrong.
 local CHECK = {
   base_url = one_or_each, color = among(config.COLORS), embeddings = text, key_cmd = key_commands,
-  model = text, prices = prices, system = text, temperature = number, timeout = number,
+  model = text, prices = prices, system = text, temperature = number,
 }
 
 ---@return string[]  sorted
@@ -163,12 +162,11 @@ function config.read()
   return config.values, config.from
 end
 
----Has the settings of this program come from the file.
----@param path string?   another file
----@param off boolean?   none
+---Has the settings come from another file, or from none.
+---@param path string?
+---@param off boolean?
 function config.install(path, off)
   config.given, config.off, config.values = path, off, nil
-  settings.file = config.read
 end
 
 return config

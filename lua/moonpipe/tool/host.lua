@@ -32,6 +32,14 @@ local function run_main(fn, call)
   error(result, 0)
 end
 
+-- The same, which must end within host.timeout seconds.
+local function run_in_time(fn, call)
+  local context, seconds = require "moonpipe.context", host.timeout
+  return require("moonpipe.task").within(seconds, function()
+    return errors.new { kind = "timeout_total", message = ("no end within %g s"):format(seconds) }
+  end, context.derive(context.current(), { timeout = seconds }), run_main, fn, call)
+end
+
 local function outcome(main, call)
   if interrupted or native.c.interrupted() then
     interrupted = false
@@ -50,7 +58,7 @@ end
 ---@return any value  what fn returned
 function host.run(fn, ...)
   local call = { n = select("#", ...), ... }
-  local main = scheduler.start(nil, run_main, fn, call)
+  local main = scheduler.start(nil, host.timeout and run_in_time or run_main, fn, call)
   local previous = scheduler.on_interrupt
   scheduler.on_interrupt = on_interrupt(main)
   local ok, err = pcall(scheduler.run_until, main)

@@ -25,7 +25,7 @@
 ---@field name string       long name; `given` has it under this name, with _ for -
 ---@field short string?     one letter
 ---@field value string?     what stands behind it; nil: nothing does, it is a switch
----@field is "integer"|nil  what the value must be
+---@field is "integer"|"number"|nil  what the value must be
 ---@field among string[]?   which it must be one of
 ---@field files string[]?   the value is a file that ends so; {}: any file
 ---@field inline boolean?   the value stands behind = only
@@ -33,6 +33,8 @@
 ---@field many boolean?     it may come again: `given` has a list
 ---@field last boolean?     what follows are words
 ---@field help string
+
+local common = require "moonpipe.tool.common"
 
 local options = {}
 
@@ -44,7 +46,7 @@ local HELP = { name = "help", short = "h", help = "print this" }
 
 local function index_of(command)
   local by_name, names = { ["--help"] = HELP, ["-h"] = HELP }, { "--help" }
-  for _, option in ipairs(command.options) do
+  for _, option in ipairs(common.added(command.options)) do
     by_name["--" .. option.name], names[#names + 1] = option, "--" .. option.name
     if option.short then by_name["-" .. option.short] = option end
   end
@@ -61,10 +63,13 @@ end
 
 local function checked(option, shown, value)
   if option.among then return one_of(option, shown, value) end
-  if option.is ~= "integer" then return value end
-  local number = tonumber(value)
-  if number and number >= 1 and number % 1 == 0 then return number end
-  return nil, ("%s takes a positive integer, got '%s'"):format(shown, value)
+  if not option.is then return value end
+  local number, is_integer = tonumber(value), option.is == "integer"
+  if number and number >= (is_integer and 1 or 0) and (not is_integer or number % 1 == 0) then
+    return number
+  end
+  return nil, ("%s takes a %s, got '%s'"):format(shown,
+    is_integer and "positive integer" or "number from 0", value)
 end
 
 -- The value of an option, and how many words behind it that took.
@@ -145,11 +150,11 @@ function options.shown(option)
   return option.optional and ("%s[=%s]"):format(name, option.value) or name .. "=" .. option.value
 end
 
---- The options of a command, `--help` with them.
+--- The options of a command, those that all have and `--help` with them.
 ---@param command moonpipe.Command
 ---@return moonpipe.CommandOption[]
 function options.all(command)
-  local list = { unpack(command.options) }
+  local list = common.added(command.options)
   list[#list + 1] = HELP
   return list
 end
