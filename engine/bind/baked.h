@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 typedef struct mp_Baked {
-    const char *module; /* "moonpipe.runnable"; NULL ends the list */
-    const char *path; /* "lua/moonpipe/steps/task.lua", from the root */
+    const char *module; /* "moonpipe.steps.lambda"; NULL ends the list */
+    const char *path;   /* "lua/moonpipe/steps/lambda.lua" */
     const unsigned char *text;
     size_t len;
 } mp_Baked;

@@ -47,4 +47,27 @@ static inline mp_EventKind await_kind(mp_Engine *engine, uint64_t *id)
     return kind;
 }
 
+/* Runs [job] to its end: MP_OK, or why it failed, with the rest in [err]. The
+ * event of one that did not fail is given to [out], or freed where that is
+ * NULL. */
+static inline mp_Status end_job(mp_Engine *engine, mp_Job *job, mp_Event **out,
+                                mp_Error *err)
+{
+    uint64_t id;
+    mp_Status status = mp_engine_submit(engine, job, &id, err);
+    mp_Event *event;
+
+    if (status != MP_OK) return status;
+    event = await_event(engine);
+    if (event->kind == MP_EVENT_FAILED) {
+        status = -(mp_Status)event->job->err->kind;
+        if (err) *err = *event->job->err;
+    }
+    if (out && status == MP_OK)
+        *out = event;
+    else
+        mp_job_free_event(event);
+    return status;
+}
+
 #endif

@@ -329,20 +329,6 @@ static void test_fork_while_it_is_locked(void)
 
 /* --- memory --- */
 
-static mp_Status run_or_fail(mp_Engine *engine, mp_Job *job)
-{
-    uint64_t id;
-    mp_Status status = mp_engine_submit(engine, job, &id, NULL);
-    mp_Event *event;
-
-    if (status != MP_OK) return status;
-    event = await_event(engine);
-    if (event->kind == MP_EVENT_FAILED)
-        status = -(mp_Status)event->job->err->kind;
-    mp_job_free_event(event);
-    return status;
-}
-
 static mp_Status use(void *userdata)
 {
     mp_LexicalIndex *index;
@@ -353,11 +339,12 @@ static mp_Status use(void *userdata)
     if (status != MP_OK) return status;
     status = mp_engine_new(&engine, NULL);
     if (status == MP_OK)
-        status = run_or_fail(engine, add_job(index, "a b c d e", 40));
+        status = end_job(engine, add_job(index, "a b c d e", 40), NULL, NULL);
     CHECK(mp_lexical_index_count(index) == (status == MP_OK ? 40 : 0));
     if (status == MP_OK)
-        status = run_or_fail(engine, search_job(index, "a e", 10));
-    if (status == MP_OK) status = run_or_fail(engine, delete_job(index, 3, 9));
+        status = end_job(engine, search_job(index, "a e", 10), NULL, NULL);
+    if (status == MP_OK)
+        status = end_job(engine, delete_job(index, 3, 9), NULL, NULL);
     CHECK(status != MP_OK || mp_lexical_index_count(index) == 31);
     if (engine) mp_engine_free(engine);
     mp_lexical_index_unref(index);

@@ -368,20 +368,6 @@ static void test_missing(void)
 
 /* --- memory --- */
 
-static mp_Status end_of(mp_Engine *engine, mp_Job *job)
-{
-    uint64_t id;
-    mp_Status status = mp_engine_submit(engine, job, &id, NULL);
-    mp_Event *event;
-
-    if (status != MP_OK) return status;
-    event = await_event(engine);
-    if (event->kind == MP_EVENT_FAILED)
-        status = -(mp_Status)event->job->err->kind;
-    mp_job_free_event(event);
-    return status;
-}
-
 /* The first [count] numbers: all of [job]'s kind. */
 static mp_Status with_numbers(mp_Engine *engine, mp_Vector *index, size_t count,
                               mp_Job *(*make)(mp_Vector *, mp_VectorNumbers *))
@@ -394,7 +380,7 @@ static mp_Status with_numbers(mp_Engine *engine, mp_Vector *index, size_t count,
         numbers.data[i] = i + 40;
     job = make(index, &numbers);
     mp_vector_numbers_term(&numbers);
-    return end_of(engine, job);
+    return end_job(engine, job, NULL, NULL);
 }
 
 static mp_Job *search_job(mp_Vector *index, mp_VectorNumbers *numbers)
@@ -418,7 +404,7 @@ static mp_Status add_zeros(mp_Engine *engine, mp_Vector *index, size_t count)
     memset(rows.data, 0, count * 2 * sizeof *rows.data);
     job = mp_vector_add(index, &rows);
     mp_floats_term(&rows);
-    return end_of(engine, job);
+    return end_job(engine, job, NULL, NULL);
 }
 
 static mp_Status work_once(void *arg)

@@ -97,16 +97,6 @@ static void test_stop(void)
 
 /* --- memory --- */
 
-static mp_Status end_of(mp_Event *event)
-{
-    mp_Status status = MP_OK;
-
-    if (event->kind == MP_EVENT_FAILED)
-        status = -(mp_Status)event->job->err->kind;
-    mp_job_free_event(event);
-    return status;
-}
-
 /* Adds [rows] equal vectors, or searches one. */
 static mp_Status run_one(mp_Engine *engine, mp_Vector *index, size_t rows,
                          bool adds)
@@ -115,15 +105,13 @@ static mp_Status run_one(mp_Engine *engine, mp_Vector *index, size_t rows,
     mp_Status status =
         mp_floats_init(&floats, rows, mp_vector_shape(index)->dim, NULL);
     mp_Job *job;
-    uint64_t id;
 
     if (status != MP_OK) return status;
     memset(floats.data, 0, rows * mp_vector_shape(index)->dim * sizeof(float));
     job = adds ? mp_vector_add(index, &floats)
                : mp_vector_search(index, &floats, 2, NULL);
     mp_floats_term(&floats);
-    status = mp_engine_submit(engine, job, &id, NULL);
-    return status == MP_OK ? end_of(await_event(engine)) : status;
+    return end_job(engine, job, NULL, NULL);
 }
 
 static mp_Status work_once(void *rows)

@@ -189,22 +189,6 @@ static void check_cancel(const mp_VectorShape *shape)
 
 /* --- exceptions --- */
 
-static mp_Status end_of(mp_Engine *engine, mp_Job *job, mp_Error *err)
-{
-    uint64_t id;
-    mp_Status status = mp_engine_submit(engine, job, &id, NULL);
-    mp_Event *event;
-
-    if (status != MP_OK) return status;
-    event = await_event(engine);
-    if (event->kind == MP_EVENT_FAILED) {
-        status = -(mp_Status)event->job->err->kind;
-        if (err) *err = *event->job->err;
-    }
-    mp_job_free_event(event);
-    return status;
-}
-
 static mp_Status add_rows(mp_Engine *engine, mp_Vector *index, size_t count,
                           mp_Error *err)
 {
@@ -217,7 +201,7 @@ static mp_Status add_rows(mp_Engine *engine, mp_Vector *index, size_t count,
         rows.data[i] = (float)(i * i % 101);
     job = mp_vector_add(index, &rows);
     mp_floats_term(&rows);
-    return end_of(engine, job, err);
+    return end_job(engine, job, NULL, err);
 }
 
 static mp_Status search_one(mp_Engine *engine, mp_Vector *index, mp_Error *err)
@@ -229,7 +213,7 @@ static mp_Status search_one(mp_Engine *engine, mp_Vector *index, mp_Error *err)
     memset(query.data, 0, DIM * sizeof *query.data);
     job = mp_vector_search(index, &query, 3, NULL);
     mp_floats_term(&query);
-    return end_of(engine, job, err);
+    return end_job(engine, job, NULL, err);
 }
 
 static mp_Status delete_first(mp_Engine *engine, mp_Vector *index, size_t count)
@@ -242,7 +226,7 @@ static mp_Status delete_first(mp_Engine *engine, mp_Vector *index, size_t count)
         numbers.data[i] = i;
     job = mp_vector_delete(index, &numbers);
     mp_vector_numbers_term(&numbers);
-    return end_of(engine, job, NULL);
+    return end_job(engine, job, NULL, NULL);
 }
 
 /* Trained by the second add. */

@@ -73,23 +73,6 @@ static void free_saved(Saved *saved)
     mp_alloc_free(saved->payload);
 }
 
-static mp_Status end_of(mp_Engine *engine, mp_Job *job, mp_Event **out)
-{
-    uint64_t id;
-    mp_Status status = mp_engine_submit(engine, job, &id, NULL);
-    mp_Event *event;
-
-    if (status != MP_OK) return status;
-    event = await_event(engine);
-    if (event->kind == MP_EVENT_FAILED)
-        status = -(mp_Status)event->job->err->kind;
-    if (out && status == MP_OK)
-        *out = event;
-    else
-        mp_job_free_event(event);
-    return status;
-}
-
 static mp_Status add(mp_Engine *engine, mp_Vector *index, size_t count,
                      unsigned seed)
 {
@@ -104,7 +87,7 @@ static mp_Status add(mp_Engine *engine, mp_Vector *index, size_t count,
     }
     job = mp_vector_add(index, &rows);
     mp_floats_term(&rows);
-    return end_of(engine, job, NULL);
+    return end_job(engine, job, NULL, NULL);
 }
 
 /* Every [step]th of the first [count]. */
@@ -119,7 +102,7 @@ static mp_Status delete_some(mp_Engine *engine, mp_Vector *index, size_t count,
         numbers.data[numbers.count++] = i;
     job = mp_vector_delete(index, &numbers);
     mp_vector_numbers_term(&numbers);
-    return end_of(engine, job, NULL);
+    return end_job(engine, job, NULL, NULL);
 }
 
 static mp_Status search(mp_Engine *engine, mp_Vector *index, mp_Event **event)
@@ -133,7 +116,7 @@ static mp_Status search(mp_Engine *engine, mp_Vector *index, mp_Event **event)
         query.data[i] = 0.1f * (float)i;
     job = mp_vector_search(index, &query, 20, NULL);
     mp_floats_term(&query);
-    return end_of(engine, job, event);
+    return end_job(engine, job, event, NULL);
 }
 
 static bool is_same(mp_Engine *engine, mp_Vector *one, mp_Vector *other)
@@ -180,7 +163,7 @@ static void test_same(mp_VectorShape shape, size_t deleted)
     CHECK(mp_vector_new(&index, &shape, NULL) == MP_OK);
     CHECK(add(engine, index, ROWS, 1) == MP_OK);
     if (deleted > 0) CHECK(delete_some(engine, index, deleted, 1) == MP_OK);
-    CHECK(end_of(engine, mp_vector_read(index, &reader, &saved), NULL) ==
+    CHECK(end_job(engine, mp_vector_read(index, &reader, &saved), NULL, NULL) ==
           MP_OK);
     CHECK(saved.slices == 2 && saved.terms == 1);
     CHECK(saved.state.next == ROWS);
@@ -249,7 +232,7 @@ static mp_Status reopen(mp_Engine *engine, mp_Vector *index, Saved *saved)
 {
     mp_Vector *other = NULL;
     mp_Job *job = mp_vector_read(index, &reader, saved);
-    mp_Status status = end_of(engine, job, NULL);
+    mp_Status status = end_job(engine, job, NULL, NULL);
 
     if (status == MP_OK)
         status = mp_vector_open(&other, &saved->state, NULL, NULL, NULL);

@@ -1,5 +1,5 @@
 local docstore = require "moonpipe.stores.docstore"
-local filter = require "moonpipe.stores.filter"
+local docstores = require "spec.support.docstores"
 local helper = require "spec.helper"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
@@ -23,20 +23,6 @@ local function documents(first, count)
       metadata = { a = ({ 1, "x", mp.null })[random(3)], b = { random(9) } } }
   end
   return out
-end
-
--- Both, with the same in them.
-local function both(count)
-  local memory, file = docstore.new(), mp.SQLiteDocstore(helper.fresh())
-  local given = documents(0, count)
-  memory:put(0, given)
-  helper.run(function() file:put(0, given) end)
-  return memory, file
-end
-
-local function matching(docs, given)
-  local matches, tree = filter.compile(given)
-  return helper.run(function() return docs:matching(matches, tree) end, 60)
 end
 
 describe("SQLiteDocstore", function()
@@ -77,10 +63,10 @@ describe("SQLiteDocstore", function()
   end)
 
   it("keeps more than one answer holds", function()
-    local memory, file = both(1203)
+    local memory, file = docstores.both(documents(0, 1203))
     assert.same({ memory:all() }, helper.run(function() return { file:all() } end))
-    assert.same(matching(memory, { a = { ["$exists"] = true } }),
-      matching(file, function(found) return found.a ~= nil and found.a ~= mp.null end))
+    assert.same(docstores.matching(memory, { a = { ["$exists"] = true } }),
+      docstores.matching(file, function(found) return found.a ~= nil and found.a ~= mp.null end))
     file:close()
   end)
 

@@ -1,7 +1,7 @@
 -- Filters as SQLite answers them, against filter.lua's own test.
-local docstore = require "moonpipe.stores.docstore"
 local filter = require "moonpipe.stores.filter"
 local filter_sql = require "moonpipe.stores.filter_sql"
+local docstores = require "spec.support.docstores"
 local helper = require "spec.helper"
 local mp = require "moonpipe"
 
@@ -98,30 +98,16 @@ local function documents(first, count)
   return out
 end
 
--- Both, with the same in them.
-local function both(count)
-  local memory, file = docstore.new(), mp.SQLiteDocstore(helper.fresh())
-  local given = documents(0, count)
-  memory:put(0, given)
-  helper.run(function() file:put(0, given) end)
-  return memory, file
-end
-
-local function matching(docs, given)
-  local matches, tree = filter.compile(given)
-  return helper.run(function() return docs:matching(matches, tree) end, 60)
-end
-
 describe("filters in SQLite", function()
   it("take what they take in Lua", function()
     local seed, translated = os.time(), 0
     math.randomseed(seed)
-    local memory, file = both(100)
+    local memory, file = docstores.both(documents(0, 100))
     for i = 1, helper.long and 20000 or 600 do
       local given = a_filter(1)
       local tree = assert(filter.parse(given))
       if filter_sql.translate(tree) then translated = translated + 1 end
-      assert.same(matching(memory, given), matching(file, given),
+      assert.same(docstores.matching(memory, given), docstores.matching(file, given),
         ("seed %d, filter %d: %s"):format(seed, i, mp.inspect(given)))
     end
     assert.is_true(translated > 200, translated .. " were translated")
@@ -155,7 +141,7 @@ describe("filters in SQLite", function()
         helper.run(function()
           file:put(0, { mp.Document { page_content = "", metadata = case[2], id = "x" } })
         end)
-        assert.equal(expected - 1, #matching(file, case[1]), ("case %d: %s of %s"):format(i,
+        assert.equal(expected - 1, #docstores.matching(file, case[1]), ("case %d: %s of %s"):format(i,
           mp.inspect(case[1]), mp.inspect(case[2])))
         assert.is_true((select(2, filter_sql.translate(filter.parse(case[1])))))
         file:close()
