@@ -179,7 +179,7 @@ describe("moonpipe man", function()
 
   -- Words of the code that look like variables, and are not, and what libcurl reads.
   local OTHER_WORDS = { NO_FILTER = true, RETRIEVAL_QUERY = true, RETRIEVAL_DOCUMENT = true,
-    LC_ALL = true }
+    LC_ALL = true, STATUS_CODE_ERROR = true }
   local OF_LIBCURL = { no_proxy = true, NO_PROXY = true }
 
   local function read_by_the_code()

@@ -137,4 +137,14 @@ local function UsageTotals(opts)
   return self
 end
 
-return { UsageTotals = UsageTotals }
+---What a model's answer cost, in US dollars; nil where its price is not known.
+---@async
+---@param model string
+---@param told table  its usage_metadata
+---@return number?
+local function cost(model, told)
+  local price = price_of({ prices = {} }, model)
+  return price and cost_of(price, told)
+end
+
+return { UsageTotals = UsageTotals, cost = cost }

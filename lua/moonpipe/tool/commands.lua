@@ -3,7 +3,7 @@ local commands = {}
 
 commands.GROUPS = {
   { title = "scripts", "run", "repl", "new" },
-  { title = "chains", "batch", "graph" },
+  { title = "chains", "batch", "graph", "trace" },
   { title = "models and texts", "ask", "index", "models" },
   { title = "the program", "doctor", "completion", "man", "help" },
 }

@@ -105,6 +105,17 @@ local function put(given, option, value)
   end
 end
 
+-- `-ab 1` is `-a -b 1`.
+local function is_joined(option, name, inline)
+  return option and inline and not option.value and name:sub(1, 2) ~= "--"
+end
+
+local function put_back(argv, at, letters)
+  argv = { unpack(argv) }
+  argv[at] = "-" .. letters
+  return argv
+end
+
 local function unknown(command, word, names)
   return ("unknown option '%s' of %s%s"):format(word,
     command.name == "" and "moonpipe" or command.name,
@@ -130,6 +141,9 @@ function options.read(command, argv, at)
     else
       local name, inline = split(word)
       local option = by_name[name]
+      if is_joined(option, name, inline) then
+        at, inline, argv = at - 1, nil, put_back(argv, at - 1, inline)
+      end
       if not option then return nil, unknown(command, word, names) end
       local value, taken, problem = value_of(option, name, inline, argv[at])
       if problem then return nil, problem end

@@ -21,6 +21,8 @@ end
 local function args_of(run, contents)
   local usage = record.usage(run)
   local args = {
+    id = run.id,
+    parent_id = run.parent and run.parent.id,
     error = record.problem(run),
     model = record.model(run),
     tag = run.tag,
@@ -29,7 +31,7 @@ local function args_of(run, contents)
   }
   for name, count in pairs(record.together(run)) do args[name] = count end
   if contents then args.inputs, args.outputs = record.data(run.inputs), record.data(run.outputs) end
-  return next(args) and args or nil
+  return args
 end
 
 local function event_of(run, lane, contents)

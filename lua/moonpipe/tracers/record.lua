@@ -28,6 +28,15 @@ function record.usage(run)
   return type(out) == "table" and out.usage_metadata or nil
 end
 
+---Whether the answer is out of a cache of ours.
+---@param run moonpipe.Run
+---@return boolean
+function record.is_cached(run)
+  local out = run.kind == "chat_model" and run.outputs
+  return type(out) == "table" and type(out.response_metadata) == "table"
+    and out.response_metadata.from_cache == true
+end
+
 ---The model's name: the provider's word for it, else what was asked for.
 ---@param run moonpipe.Run
 ---@return string?

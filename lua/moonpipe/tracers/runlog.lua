@@ -1,9 +1,9 @@
 --- A log of runs: one line of JSON for each run that has ended.
 --
 -- { id, parent_id, trace_id, name, kind, tags, start, end, error, model, tokens,
--- first, embedded_together, searched_together }: `start` and `end` are Unix
--- seconds, `first` the seconds to the first chunk. `inputs`, `outputs` and the
--- metadata only if asked for contents.
+-- cached, first, embedded_together, searched_together }: `start` and `end` are Unix
+-- seconds, `first` the seconds to the first chunk, `cached` an answer of a cache of
+-- ours. `inputs`, `outputs` and the metadata only if asked for contents.
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local record = require "moonpipe.tracers.record"
@@ -24,6 +24,7 @@ local function line_of(run, contents)
     error = record.problem(run),
     model = record.model(run),
     tokens = record.usage(run),
+    cached = record.is_cached(run) or nil,
   }
   for name, count in pairs(record.together(run)) do line[name] = count end
   if contents then

@@ -6,6 +6,7 @@
 --       b: ChatOpenAI gpt-x     0.450 s |==========                    | 12+22 tokens
 --
 -- A tree is written when its root has ended. Contents are shown only if asked.
+local drawing = require "moonpipe.tracers.drawing"
 local errors = require "moonpipe.error"
 local inspect = require "moonpipe.inspect"
 local record = require "moonpipe.tracers.record"
@@ -14,30 +15,7 @@ local terminal = require "moonpipe.terminal"
 
 local timeline = {}
 
-local BAR = 30       -- columns
-local LABEL_MAX = 48 -- columns
-local CONTENT = 60   -- bytes of an input or an output
-local CHILDREN = 200 -- lines of one root; more are counted
-
-local function label_of(run, depth)
-  local key = run.tag and run.tag:match("^map:key:(.*)$")
-  local name = run.name
-  local model = record.model(run)
-  if model and not name:find(model, 1, true) then name = name .. " " .. model end
-  if key then name = key .. ": " .. name end
-  local label = ("  "):rep(depth) .. name
-  if #label > LABEL_MAX then label = label:sub(1, LABEL_MAX - 3) .. "..." end
-  return label
-end
-
-local function bar_of(run, root)
-  local whole = math.max(root.ended - root.started, 1e-9)
-  local first = math.floor((run.started - root.started) / whole * BAR)
-  local last = math.ceil((run.ended - root.started) / whole * BAR)
-  first = math.min(first, BAR - 1)
-  last = math.max(last, first + 1)
-  return (" "):rep(first) .. ("="):rep(last - first) .. (" "):rep(BAR - last)
-end
+local CONTENT = 60 -- bytes of an input or an output
 
 local function short(value)
   local text = redact.text(inspect(value)):gsub("%s+", " ")
@@ -65,9 +43,12 @@ local function notes_of(run, contents)
 end
 
 -- Depth first, in the order in which the runs began.
-local function walk(run, below, depth, out)
-  out[#out + 1] = { run = run, depth = depth }
-  for _, child in ipairs(below[run] or {}) do walk(child, below, depth + 1, out) end
+local function walk(run, below, depth, contents, out)
+  out[#out + 1] = {
+    depth = depth, name = drawing.name(run.name, record.model(run), run.tag),
+    started = run.started, ended = run.ended, notes = notes_of(run, contents),
+  }
+  for _, child in ipairs(below[run] or {}) do walk(child, below, depth + 1, contents, out) end
   return out
 end
 
@@ -78,20 +59,7 @@ local function lines_of(root, runs, contents)
     below[run.parent] = list
     list[#list + 1] = run
   end
-  local rows, width = walk(root, below, 0, {}), 0
-  for i = 1, math.min(#rows, CHILDREN) do
-    rows[i].label = label_of(rows[i].run, rows[i].depth)
-    width = math.max(width, #rows[i].label)
-  end
-  local lines = {}
-  for i = 1, math.min(#rows, CHILDREN) do
-    local run = rows[i].run
-    local line = ("%-" .. width .. "s %9.3f s |%s| %s"):format(rows[i].label, run:elapsed(),
-      bar_of(run, root), notes_of(run, contents))
-    lines[i] = line:gsub("%s+$", "")
-  end
-  if #rows > CHILDREN then lines[#lines + 1] = ("(%d more)"):format(#rows - CHILDREN) end
-  return lines
+  return drawing.lines(walk(root, below, 0, contents, {}))
 end
 
 ---A callback that writes each call as a tree with bars.
