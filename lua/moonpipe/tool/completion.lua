@@ -67,7 +67,7 @@ local BASH_CASE = [[
 
 local function bash_case(command)
   local values = {}
-  for _, option in ipairs(command.options) do
+  for _, option in ipairs(options.all(command)) do
     if option.value then
       local patterns = "--" .. option.name .. (option.short and "|-" .. option.short or "")
       local action = (option.among or option.files) and bash_action(option) or "true"
