@@ -1,11 +1,12 @@
 /*
- * bind_file.c: small files, read and written whole, and jobs that read others
- * piece by piece.
+ * bind_file.c: small files, read and written whole, and jobs that read others,
+ * and the standard input, piece by piece.
  */
 #include "bind.h"
 
 #include "file.h"
 #include "file_job.h"
+#include "input.h"
 
 #include <string.h>
 
@@ -108,14 +109,21 @@ static int f_folder(lua_State *L)
     return mp_bind_submit(L, mp_folder_job(root, path));
 }
 
+/* input_read(max) -> id of a job that gives what comes from the standard input,
+ * nothing at its end | nil, message, kind */
+static int f_input_read(lua_State *L)
+{
+    lua_Integer max = luaL_checkinteger(L, 1);
+
+    luaL_argcheck(L, max > 0, 1, "no room");
+    return mp_bind_submit(L, mp_input_job((size_t)max));
+}
+
 static const luaL_Reg functions[] = {
-    {"file_close", f_file_close},
-    {"file_open", f_file_open},
-    {"file_read", f_file_read},
-    {"folder", f_folder},
-    {"read_file", f_read_file},
-    {"write_file", f_write_file},
-    {NULL, NULL},
+    {"file_close", f_file_close}, {"file_open", f_file_open},
+    {"file_read", f_file_read},   {"folder", f_folder},
+    {"input_read", f_input_read}, {"read_file", f_read_file},
+    {"write_file", f_write_file}, {NULL, NULL},
 };
 
 void mp_bind_file(lua_State *L)

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* now() -> seconds, monotonic */
@@ -36,9 +37,22 @@ static int f_isatty(lua_State *L)
     return 1;
 }
 
+/* columns(fd) -> how many the terminal has, or nil where it is none or does not
+ * tell */
+static int f_columns(lua_State *L)
+{
+    struct winsize size;
+
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 ||
+        size.ws_col == 0)
+        return 0;
+    lua_pushinteger(L, size.ws_col);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"now", f_now},       {"wall", f_wall}, {"thread_cpu", f_thread_cpu},
-    {"isatty", f_isatty}, {NULL, NULL},
+    {"columns", f_columns},       {"isatty", f_isatty}, {"now", f_now},
+    {"thread_cpu", f_thread_cpu}, {"wall", f_wall},     {NULL, NULL},
 };
 
 void mp_bind_sys(lua_State *L)

@@ -3,7 +3,9 @@
  *
  * `moonpipe repl`, or without words on a terminal, is repl.c. Else the first
  * Ctrl-C cancels what runs and ends with 130, a second one ends at
- * once: a compiled Lua loop does not hear the first. A standard output that
+ * once: a compiled Lua loop does not hear the first. SIGTERM and SIGHUP do the
+ * same, with 143 and 129; whoever wants to outlive its terminal (nohup) ignores
+ * the latter. A standard output that
  * nobody reads any more counts as a Ctrl-C where something still runs, but
  * quietly, and with 141: what was complete is complete.
  */
@@ -51,6 +53,14 @@ static void handle(int number, void (*handler)(int))
     sigaction(number, &action, NULL);
 }
 
+static void handle_unless_ignored(int number, void (*handler)(int))
+{
+    struct sigaction before;
+
+    if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        handle(number, handler);
+}
+
 /* A thousand calls are a thousand descriptors; the usual soft limit is 1,024.
  */
 static void raise_descriptors(void)
@@ -94,6 +104,7 @@ static int run_command(int argc, char **argv)
 
     handle(SIGINT, on_interrupt);
     handle(SIGTERM, on_interrupt);
+    handle_unless_ignored(SIGHUP, on_interrupt);
     handle(SIGPIPE, on_broken_pipe);
     code = moonpipe_command(engine, argc, argv);
     text = moonpipe_error_text(moonpipe_error(engine));
@@ -122,6 +133,7 @@ int main(int argc, char **argv)
     code = interactive ? mp_repl_run(engine) : run_command(argc, argv);
     handle(SIGINT, SIG_DFL); /* the engine is going */
     handle(SIGTERM, SIG_DFL);
+    handle_unless_ignored(SIGHUP, SIG_DFL);
     moonpipe_close(engine);
     return code;
 }

@@ -21,7 +21,7 @@
 
 #define FIRST_TIMERS 64
 #define SOURCES_MAX  128 /* the multi handles of http, and a few more */
-#define ENDS_MAX     4
+#define ENDS_MAX     8
 #define BATCH        256   /* descriptors that one epoll_wait tells of */
 #define LATE_US      50000 /* a timer so late finds more than the usual queue */
 #define EXIT_US      2000000 /* an exit waits no longer for the I/O thread */

@@ -8,7 +8,8 @@ local tree = require "moonpipe.tree"
 local join = require("moonpipe.task").join
 
 ---@class moonpipe.Window
----@field begin fun(i: integer): moonpipe.Task?  begins item i; nil: there are no more
+---@field begin fun(i: integer): moonpipe.Task|false|nil  begins item i; nil: there are no more,
+---       false: there is none before `wake` is called
 ---@field limit integer
 ---@field stop_early string?  why the others are cancelled once an item has failed
 ---@field eager boolean?   fills up even where items have ended already
@@ -39,7 +40,7 @@ function window.limit_of(max_concurrency, lazy)
 end
 
 ---@param limit integer
----@param begin fun(i: integer): moonpipe.Task?  what it returns may have ended
+---@param begin fun(i: integer): moonpipe.Task|false|nil  what it returns may have ended
 ---@return moonpipe.Window
 function window.new(limit, begin)
   return setmetatable({
@@ -57,6 +58,17 @@ end
 function Window:note(task, index)
   self.last = self.last + 1
   self.order[self.last] = { task = task, index = index }
+end
+
+---Lets who waits for the next item look whether more can be begun.
+function Window:wake()
+  if self.waiter then scheduler.unpark(self.waiter) end
+end
+
+---Begins no more.
+function Window:close()
+  self.over = true
+  self:wake()
 end
 
 -- Cancels what runs; begins no more.
@@ -78,17 +90,23 @@ function Window:ended(task)
   if self.stop_early and task.err ~= nil and not self.stopping then
     cancel(self, self.stop_early)
   end
-  if self.waiter then scheduler.unpark(self.waiter) end
+  self:wake()
+end
+
+---How many more may be under way, or wait to be given back.
+---@return integer
+function Window:room()
+  return self.limit - self.under - (self.last - self.first + 1)
 end
 
 -- Begins items until there are enough of them, or one has ended at once: whoever
 -- asks for it need not wait for the others.
 function Window:fill()
-  while not self.over and self.under + self.last - self.first + 1 < self.limit do
+  while not self.over and self:room() > 0 do
     local index = self.begun + 1
     local task = self.begin(index)
     if not task then
-      self.over = true
+      self.over = task == nil
       return
     end
     self.begun = index
@@ -121,8 +139,9 @@ function Window:next()
   self.waiter = scheduler.current()
   self:fill()
   while self.first > self.last do
-    if self.under == 0 then return nil end
+    if self.under == 0 and self.over then return nil end
     scheduler.park()
+    if self.first > self.last then self:fill() end
   end
   return self:take()
 end
@@ -136,6 +155,12 @@ function Window:rest()
     local ended = self.order[at]
     if ended then return ended.task, ended.index end
   end
+end
+
+---Cancels what runs; begins no more.
+---@param reason string
+function Window:cancel(reason)
+  cancel(self, reason)
 end
 
 ---Cancels what runs and waits for its end.

@@ -85,16 +85,15 @@ describe("moonpipe batch", function()
   it("puts what failed in a file of its own, and exits with 6", function()
     local here = picky "a\nbad\nb\nbad\n"
     local code, stdout, stderr = here:run "in.txt"
-    assert.equal(6, code)
+    assert.same({ 6, "" }, { code, stdout })
     assert.same({ "A", "B" }, here:outputs())
     local failed = here:failures()
     assert.equal(2, #failed)
     assert.same({ 2, 2, "bad", "lua", "it is bad" }, { failed[1].index, failed[1].line,
       failed[1].input, failed[1].error.kind, failed[1].error.message })
     assert.equal(here:path "out.jsonl" .. ": 2 results (4 new); 2 failed ("
-      .. here:path "out.errors.jsonl" .. ")\n", stdout)
-    assert.matches("the first failure: it is bad (in item 2, " .. here:path "in.txt" .. ":2)",
-      stderr, 1, true)
+      .. here:path "out.errors.jsonl" .. ")\nmoonpipe: the first failure: it is bad (in item 2, "
+      .. here:path "in.txt" .. ":2)\n", stderr)
   end)
 
   it("runs what failed again when it is told to, and only that", function()
@@ -259,9 +258,11 @@ describe("moonpipe batch with a model", function()
 
   it("tells the tokens and what they cost", function()
     local here = here_with("usage", "usage=1000,500", "a\nb\n")
-    local code, stdout = here:run "in.txt"
+    local code, _, stderr = here:run("in.txt", "--usage")
     assert.equal(0, code)
-    assert.equal(here:path "out.jsonl" .. ": 2 results (2 new); 3,000 tokens, $0.0120\n", stdout)
+    assert.equal(here:path "out.jsonl" .. ": 2 results (2 new); 3,000 tokens, $0.0120\n"
+      .. "gpt-4.1: 2 calls, 2000 tokens in, 1000 out, $0.0120\n"
+      .. "in all: 2 calls, 2000 tokens in, 1000 out, $0.0120\n", stderr)
   end)
 
   it("stops when the key is refused, which is no item's failure", function()
@@ -289,19 +290,31 @@ describe("moonpipe batch's progress", function()
   local progress = require "moonpipe.tool.batch_progress"
 
   local function at(fields)
-    local all = { done = 1200, begun = 1250, fresh = 1000, failed = 0, read = 500, size = 1000,
+    local all = { done = 1200, taken = 1250, fresh = 1000, failed = 0, read = 500, size = 1000,
       ended = false, elapsed = 2.5 }
     for name, value in pairs(fields) do all[name] = value end
-    return progress.line(all)
+    return progress.line(all, fields.rate, fields.columns)
   end
 
-  it("says how far it is; before the end of the input the total is a guess", function()
-    assert.equal("[=========>          ] 1,200 of about 2,500 items, 400/s, 3 s left", at {})
+  it("says how many items there are when it has seen them all, and not before", function()
+    assert.equal("[=========>          ] 48 %, 1,200 items, 400/s, about 3 s left", at {})
     assert.equal("[===================>] 1,200 of 1,250 items, 400/s, 0 s left; 12 failed",
       at { ended = true, failed = 12 })
-    assert.equal("0 items, 0.0/s", at { done = 0, begun = 0, fresh = 0, read = 0 })
+    assert.equal("0 items, 0.0/s", at { done = 0, taken = 0, fresh = 0, read = 0 })
     assert.equal("[====================] 0 of 0 items, 0.0/s",
-      at { done = 0, begun = 0, fresh = 0, ended = true, elapsed = 0 })
+      at { done = 0, taken = 0, fresh = 0, ended = true, elapsed = 0 })
+    assert.equal("1,200 items, 400/s", at { size = false })
+  end)
+
+  it("tells what is left by the rate that it is given", function()
+    for rate, said in pairs { [1] = "50 s left", [0.25] = "3 min left", [0.005] = "2 h 46 min left" } do
+      assert.matches(said, at { ended = true, rate = rate }, 1, true)
+    end
+  end)
+
+  it("leaves the bar out, then the last words, where the terminal is narrow", function()
+    assert.equal("48 %, 1,200 items, 400/s, about 3 s left", at { columns = 60 })
+    assert.equal("48 %, 1,200 items", at { columns = 17 })
   end)
 
   it("says what was used, and that a price is not known", function()
@@ -311,7 +324,7 @@ describe("moonpipe batch's progress", function()
     assert.equal("80,000 tokens, at least $0.1234", progress.used(usage))
     usage.total.cost = 0
     assert.equal("80,000 tokens", progress.used(usage))
-    assert.matches("items, 400/s, 3 s left; 80,000 tokens$", at { usage = usage })
+    assert.matches("items, 400/s, about 3 s left; 80,000 tokens$", at { usage = usage })
   end)
 
   it("is drawn on a terminal, and stays there with the last figures", function()

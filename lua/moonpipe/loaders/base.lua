@@ -19,6 +19,7 @@ local BOM = "\239\187\191"
 ---@field path string
 ---@field root string?      a folder that the path is relative to, and may not lead out of
 ---@field max_bytes integer
+---@field read_bytes (fun(): string?)?  gives the bytes piece by piece, instead of the file
 ---@field documents fun(self): fun(): moonpipe.Document?
 local Loader = {}
 
@@ -143,6 +144,7 @@ end
 ---@param self moonpipe.Loader
 ---@return fun(): string?
 function base.bytes(self)
+  if self.read_bytes then return self.read_bytes end
   local file = native.check(c.file_open(self.path, self.root))
   local at, ended = 0, false
   return function()
@@ -240,13 +242,21 @@ end
 ---@param self moonpipe.Loader
 ---@return fun(): { [1]: string, [2]: integer }?, integer?
 function base.lines(self)
-  local number = 0
-  return base.records(self, function(buffer, at, ended)
-    local stop = buffer:find("\n", at, true)
-    if not stop and (not ended or at > #buffer) then return nil end
+  local read, buffer, at, before, number = base.pieces(self), "", 1, 0, 0
+  return function()
+    local parts, size, stop = {}, 0, nil
+    while buffer and not stop do
+      stop = buffer:find("\n", at, true)
+      local part = buffer:sub(at, (stop or #buffer + 1) - 1)
+      parts[#parts + 1], size = part, size + #part
+      if size > self.max_bytes then too_large(self, "a line of") end
+      at = stop and stop + 1 or 1
+      if not stop then before, buffer = before + #buffer, read() end
+    end
+    if not stop and size == 0 then return nil end
     number = number + 1
-    return { buffer:sub(at, (stop or #buffer + 1) - 1), number }, (stop or #buffer) + 1
-  end)
+    return { parts[2] and table.concat(parts) or parts[1], number }, before + at - 1
+  end
 end
 
 return base

@@ -156,6 +156,10 @@ function c.thread_cpu() end
 ---@return boolean
 function c.isatty(fd) end
 
+---@param fd integer
+---@return integer? columns  of the terminal; nil where it is none
+function c.columns(fd) end
+
 -- ---- texts -----------------------------------------------------------------------
 
 ---@param text string

@@ -22,6 +22,12 @@ function c.file_open(path, root) end
 ---@return string? kind
 function c.file_read(file, at, max) end
 
+---@param max integer  bytes
+---@return integer? id  of a job that gives what comes from the standard input; nothing at its end
+---@return string? message
+---@return string? kind
+function c.input_read(max) end
+
 ---@param file userdata
 function c.file_close(file) end
 

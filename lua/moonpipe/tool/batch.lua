@@ -1,21 +1,15 @@
 --- `moonpipe batch`: a chain on each item of a file, with a journal that survives the process.
---
--- An item's place among the -j is free once its result is on disk: whatever kills the process,
--- at most that many calls were for nothing.
 local batch_input = require "moonpipe.tool.batch_input"
 local batch_journal = require "moonpipe.tool.batch_journal"
-local batch_output = require "moonpipe.tool.batch_output"
 local batch_progress = require "moonpipe.tool.batch_progress"
-local context = require "moonpipe.context"
-local errors = require "moonpipe.error"
+local batch_rate = require "moonpipe.tool.batch_rate"
+local batch_run = require "moonpipe.tool.batch_run"
+local failure = require "moonpipe.tool.failure"
 local graph = require "moonpipe.tool.graph"
 local host = require "moonpipe.tool.host"
-local json = require "moonpipe.json"
 local native = require "moonpipe.native"
-local redact = require "moonpipe.redact"
-local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
-local window = require "moonpipe.window"
+local uuid = require "moonpipe.uuid"
 
 local c = native.c
 
@@ -24,10 +18,13 @@ local batch = {
   usage = "CHAIN.lua INPUT -o OUTPUT",
   summary = "Runs the chain that a script returns on each item of a file.",
   about = "INPUT holds JSON lines (.jsonl, .ndjson), rows under a line of names (.csv, .tsv), or\n"
-    .. "plain lines. OUTPUT gets {\"index\":, \"line\":, \"output\":} for each item, in the order\n"
-    .. "of the input; what failed is in OUTPUT.errors.jsonl, and the exit code is 6.\n"
+    .. "plain lines; - is standard input: plain lines, unless --format says otherwise.\n"
+    .. "OUTPUT gets {\"index\":, \"line\":, \"output\":} for each item, in the order of the\n"
+    .. "input; - is standard output. What failed is in OUTPUT.errors.jsonl; the exit code is 6.\n"
     .. "OUTPUT.journal, a SQLite file, has each result before it is written: whatever ends\n"
-    .. "the program, --resume goes on where it was.",
+    .. "the program, --resume goes on where it was; a pipe does, when the same items come through\n"
+    .. "it again. Ctrl-C, SIGTERM and SIGHUP let items under way end, for 5 seconds; a second one\n"
+    .. "ends at once.",
   example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume",
   options = {
     { name = "output", short = "o", value = "FILE", help = "the results" },
@@ -36,21 +33,27 @@ local batch = {
     { name = "resume", short = "r", help = "go on with a batch that ended early, or begin one" },
     { name = "retry-failed", help = "run what has failed again; goes on too" },
     { name = "errors", value = "FILE", help = "what failed; default: OUTPUT.errors.jsonl, without\n"
-      .. "the .jsonl of OUTPUT" },
+      .. "the .jsonl of OUTPUT; standard error where that is -" },
+    { name = "journal", value = "FILE", help = "default: OUTPUT.journal; none where that is -" },
     { name = "format", value = "KIND", among = batch_input.FORMATS, help = "of INPUT: "
       .. table.concat(batch_input.FORMATS, ", ") },
     { name = "chain", short = "c", value = "NAME", help = "of a table of chains" },
+    { name = "limit", short = "n", value = "N", is = "integer", help = "the first N items alone" },
     { name = "shard", value = "I/N", help = "each N-th item only, from the I-th on; each shard\n"
       .. "has an OUTPUT of its own" },
+    { name = "rate", value = "N/UNIT", help = "items that begin: 10/s, 500/m, 2000/h; all\n"
+      .. "processes that run this chain with --rate share it,\non one machine" },
+    { name = "max-failures", value = "N", help = "stop when N items of this run have failed, or\n"
+      .. "N% of them, from the 100th on" },
+    { name = "usage", help = "calls, tokens and cost by model, on standard error" },
     { name = "quiet", short = "q", help = "no progress, no summary" },
+    { name = "verbose", short = "v", help = "each failure, on standard error" },
   },
 }
 
 local ITEMS_FAILED = 6
 local JOBS = 64
-
--- Failures that all other items would have as well: they end the batch, and are nobody's result.
-local ENDS_ALL = { auth = true, config = true, quota = true }
+local LEAST = 100 -- items that a share of failures is of
 
 -- ---- the words ---------------------------------------------------------------------------
 
@@ -61,17 +64,54 @@ local function read_shard(text)
   return nil, ("--shard takes I/N, such as 1/4, got '%s'"):format(text)
 end
 
+local function read_most(text)
+  if not text then return nil end
+  local number, percent = text:match("^(%d+)(%%?)$")
+  number = tonumber(number)
+  if not number or number < 1 or percent ~= "" and number > 100 then
+    return nil, ("--max-failures takes a number or a share, such as 10 or 5%%, got '%s'"):format(
+      text)
+  end
+  return percent == "" and { count = number } or { percent = number, least = LEAST }
+end
+
+local function read_rate(text)
+  local rate = text and batch_rate.read(text)
+  if not text or rate then return rate end
+  return nil, ("--rate takes items per s, m or h, such as 10/s, got '%s'"):format(text)
+end
+
+local function paths_of(given)
+  local output = given.output
+  local is_stream = output == "-"
+  return {
+    output = output,
+    errors = given.errors or is_stream and "-" or output:gsub("%.jsonl$", "") .. ".errors.jsonl",
+    journal = given.journal or not is_stream and output .. ".journal" or nil,
+  }
+end
+
+local function check_paths(paths)
+  if paths.errors == paths.output and paths.output ~= "-" then
+    return "--errors and -o name the same file"
+  elseif paths.journal == paths.output or paths.journal == paths.errors then
+    return "--journal names the file of -o or --errors"
+  end
+end
+
 -- What is there already must be asked for, or be out of the way.
 local function check_files(given, paths)
-  local has_journal = host.exists(paths.journal)
+  local has_journal = paths.journal and host.exists(paths.journal)
   local goes_on = given.resume or given.retry_failed
-  if has_journal and not goes_on then
+  if goes_on and not paths.journal then
+    return "-o - keeps no journal to go on with; name one by --journal FILE"
+  elseif has_journal and not goes_on then
     return ("'%s' is there: --resume goes on with that batch"):format(paths.journal)
   elseif given.retry_failed and not has_journal then
     return ("--retry-failed needs the journal '%s', which is not there"):format(paths.journal)
   end
   for _, name in ipairs { "output", "errors" } do
-    if not has_journal and host.exists(paths[name]) then
+    if not has_journal and paths[name] ~= "-" and host.exists(paths[name]) then
       return ("'%s' is there, and no journal of it: name another file, or remove it"):format(
         paths[name])
     end
@@ -80,225 +120,146 @@ end
 
 local function read_words(given, words)
   if #words ~= 2 then return "batch takes a script and an input" end
+  if words[1] == "-" and words[2] == "-" then return "script and input are both -" end
   if not given.output then return "batch takes -o FILE, where the results go" end
-  local format = given.format or batch_input.format_of(words[2])
   local shard, problem = read_shard(given.shard)
-  if not shard then return problem end
-  local paths = {
-    output = given.output,
-    errors = given.errors or given.output:gsub("%.jsonl$", "") .. ".errors.jsonl",
-    journal = given.output .. ".journal",
-  }
-  problem = paths.errors == paths.output and "--errors and -o name the same file"
-  return problem or check_files(given, paths), { format = format, shard = shard, paths = paths }
+  local asked = { shard = shard, paths = paths_of(given) }
+  asked.format = given.format or batch_input.format_of(words[2])
+  if problem then return problem end
+  asked.most, problem = read_most(given.max_failures)
+  if problem then return problem end
+  asked.rate, problem = read_rate(given.rate)
+  return problem or check_paths(asked.paths) or check_files(given, asked.paths), asked
 end
 
--- ---- items -------------------------------------------------------------------------------
+-- ---- what is said ------------------------------------------------------------------------
 
----@class moonpipe.BatchRun
----@field input moonpipe.BatchInput
----@field journal moonpipe.BatchJournal
----@field output moonpipe.BatchOutput
----@field under table<integer, moonpipe.BatchItem>  under way, by their place in the window
----@field skipped integer  items that had their result before
-local Run = {}
-Run.__index = Run
-
-local function changed(self, item)
-  errors.raise("input", ("%s:%d: this is not what item %d was when the batch began; an input"
-    .. " may get more items, but those it had must stay"):format(self.input.path, item.line,
-    item.index))
+local function say(text)
+  io.stderr:write("moonpipe: ", text, "\n")
 end
 
--- Whether an item is to be run: it is of this shard, and has no result.
-local function is_open(self, item)
-  if (item.index - self.shard.at) % self.shard.of ~= 0 then return false end
-  local row = self.earlier(item.index)
-  if not row then return true end
-  if row.digest ~= item.digest then changed(self, item) end
-  if self.retry and row.ok == 0 then
-    item.again = true
-    return true
-  end
-  self.skipped = self.skipped + 1
-  return false
-end
-
-local function check_end(self)
-  local row = self.earlier()
-  if not row or row.run == self.journal.run then return end
-  errors.raise("input", ("%s ends before item %d, which has a result; is it another input?")
-    :format(self.input.path, row.item))
-end
-
-function Run:next_item()
-  for item in self.input.next, self.input do
-    if is_open(self, item) then return item end
-  end
-  if not self.checked then check_end(self) end
-  self.checked = true
-end
-
-local function raise(err)
-  error(err, 0)
-end
-
--- Begins the next item; nil where there is none.
-function Run:begin(i)
-  local item = self:next_item()
-  if not item then return nil end
-  self.under[i], self.begun = item, self.begun + 1
-  if item.err then return scheduler.spawn(self.ctx, nil, raise, item.err) end
-  return scheduler.spawn(self.ctx, nil, run.invoke, self.chain, item.value, self.ctx)
-end
-
--- ---- results -----------------------------------------------------------------------------
-
-local TOLD = { "kind", "message", "path", "where", "step", "provider", "model", "status",
-  "request_id", "attempts", "elapsed" }
-
-local function error_line(item, err)
-  local told = {}
-  for _, name in ipairs(TOLD) do told[name] = err[name] end
-  told.message = errors.text(err.message)
-  local input = item.value
-  if item.err then input = item.text end
-  return redact.text(('{"index":%d,"line":%d,"error":%s,"input":%s}'):format(item.index, item.line,
-    json.encode(told), json.encode(input)))
-end
-
-local function output_line(item, value)
-  return ('{"index":%d,"line":%d,"output":%s}'):format(item.index, item.line,
-    value == nil and "null" or json.encode(value))
-end
-
-local function failure_of(self, item, value)
-  return errors.wrap(value):at(("item %d, %s:%d"):format(item.index, self.input.path, item.line))
-end
-
--- The row of an item that has ended; nil where its failure ends the batch.
-local function row_of(self, task, index)
-  local item = self.under[index]
-  self.under[index] = nil
-  local ok, line, err = task.err == nil, nil, task.err
-  if ok then
-    ok, line = pcall(output_line, item, task.value)
-    if not ok then err = line end
-  end
-  if not ok then
-    err = failure_of(self, item, err)
-    if ENDS_ALL[err.kind] or self.stopped then
-      self.fatal = self.fatal or err
-      return nil
-    end
-    self.first_failure = self.first_failure or err
-    line = error_line(item, err)
-  end
-  return { index = item.index, digest = item.digest, ok = ok, line = line, again = item.again }
-end
-
--- Stores what has ended and writes what that completes.
-function Run:keep(task, index)
-  local rows, is_next = {}, false
-  while task do
-    local row = row_of(self, task, index)
-    if row then
-      rows[#rows + 1], is_next = row, is_next or row.index == self.output.next
-    end
-    task, index = self.window:take()
-  end
-  self.journal:store(rows)
-  self.fresh = self.fresh + #rows
-  if is_next then self.output:advance() end
-  if self.fatal then error(self.fatal, 0) end
-end
-
--- ---- the whole ---------------------------------------------------------------------------
-
-local function progress_of(self)
-  local input, journal = self.input, self.journal
-  return {
-    done = self.skipped + self.fresh, begun = self.skipped + self.begun, fresh = self.fresh,
-    failed = journal.failed, read = input.offset, size = input.size, ended = input.ended,
-    elapsed = c.now() - self.began, usage = self.usage,
-  }
-end
-
-function Run:go()
-  local function tell() return progress_of(self) end
-  self.output:advance()
-  for task, index in self.window.next, self.window do
-    self:keep(task, index)
-    if self.teller then self.teller:tell(tell) end
-  end
-  self.output:advance() -- nothing was left to do, but for the shards of an empty input
-  self.output:finish()
-  if self.teller then self.teller:finish(tell) end
-end
-
--- Ends what is under way, and keeps what has ended well meanwhile.
-local function stop(self)
-  self.stopped = true
-  self.window:stop "the batch has ended"
-  local task, index = self.window:take()
-  if task then pcall(self.keep, self, task, index) end
-end
-
-local function new_run(given, chain, input, asked)
-  local journal = batch_journal.open(asked.paths.journal, {
-    format = asked.format, errors = given.errors or "",
-    shard = ("%d/%d"):format(asked.shard.at, asked.shard.of),
-  })
-  local self = setmetatable({
-    chain = chain, input = input, journal = journal, shard = asked.shard, under = {},
-    retry = given.retry_failed, earlier = journal:cursor(), skipped = 0, begun = 0, fresh = 0,
-    usage = require("moonpipe.models.usage").UsageTotals(), began = c.now(),
-    teller = not given.quiet and batch_progress.new() or nil,
-  }, Run)
-  local jobs = given.jobs or JOBS
-  self.ctx = context.derive(context.current(), {
-    max_concurrency = jobs, callbacks = { self.usage },
-  })
-  self.window = window.new(jobs, function(i) return self:begin(i) end)
-  self.window.eager = true
-  return self
+local function start_teller(self, asked)
+  local shares = asked.paths.output == "-" and c.isatty(1)
+  return batch_progress.start(function() return self:progress() end, c.isatty(2) and not shares)
 end
 
 local function summary(self, paths)
   local journal = self.journal
-  local words = { ("%s: %d results (%d new)"):format(paths.output, journal.ok, self.fresh) }
+  local words = { ("%s: %d results (%d new)"):format(
+    paths.output == "-" and "standard output" or paths.output, journal.ok, self.fresh) }
   if journal.failed > 0 then
-    words[#words + 1] = ("%d failed (%s)"):format(journal.failed, paths.errors)
+    words[#words + 1] = ("%d failed%s"):format(journal.failed,
+      paths.errors == "-" and "" or " (" .. paths.errors .. ")")
   end
   words[#words + 1] = batch_progress.used(self.usage)
-  print(table.concat(words, "; "))
-  if self.first_failure then
-    io.stderr:write("moonpipe: the first failure: ",
-      require("moonpipe.tool.failure").text_of(self.first_failure), "\n")
+  io.stderr:write(table.concat(words, "; "), "\n")
+  if self.first_failure and not self.on_failure then
+    say("the first failure: " .. failure.text_of(self.first_failure))
   end
 end
 
+local function print_usage(usage)
+  local names = {}
+  for name in pairs(usage.by_model) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local of = usage.by_model[name]
+    io.stderr:write(("%s: %d calls, %d tokens in, %d out, %s\n"):format(
+      require("moonpipe.terminal").printable(name), of.calls, of.input_tokens, of.output_tokens,
+      usage.unpriced[name] and "price not known" or ("$%.4f"):format(of.cost)))
+  end
+  io.stderr:write("in all: ", tostring(usage), "\n")
+end
+
+-- Why it ends early, and what is left of it.
+local function say_ending(self)
+  local safe = self.journal.lasts and ("%d results are safe; --resume goes on"):format(
+    self.journal.ok)
+  if self.ending == "failures" then
+    say(("stopped after %d failures%s"):format(self.fresh_failed, safe and "; " .. safe or ""))
+  elseif safe then
+    say(safe)
+  end
+end
+
+-- ---- the whole ---------------------------------------------------------------------------
+
+local function state_folder()
+  local base, home = os.getenv "XDG_STATE_HOME", os.getenv "HOME"
+  if not base or base:sub(1, 1) ~= "/" then base = home and home .. "/.local/state" end
+  local folder = base and base .. "/moonpipe"
+  if folder then os.execute(("mkdir -p -m 700 '%s'"):format(folder:gsub("'", "'\\''"))) end
+  return folder
+end
+
+local function fingerprint(path, name)
+  local text = path ~= "-" and host.read(path) or ""
+  return uuid.of(text, name or "")
+end
+
+local function new_run(given, words, input, asked)
+  local chain, print_of = graph.chain_of(words[1], given.chain), fingerprint(words[1], given.chain)
+  local journal = batch_journal.open(asked.paths.journal, {
+    format = asked.format, errors = given.errors or "", chain = print_of,
+    shard = ("%d/%d"):format(asked.shard.at, asked.shard.of),
+  })
+  return batch_run.new({
+    chain = chain, input = input, journal = journal, shard = asked.shard, most = asked.most,
+    retry = given.retry_failed,
+    rate = asked.rate and batch_rate.new(asked.rate, print_of, state_folder()),
+  }, given.jobs or JOBS, asked.paths)
+end
+
+-- Has failures told as they come, on a line of their own.
+local function tell_failures(self, given, asked, teller)
+  if teller and asked.paths.errors == "-" then
+    function self.output.before_errors() teller:clear() end
+  end
+  if not given.verbose then return end
+  function self.on_failure(err)
+    if teller then teller:clear() end
+    say(failure.text_of(err))
+  end
+end
+
+-- Runs [self] so that a signal winds it down; raises what ends it early, and a signal last.
+local function go(self, quiet)
+  local previous = scheduler.on_interrupt
+  function scheduler.on_interrupt()
+    local under = self:wind_down "signal"
+    if under and under > 0 and not quiet then
+      say(("stopping; %d items are under way, and have 5 seconds"):format(under))
+    end
+  end
+  local ok, err = pcall(self.go, self)
+  scheduler.on_interrupt = previous
+  if not ok then self:stop() end
+  if self.ending == "signal" then previous() end
+  return ok, err
+end
+
 local function perform(self, given, asked)
-  self.output = batch_output.new(self.journal, asked.paths, asked.shard, given.retry_failed)
-  self:go()
+  local teller = not given.quiet and start_teller(self, asked) or nil
+  tell_failures(self, given, asked, teller)
+  local ok, err = go(self, given.quiet)
+  if teller then teller:finish() end
+  return ok, err
 end
 
 function batch.run(given, words)
   local problem, asked = read_words(given, words)
   if problem then return problem end
-  local input, message = batch_input.open(words[2], asked.format)
+  local input, message = batch_input.open(words[2], asked.format, given.limit)
   if not input then return message end
-  local self = new_run(given, graph.chain_of(words[1], given.chain), input, asked)
-  local ok, err = pcall(perform, self, given, asked)
-  if not ok then stop(self) end
+  local self = new_run(given, words, input, asked)
+  local ok, err = perform(self, given, asked)
   self.journal:close()
-  if not ok then
-    if not given.quiet then
-      io.stderr:write(("moonpipe: %d results are safe; --resume goes on\n"):format(self.journal.ok))
-    end
-    error(err, 0)
-  end
-  if not given.quiet then summary(self, asked.paths) end
+  if self.rate then self.rate:close() end
+  if not given.quiet and (self.ending or not ok) then say_ending(self) end
+  if not ok then error(err, 0) end
+  if not given.quiet and self.ending ~= "signal" then summary(self, asked.paths) end
+  if given.usage then print_usage(self.usage) end
+  scheduler.raise_if_cancelled(scheduler.current())
   return self.journal.failed > 0 and ITEMS_FAILED or nil
 end
 

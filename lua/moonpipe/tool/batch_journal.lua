@@ -1,9 +1,11 @@
 --- What a batch has done: a SQLite file beside its output.
 --
 -- A result counts when its transaction is on disk, and not before. Each row holds the line for
--- the output or the file of errors, so that both can be written again from here.
+-- the output or the file of errors, so that both can be written again from here. A batch that
+-- writes to standard output may do without a file: then what is written is forgotten.
 local db = require "moonpipe.db"
 local errors = require "moonpipe.error"
+local log = require "moonpipe.log"
 
 local APPLICATION_ID = 0x6d706274 -- "mpbt"
 local SCHEMA = {
@@ -21,7 +23,9 @@ local SCHEMA = {
       run INTEGER NOT NULL,
       line TEXT NOT NULL
     )]],
+  "ALTER TABLE batch ADD COLUMN chain TEXT NOT NULL DEFAULT ''",
 }
+local NONE = ":memory:"
 local BUSY_TIMEOUT = 1
 local MAX_RESULT = 2 ^ 30
 local PAGE, PAGE_BYTES = 1000, 2 ^ 24
@@ -35,6 +39,7 @@ local PAGE, PAGE_BYTES = 1000, 2 ^ 24
 
 ---@class moonpipe.BatchJournal
 ---@field path string
+---@field lasts boolean   it is a file
 ---@field run integer     this one, from 1
 ---@field ok integer      how many items have a result
 ---@field failed integer
@@ -57,18 +62,22 @@ local function check(self, row, asked)
         shown(name, row[name]), shown(name, asked[name])))
     end
   end
+  if row.chain ~= asked.chain and row.chain ~= "" then
+    log.warn(("the chain is not the one that this batch began with ('%s'); results that are there"
+      .. " stay"):format(self.path))
+  end
 end
 
 -- Only one process may go on with a batch: the lock is held until it ends, however it ends.
 local function begin(self, asked)
   self.db:rows "PRAGMA locking_mode = EXCLUSIVE"
   local answers = self.db:transaction {
-    { "INSERT OR IGNORE INTO batch VALUES (1, ?, ?, ?, 0)", asked.format, asked.shard,
-      asked.errors },
-    "UPDATE batch SET run = run + 1",
-    "SELECT * FROM batch",
+    { "INSERT OR IGNORE INTO batch VALUES (1, ?, ?, ?, 0, ?)", asked.format, asked.shard,
+      asked.errors, asked.chain },
+    "SELECT format, shard, errors, run + 1 AS run, chain FROM batch",
+    { "UPDATE batch SET run = run + 1, chain = ?", asked.chain },
   }
-  local row = answers[3].rows[1]
+  local row = answers[2].rows[1]
   check(self, row, asked)
   self.run = row.run
   if self.run == 1 then return end
@@ -100,16 +109,17 @@ end
 
 ---Opens the journal at [path], and makes it where it is not there.
 ---@async
----@param path string
----@param asked { format: string, shard: string, errors: string }  what must be as it was; errors:
----  as it was given, or ""
+---@param path string?  nil: none that lasts
+---@param asked { format: string, shard: string, errors: string, chain: string }  what must be as
+---  it was; errors: as it was given, or ""; chain: what tells it from others, which may change
 ---@return moonpipe.BatchJournal
 function batch_journal.open(path, asked)
-  local self = setmetatable({ path = path, ok = 0, failed = 0, longest = 0 }, Journal)
+  local self = setmetatable({ path = path or NONE, lasts = path ~= nil, ok = 0, failed = 0,
+    longest = 0 }, Journal)
   local ok, err = pcall(open, self, asked)
   if ok then return self end
   if self.db then self.db:close() end
-  error(explain(path, err), 0)
+  error(explain(self.path, err), 0)
 end
 
 -- ---- reading and writing -----------------------------------------------------------------
@@ -144,6 +154,13 @@ function Journal:store(rows)
     local name = row.ok and "ok" or "failed"
     self[name] = self[name] + 1
   end
+end
+
+---Says that the items below [item] have been written.
+---@async
+---@param item integer
+function Journal:written(item)
+  if not self.lasts then self.db:run("DELETE FROM results WHERE item < ?", item) end
 end
 
 ---@async

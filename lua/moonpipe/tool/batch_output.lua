@@ -1,6 +1,7 @@
 --- The files of a batch, written out of its journal in the order of the input.
 --
--- A run that goes on writes them anew: what a kill has cut is whole again.
+-- A run that goes on writes them anew: what a kill has cut is whole again. "-" is standard output,
+-- for failures standard error.
 local errors = require "moonpipe.error"
 
 ---@class moonpipe.BatchOutput
@@ -10,27 +11,34 @@ local errors = require "moonpipe.error"
 ---@field retry boolean  failures of earlier runs are no results
 ---@field paths { output: string, errors: string }
 ---@field files table<string, file*>
+---@field before_errors fun()?  called before a failure is written
 local Output = {}
 Output.__index = Output
 
 local batch_output = {}
 
+local STREAMS = { output = io.stdout, errors = io.stderr }
+
 local function raise(self, path, message)
-  errors.raise("io", ("cannot write '%s': %s; what was answered is safe in '%s', and --resume"
-    .. " writes it"):format(path, message, self.journal.path))
+  local journal = self.journal
+  errors.raise("io", ("cannot write '%s': %s%s"):format(path == "-" and "standard output" or path,
+    message, journal.lasts and ("; what was answered is safe in '%s', and --resume writes it")
+      :format(journal.path) or ""))
 end
 
 local function open(self, name)
   local path = self.paths[name]
-  local file, message = io.open(path, "wb")
+  local file, message
+  if path == "-" then file = STREAMS[name] else file, message = io.open(path, "wb") end
   if not file then raise(self, path, message:gsub("^.-: ", "")) end
-  file:setvbuf("full", 65536)
+  if file ~= io.stderr then file:setvbuf("full", 65536) end
   self.files[name] = file
   return file
 end
 
 local function write(self, row)
   local name = row.ok == 1 and "output" or "errors"
+  if name == "errors" and self.before_errors then self.before_errors() end
   local file = self.files[name] or open(self, name)
   local ok, message = file:write(row.line, "\n")
   if not ok then raise(self, self.paths[name], message) end
@@ -66,15 +74,32 @@ function Output:advance()
     rows, more = self.journal:page(self.next, "item, ok, run, line")
   until not write_page(self, rows) or not more
   flush(self)
+  self.journal:written(self.next)
+end
+
+---Writes what is there of the rest, where a batch ends early.
+---@async
+function Output:rest()
+  local rows, more
+  repeat
+    rows, more = self.journal:page(self.next, "item, ok, line")
+    for _, row in ipairs(rows) do
+      write(self, row)
+      self.next = row.item + 1
+    end
+  until not more
 end
 
 ---Ends the files: an old one of errors is removed where none are left.
 function Output:finish()
   for name, file in pairs(self.files) do
-    local ok, message = file:close()
+    local ok, message
+    if self.paths[name] == "-" then ok, message = file:flush() else ok, message = file:close() end
     if not ok then raise(self, self.paths[name], message) end
   end
-  if not self.files.errors and self.journal.run > 1 then os.remove(self.paths.errors) end
+  if not self.files.errors and self.paths.errors ~= "-" and self.journal.run > 1 then
+    os.remove(self.paths.errors)
+  end
 end
 
 ---@param journal moonpipe.BatchJournal
