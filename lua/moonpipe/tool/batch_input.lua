@@ -200,6 +200,7 @@ end
 
 -- The bytes that are left in standard input, where that is a file.
 local function rest_of_input()
+  io.stdin:setvbuf "no" -- a buffer would take what is read past it
   local at = io.stdin:seek()
   local size = at and io.stdin:seek("end")
   if not size then return nil end
