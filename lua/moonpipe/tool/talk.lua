@@ -10,8 +10,8 @@ local talk = {}
 ---@type moonpipe.CommandOption[]
 talk.OPTIONS = {
   { name = "model", short = "m", value = "NAME",
-    help = "such as openai:gpt-5.4-mini; default: MOONPIPE_MODEL, the file of settings, or what the "
-      .. "environment offers" },
+    help = "such as openai:gpt-5.4-mini; default: MOONPIPE_MODEL, that of the settings, or what "
+      .. "the environment offers" },
   { name = "system", value = "TEXT", help = "what the model is told to be" },
   { name = "temperature", value = "NUMBER", is = "number",
     help = "how freely it answers, from 0; default: the provider's" },
