@@ -16,8 +16,8 @@ local ask = {
     .. "that `moonpipe index` made: the answer is from its texts. Without a key or a local server "
     .. "it works offline, with sentences of the texts.\n\n"
     .. "The answer is printed as it comes. One that is not whole is an error.",
-  example = 'git diff | moonpipe ask "Explain this."\n'
-    .. 'moonpipe ask docs.mp "How do the branches of a map run?"\n'
+  example = 'moonpipe ask docs.mp "How do the branches of a map run?"\n'
+    .. 'git diff | moonpipe ask "Explain this."\n'
     .. 'moonpipe ask --schema person.json --json "Who wrote Faust?"\n'
     .. 'moonpipe ask -x "A shell script that counts words" > count.sh',
   options = talk.options {
@@ -91,14 +91,11 @@ local function content_of(given, text)
 end
 
 local function messages_of(given, asked, documents)
-  local system, list = talk.system(given), nil
+  local system, list = talk.system(given), { mp.HumanMessage(asked.text) }
   if documents then
     list = mp.prompts.rag:invoke { context = documents, question = asked.text }:to_messages()
-    local text = list[#list].content
-    list[#list] = mp.HumanMessage(content_of(given, text))
-  else
-    list = { mp.HumanMessage(content_of(given, asked.text)) }
   end
+  list[#list] = mp.HumanMessage(content_of(given, list[#list].content))
   if system then table.insert(list, 1, mp.SystemMessage(system)) end
   return list
 end

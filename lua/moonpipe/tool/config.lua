@@ -12,7 +12,7 @@ local config = {}
 local function has_type(expected)
   return function(value)
     if type(value) == expected then return value end
-    return nil, ("takes a %s, got %s"):format(expected, errors.shape(value))
+    return nil, (" takes a %s, got %s"):format(expected, errors.shape(value))
   end
 end
 
@@ -21,7 +21,7 @@ local function among(list)
     for _, one in ipairs(list) do
       if value == one then return value end
     end
-    return nil, ("takes one of %s, got %s"):format(table.concat(list, ", "),
+    return nil, (" takes one of %s, got %s"):format(table.concat(list, ", "),
       type(value) == "string" and ("'%s'%s"):format(value, errors.hint(value, list))
         or errors.shape(value))
   end
@@ -32,19 +32,19 @@ local function check_provider(name)
   for _, one in ipairs(known) do
     if name == one then return true end
   end
-  return nil, ("knows no provider '%s'%s"):format(errors.text(name), errors.hint(name, known))
+  return nil, (" knows no provider '%s'%s"):format(errors.text(name), errors.hint(name, known))
 end
 
 -- A text of each provider.
 local function of_providers(value)
   if type(value) ~= "table" then
-    return nil, "takes a table such as { openai = \"…\" }, got " .. errors.shape(value)
+    return nil, " takes a table such as { openai = \"…\" }, got " .. errors.shape(value)
   end
   for name, text in pairs(value) do
     local known, problem = check_provider(name)
     if not known then return nil, problem end
     if type(text) ~= "string" then
-      return nil, ("takes a text for '%s', got %s"):format(name, errors.shape(text))
+      return nil, (" takes a text for '%s', got %s"):format(name, errors.shape(text))
     end
   end
   return value
@@ -57,7 +57,7 @@ local function key_commands(value)
   local commands, names = {}, require "moonpipe.models.names"
   for name, command in pairs(value) do
     local variable = (names.home(name).env or {})[1] or ""
-    if not variable:find("_API_KEY$") then return nil, ("'%s' needs no key"):format(name) end
+    if not variable:find("_API_KEY$") then return nil, (" '%s' needs no key"):format(name) end
     commands[variable] = command
   end
   return commands
@@ -71,7 +71,7 @@ end
 local function prices(value)
   local ok, problem = pcall(require("moonpipe.models.usage").UsageTotals, { prices = value })
   if ok then return value end
-  return nil, (errors.text(problem):gsub("^[^:]+:%d+: ", ""))
+  return nil, (errors.text(problem):gsub("^[^:]*:%d+:", ""):gsub("^ ?", ": "))
 end
 
 config.COLORS = { "always", "auto", "never" }
@@ -120,7 +120,7 @@ local function checked(values, path, source)
         errors.text(name), errors.hint(name, config.names()), table.concat(config.names(), ", ")))
     end
     local good, problem = CHECK[name](value)
-    if good == nil then wrong(path, source, name, ("'%s' %s"):format(name, problem)) end
+    if good == nil then wrong(path, source, name, ("'%s'%s"):format(name, problem)) end
     out[name] = good
   end
   return out

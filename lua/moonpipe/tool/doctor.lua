@@ -1,10 +1,13 @@
 --- `moonpipe doctor`: what there is, what is missing, and what that means.
+local config = require "moonpipe.tool.config"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
 local models = require "moonpipe.tool.models"
 local mp = require "moonpipe"
 local names = require "moonpipe.models.names"
 local native = require "moonpipe.native"
+local settings = require "moonpipe.settings"
+local traversal = require "moonpipe.traversal"
 
 local c = native.c
 
@@ -33,6 +36,17 @@ check("moonpipe", true, function() return c.version end)
 
 check("LuaJIT", true, function()
   return ("%s, compiler %s"):format(jit.version, jit.status() and "on" or "off")
+end)
+
+-- Which settings the file has. A wrong one is not asked again by what follows.
+check("settings", true, function()
+  local ok, values, path = pcall(config.read)
+  if not ok then
+    config.install(nil, true)
+    error(values, 0)
+  end
+  if not path then return ("none (%s is not there)"):format(config.path() or "their file") end
+  return ("%s: %s"):format(path, table.concat(traversal.keys(values), ", "))
 end)
 
 -- A call that nobody can answer: what it fails with tells whether the library is there.
@@ -75,8 +89,9 @@ check("pdftotext (PDF loader)", false, function()
 end)
 
 check("a model", false, function()
+  local wanted, from = settings.get "model"
+  if wanted then return ("%s (%s)"):format(wanted, from) end
   local provider, variable = names.at_hand()
-  if os.getenv "MOONPIPE_MODEL" then return "MOONPIPE_MODEL=" .. os.getenv "MOONPIPE_MODEL" end
   if provider then return ("%s (%s is set)"):format(provider, variable) end
   local server = models.servers()[1]
   if server then return ("%s at %s: %s"):format(server.name, server.url, server.model) end

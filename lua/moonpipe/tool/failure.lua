@@ -1,5 +1,6 @@
 --- What a program that failed says, and its exit code.
 local errors = require "moonpipe.error"
+local settings = require "moonpipe.settings"
 
 local failure = {}
 
@@ -18,11 +19,13 @@ local CODES = {
 ---@return integer
 function failure.code_of(err)
   if err.kind == "http" then return (err.status or 500) < 500 and 4 or 5 end
+  if err.kind == "decode" and err.provider then return CODES.protocol end
   return CODES[err.kind] or FAILED
 end
 
--- The lines of a traceback that are the user's.
+-- The lines of a traceback that are the user's; all with -v.
 local function own_lines(traceback)
+  if settings.flags.verbose then return traceback:match("\nstack traceback:.*") or "" end
   local lines = {}
   for line in traceback:gmatch("\n\t([^\n]+)") do
     if not line:find("^moonpipe:") and not line:find("^%[C%]") then

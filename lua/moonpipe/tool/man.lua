@@ -95,8 +95,8 @@ local function add_head(out, command)
   local page = page_of(command.name)
   add(out, (".TH %s 1 %s \"moonpipe %s\" \"moonpipe\""):format(plain(page:upper()), date(),
     native.c.version))
-  add(out, ".SH NAME", prose_lines((page .. " @@ " .. lowered(command.summary)):gsub("%.$", ""))
-    :gsub("@@", "\\-"))
+  local name = prose_lines((page .. " @@ " .. lowered(command.summary)):gsub("%.$", ""))
+  add(out, ".SH NAME", (name:gsub("@@", "\\-")))
 end
 
 -- Words in capitals are what stands for something.
