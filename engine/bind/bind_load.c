@@ -44,13 +44,31 @@ static void set_integer(lua_State *L, uint32_t value, const char *field)
     lua_setfield(L, -2, field);
 }
 
-/* [-0, +1] { line, text, and one of key, computed, spread } */
+/* [-0, +1] `line:column-column`; nil where it is not known. */
+static void push_span(lua_State *L, mp_PipeSpan span)
+{
+    if (span.line == 0)
+        lua_pushnil(L);
+    else
+        lua_pushfstring(L, "%d:%d-%d", (int)span.line, (int)span.column,
+                        (int)(span.column + span.width) - 1);
+}
+
+/* [-0, +0] */
+static void set_span(lua_State *L, mp_PipeSpan span, const char *field)
+{
+    push_span(L, span);
+    lua_setfield(L, -2, field);
+}
+
+/* [-0, +1] { line, text, span, and one of key, computed, spread } */
 static void push_entry(lua_State *L, const mp_Pipe *pipe,
                        const mp_PipeEntry *entry)
 {
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     set_integer(L, entry->line, "line");
     set_text(L, pipe, entry->value, "text");
+    set_span(L, entry->span, "span");
     switch (entry->kind) {
     case MP_PIPE_STRING: set_text(L, pipe, entry->key, "key"); break;
     case MP_PIPE_INDEX: set_integer(L, entry->index, "key"); break;
@@ -59,15 +77,18 @@ static void push_entry(lua_State *L, const mp_Pipe *pipe,
     }
 }
 
-/* [-0, +1] { line, left, right } of an operator, { line, entries } of a map */
+/* [-0, +1] { line, left, right, left_span, right_span } of an operator,
+ * { line, entries } of a map */
 static void push_site(lua_State *L, const mp_Pipe *pipe,
                       const mp_PipeSite *site)
 {
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, site->is_map ? 2 : 5);
     set_integer(L, site->line, "line");
     if (!site->is_map) {
         set_text(L, pipe, site->left, "left");
         set_text(L, pipe, site->right, "right");
+        set_span(L, site->left_span, "left_span");
+        set_span(L, site->right_span, "right_span");
         return;
     }
     lua_createtable(L, (int)site->count, 0);
@@ -112,8 +133,9 @@ static int f_translate(lua_State *L)
     return 2;
 }
 
-/* rewrite(text, name) -> text, or nil, message, kind: parses any text and
- * does not wrap it. For tests of the parser on plain Lua. */
+/* rewrite(text, name) -> text, or nil, message, kind, span of what the message
+ * is about: parses any text and does not wrap it. For marks under syntax
+ * errors, and for tests of the parser on plain Lua. */
 static int f_rewrite(lua_State *L)
 {
     size_t len;
@@ -122,8 +144,11 @@ static int f_rewrite(lua_State *L)
     mp_Pipe *pipe = push_pipe(L);
     mp_Error err;
 
-    if (mp_pipe_rewrite(pipe, text, len, name, &err) != MP_OK)
-        return mp_bind_fail(L, &err);
+    if (mp_pipe_rewrite(pipe, text, len, name, &err) != MP_OK) {
+        mp_bind_fail(L, &err);
+        push_span(L, pipe->failed);
+        return 4;
+    }
     lua_pushlstring(L, pipe->text.len ? pipe->text.data : "", pipe->text.len);
     mp_pipe_term(pipe);
     return 1;

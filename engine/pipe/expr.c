@@ -322,7 +322,7 @@ static bool chain(mp_Parse *p, mp_Expr *left)
         if (!mp_parse_next(p) ||
             !subexpr(p, &right, priorities[MP_TOKEN_PIPE].right) ||
             !map_operand(p, &right) ||
-            !mp_site_pipe(p, op, left->first, right.first))
+            !mp_site_pipe(p, op, left->first, right.first, count == 0))
             return false;
         count++;
     }

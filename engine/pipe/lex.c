@@ -53,6 +53,7 @@ static void skip_newline(mp_Lex *lex)
 
     if (is_newline(second) && second != first) lex->at++;
     lex->line++;
+    lex->line_at = lex->at;
 }
 
 static void skip_line(mp_Lex *lex)
@@ -87,7 +88,7 @@ static void name_token(const mp_Lex *lex, const mp_Token *token, char *out)
     }
 }
 
-mp_Status mp_lex_fail(const mp_Lex *lex, const mp_Token *near, mp_Error *err,
+mp_Status mp_lex_fail(mp_Lex *lex, const mp_Token *near, mp_Error *err,
                       const char *format, ...)
 {
     char message[256], token[NEAR_MAX + 8];
@@ -97,12 +98,13 @@ mp_Status mp_lex_fail(const mp_Lex *lex, const mp_Token *near, mp_Error *err,
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     name_token(lex, near, token);
+    lex->failed = *near;
     return mp_err_set(err, MP_KIND_LUA, "%.200s:%u: %s near '%s'", lex->name,
                       near->last_line ? near->last_line : near->line, message,
                       token);
 }
 
-static mp_Status fail_here(const mp_Lex *lex, mp_Token *token, mp_Error *err,
+static mp_Status fail_here(mp_Lex *lex, mp_Token *token, mp_Error *err,
                            const char *message)
 {
     token->len = lex->at - token->at;
@@ -306,7 +308,8 @@ mp_Status mp_lex_next(mp_Lex *lex, mp_Token *token, mp_Error *err)
     mp_Status status;
     bool closed = skip_blank(lex);
 
-    *token = (mp_Token){.at = lex->at, .line = lex->line};
+    *token = (mp_Token){
+        .at = lex->at, .line = lex->line, .column = lex->at - lex->line_at + 1};
     if (!closed) return fail_here(lex, token, err, "unfinished long comment");
     status = take_token(lex, token, err);
     token->len = lex->at - token->at;

@@ -99,7 +99,8 @@ typedef struct mp_Token {
     mp_TokenType type;
     uint32_t at; /* first byte */
     uint32_t len;
-    uint32_t line; /* where it begins */
+    uint32_t line;   /* where it begins */
+    uint32_t column; /* there, in bytes from 1 */
     uint32_t last_line;
 } mp_Token;
 
@@ -108,6 +109,8 @@ typedef struct mp_Lex {
     uint32_t len;
     uint32_t at;
     uint32_t line;
+    uint32_t line_at; /* the first byte of that line */
+    mp_Token failed;  /* what the last message is about */
     const char *name; /* how messages call the chunk: "rag.lua" */
 } mp_Lex;
 
@@ -119,8 +122,9 @@ void mp_lex_init(mp_Lex *lex, const char *text, uint32_t len, const char *name);
  * kind `lua` for a string or comment without end. */
 mp_Status mp_lex_next(mp_Lex *lex, mp_Token *token, mp_Error *err);
 
-/* Fills [err] with `name:line: message near 'token'`, as LuaJIT words it. */
-mp_Status mp_lex_fail(const mp_Lex *lex, const mp_Token *near, mp_Error *err,
+/* Fills [err] with `name:line: message near 'token'`, as LuaJIT words it, and
+ * keeps the token. */
+mp_Status mp_lex_fail(mp_Lex *lex, const mp_Token *near, mp_Error *err,
                       const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -91,7 +91,8 @@ bool mp_expr_parse(mp_Parse *p);
 bool mp_expr_list(mp_Parse *p);
 
 /* site.c: each gives the tokens at hand their site. */
-bool mp_site_pipe(mp_Parse *p, uint32_t op, uint32_t left, uint32_t right);
+bool mp_site_pipe(mp_Parse *p, uint32_t op, uint32_t left, uint32_t right,
+                  bool is_first);
 bool mp_site_map(mp_Parse *p, uint32_t table);
 
 /* emit.c: writes p->pipe->text. */

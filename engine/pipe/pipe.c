@@ -24,6 +24,15 @@ static void init(mp_Pipe *pipe)
     mp_buf_init(&pipe->texts, MP_BUF_MAX);
 }
 
+/* A token that goes on over lines is reported where it ends. */
+static mp_PipeSpan failed_span(const mp_Token *token)
+{
+    uint32_t last = token->last_line ? token->last_line : token->line;
+
+    if (token->line == 0 || token->line != last) return (mp_PipeSpan){0};
+    return (mp_PipeSpan){token->line, token->column, token->len};
+}
+
 static mp_Status translate(mp_Pipe *pipe, const char *text, size_t len,
                            const char *name, bool wrap, mp_Error *err)
 {
@@ -41,7 +50,10 @@ static mp_Status translate(mp_Pipe *pipe, const char *text, size_t len,
     mp_alloc_free(p.nodes);
     mp_alloc_free(p.tables);
     mp_alloc_free(p.fields);
-    if (p.status != MP_OK) mp_pipe_term(pipe);
+    if (p.status != MP_OK) {
+        mp_pipe_term(pipe);
+        pipe->failed = failed_span(&p.lex.failed);
+    }
     return p.status;
 }
 

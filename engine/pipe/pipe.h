@@ -49,6 +49,14 @@ typedef struct mp_PipeText {
     uint32_t len;
 } mp_PipeText;
 
+/* Where an operand stands in the author's text. Of one that is longer than its
+ * line [width] is what is on that line. */
+typedef struct mp_PipeSpan {
+    uint32_t line;   /* 0: not known */
+    uint32_t column; /* in bytes, from 1 */
+    uint32_t width;  /* in bytes */
+} mp_PipeSpan;
+
 /* One entry of a map: `context = retriever`. */
 typedef struct mp_PipeEntry {
     mp_PipeKey kind;
@@ -56,6 +64,7 @@ typedef struct mp_PipeEntry {
     uint32_t index;    /* of MP_PIPE_INDEX and MP_PIPE_SPREAD */
     mp_PipeText key;   /* of MP_PIPE_STRING its bytes, else as written */
     mp_PipeText value; /* as written, on one line, shortened */
+    mp_PipeSpan span;  /* of the value */
 } mp_PipeEntry;
 
 /* What one number in the text stands for: an operator or a map. */
@@ -64,6 +73,8 @@ typedef struct mp_PipeSite {
     uint32_t line;    /* of the `|`, of the `{` */
     mp_PipeText left; /* operands as written, on one line, shortened */
     mp_PipeText right;
+    mp_PipeSpan left_span; /* of the first operator of a chain only */
+    mp_PipeSpan right_span;
     uint32_t first; /* a map's entries: [first] to [first + count - 1] */
     uint32_t count;
 } mp_PipeSite;
@@ -76,12 +87,14 @@ typedef struct mp_Pipe {
     uint32_t site_count;
     mp_PipeEntry *entries;
     uint32_t entry_count;
+    mp_PipeSpan failed; /* what a message of kind `lua` is about */
 } mp_Pipe;
 
 /* Translates [text]. [name] is how messages call it ("rag.lua"). Text without
  * the byte `|` and bytecode are not looked at. Fails with kind `lua` and a
  * message in LuaJIT's words (`rag.lua:7: unexpected symbol near '<eof>'`),
- * with `too_large` or `memory`; [pipe] then needs no mp_pipe_term. */
+ * with `too_large` or `memory`; [pipe] then needs no mp_pipe_term, and holds
+ * nothing but `failed`. */
 mp_Status mp_pipe_translate(mp_Pipe *pipe, const char *text, size_t len,
                             const char *name, mp_Error *err);
 

@@ -73,6 +73,27 @@ static bool add_bytes(mp_Parse *p, const char *bytes, uint32_t len,
     return buf_ok(p);
 }
 
+/* --- spans --- */
+
+static bool is_line_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* The tokens [from] to [to] - 1, as far as they are on the line of the first.
+ */
+static mp_PipeSpan span_of(const mp_Parse *p, uint32_t from, uint32_t to)
+{
+    const mp_Token *first = &p->nodes[from].token;
+    const mp_Token *last = &p->nodes[to - 1].token;
+    uint32_t end = last->at + last->len;
+
+    if (last->last_line != first->line)
+        for (end = first->at; !is_line_end(p->lex.text[end]);)
+            end++;
+    return (mp_PipeSpan){first->line, first->column, end - first->at};
+}
+
 /* --- sites --- */
 
 static bool add_site(mp_Parse *p, const mp_PipeSite *site, uint32_t *number)
@@ -87,10 +108,14 @@ static bool add_site(mp_Parse *p, const mp_PipeSite *site, uint32_t *number)
     return true;
 }
 
-bool mp_site_pipe(mp_Parse *p, uint32_t op, uint32_t left, uint32_t right)
+bool mp_site_pipe(mp_Parse *p, uint32_t op, uint32_t left, uint32_t right,
+                  bool is_first)
 {
-    mp_PipeSite site = {.line = p->nodes[op].token.line};
+    mp_PipeSite site = {.line = p->nodes[op].token.line,
+                        .right_span = span_of(p, right, p->at)};
 
+    /* Of a later one it would be the whole chain before it. */
+    if (is_first) site.left_span = span_of(p, left, op);
     return add_tokens(p, left, op, &site.left) &&
            add_tokens(p, right, p->at, &site.right) &&
            add_site(p, &site, &p->nodes[p->at - 1].pipe);
@@ -230,8 +255,10 @@ static bool check_keys(mp_Parse *p, const mp_PipeSite *site)
 
 static bool add_entry(mp_Parse *p, const mp_Field *field)
 {
-    mp_PipeEntry entry = {
-        .kind = field->kind, .line = field->line, .index = field->index};
+    mp_PipeEntry entry = {.kind = field->kind,
+                          .line = field->line,
+                          .index = field->index,
+                          .span = span_of(p, field->value, field->value_end)};
     mp_Pipe *pipe = p->pipe;
 
     if (!add_key(p, field, &entry) ||

@@ -8,7 +8,8 @@ local runnable = require "moonpipe.steps.runnable"
 
 local coerce = {}
 
--- Where map literals were written, by the table: { where = , keys = { key = where } }.
+-- Where map literals were written, by the table: { where = , keys = { key = where },
+-- spans = { key = span } }.
 local origins = setmetatable({}, { __mode = "k" })
 
 ---Remembers where a map literal and its keys stand in the source.
@@ -16,7 +17,7 @@ function coerce.remember(map, origin)
   origins[map] = origin
 end
 
----@return { where: string?, keys: table }?
+---@return { where: string?, keys: table?, spans: table? }?
 function coerce.origin(map)
   return origins[map]
 end

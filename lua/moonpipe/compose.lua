@@ -8,11 +8,14 @@ local compose = {}
 ---`a | b`. Sequences are spliced: a sequence is never a step of a sequence.
 ---@param a any
 ---@param b any
----@param where string?  file:line of the operator; found out if not given
+---@param where string?   file:line of the operator; found out if not given
+---@param a_span string?  file:line:column-column of the operand, where that is known
+---@param b_span string?
 ---@return moonpipe.Runnable
-function compose.join(a, b, where)
+function compose.join(a, b, where, a_span, b_span)
   where = where or errors.caller()
-  return sequence.join(coerce.step(a, nil, where), coerce.step(b, nil, where), where)
+  return sequence.join(coerce.step(a, nil, where), coerce.step(b, nil, where), where, a_span,
+    b_span)
 end
 
 ---mp.pipe(a, b, c): the same in plain Lua.

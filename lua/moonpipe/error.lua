@@ -12,6 +12,7 @@ local OURS = "=moonpipe:"
 ---@field message string
 ---@field path string?       `map.context > step 2 of 3 ChatOpenAI`
 ---@field where string?      file:line at which the failing step was composed, or that made the call
+---@field span string?       file:line:column-column of the failing step, where `|` has it
 ---@field step string?       name of the failing step
 ---@field input string?      what that was given: "a table with keys {a, b}"
 ---@field provider string?
@@ -106,12 +107,13 @@ local PATH_MAX = 2000 -- bytes; of a longer path the middle is left out
 ---Adds where it happened, from the inside out; the innermost `where` stays.
 ---@param part string    `map.context` or `step 2 of 3 ChatOpenAI`
 ---@param where string?  file:line
+---@param span string?   file:line:column-column of what failed there, where that is known
 ---@return moonpipe.Error self
-function Error:at(part, where)
+function Error:at(part, where, span)
   local path = self.path
   if path and #path > PATH_MAX then path = "…" .. path:sub(-PATH_MAX / 2):gsub("^%S*", "", 1) end
   self.path = path and (part .. " > " .. path) or part
-  self.where = self.where or where
+  if not self.where then self.where, self.span = where, span end
   return self
 end
 

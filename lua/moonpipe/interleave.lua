@@ -32,7 +32,7 @@ local end_mark = interleave.end_mark
 local function locate(map, i, err)
   err = errors.wrap(err)
   err.step = err.step or map.list[i]:get_name()
-  return err:at("map." .. tostring(map.keys[i]), map.wheres[i])
+  return err:at("map." .. tostring(map.keys[i]), map.wheres[i], map.spans[i] or nil)
 end
 
 interleave.locate = locate

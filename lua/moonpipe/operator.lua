@@ -19,6 +19,10 @@ local function where_of(p, line)
   return p.name .. ":" .. line
 end
 
+local function span_of(p, span)
+  return span and p.name .. ":" .. span
+end
+
 -- ---- operands --------------------------------------------------------------------
 
 -- The metamethod of a value of others'. debug's getmetatable, as the operator
@@ -68,7 +72,7 @@ end
 local function join(p, a, b, site)
   local where = where_of(p, site.line)
   if not is_step(a) or not is_step(b) then mistakes().refuse(a, b, site, where) end
-  return compose.join(a, b, where)
+  return compose.join(a, b, where, span_of(p, site.left_span), span_of(p, site.right_span))
 end
 
 -- In the order of Lua 5.4: the left operand's metamethod, then the right's.
@@ -111,9 +115,12 @@ end
 -- Where the map and its keys stand, for errors of coercion; made once a site.
 local function origin_of(p, site)
   if site.origin then return site.origin end
-  local origin = { where = where_of(p, site.line), keys = {} }
+  local origin = { where = where_of(p, site.line), keys = {}, spans = {} }
   for _, entry in ipairs(site.entries) do
-    if entry.key ~= nil then origin.keys[entry.key] = where_of(p, entry.line) end
+    if entry.key ~= nil then
+      origin.keys[entry.key] = where_of(p, entry.line)
+      origin.spans[entry.key] = span_of(p, entry.span)
+    end
   end
   site.origin = origin
   return origin

@@ -69,6 +69,48 @@ static void test_pipe_sites(void)
                     "[1: not a | b .. c][1: d | e]"));
 }
 
+static int is_span(mp_PipeSpan span, uint32_t line, uint32_t column,
+                   uint32_t width)
+{
+    return span.line == line && span.column == column && span.width == width;
+}
+
+static void test_spans(void)
+{
+    mp_Pipe pipe;
+
+    CHECK(run(&pipe, "\xef\xbb\xbfx = \xc3\xa9 | b(\r\n 1) | c", NULL) ==
+          MP_OK);
+    CHECK(is_span(pipe.sites[0].left_span, 1, 8, 2));
+    CHECK(is_span(pipe.sites[0].right_span, 1, 13, 2)); /* on its first line */
+    CHECK(is_span(pipe.sites[1].left_span, 0, 0, 0));
+    CHECK(is_span(pipe.sites[1].right_span, 2, 7, 1));
+    mp_pipe_term(&pipe);
+    CHECK(run(&pipe, "x = {\n\r\ta = b.c\n\n} | d", NULL) == MP_OK);
+    CHECK(is_span(pipe.entries[0].span, 2, 6, 3));
+    CHECK(is_span(pipe.sites[1].left_span, 1, 5, 1));
+    mp_pipe_term(&pipe);
+}
+
+static int fails_at(const char *text, uint32_t line, uint32_t column,
+                    uint32_t width)
+{
+    mp_Pipe pipe;
+    mp_Error err;
+
+    return mp_pipe_rewrite(&pipe, text, strlen(text), "t", &err) != MP_OK &&
+           is_span(pipe.failed, line, column, width);
+}
+
+static void test_failed(void)
+{
+    CHECK(fails_at("x = 1\n y == 2", 2, 4, 2));
+    CHECK(fails_at("x = a | | b", 1, 9, 1));
+    CHECK(fails_at("x = (a", 1, 7, 0));
+    CHECK(fails_at("x = 'a", 1, 5, 2));
+    CHECK(fails_at("x = [[a\nb", 0, 0, 0)); /* reported where it ends */
+}
+
 static void test_map_sites(void)
 {
     CHECK(has_sites("x = {\n  context = r,\n  ['q r'] = s(),\n} | y",
@@ -117,6 +159,8 @@ static void test_long_operands(void)
 int main(void)
 {
     test_pipe_sites();
+    test_spans();
+    test_failed();
     test_map_sites();
     test_long_operands();
     return TEST_END();

@@ -201,8 +201,10 @@ describe("operator: maps", function()
     getmetatable(env.grab).__bor = function(map) return map end
     local map = run("return {\n  a = f,\n  f,\n  b = {\n c = f } } | grab", env)
     assert.are.same({ where = "rag.lua:1", keys = { a = "rag.lua:2", [1] = "rag.lua:3",
-      b = "rag.lua:4" } }, coerce.origin(map))
-    assert.are.same({ where = "rag.lua:4", keys = { c = "rag.lua:5" } }, coerce.origin(map.b))
+      b = "rag.lua:4" }, spans = { a = "rag.lua:2:7-7", [1] = "rag.lua:3:3-3",
+      b = "rag.lua:4:7-7" } }, coerce.origin(map))
+    assert.are.same({ where = "rag.lua:4", keys = { c = "rag.lua:5" },
+      spans = { c = "rag.lua:5:6-6" } }, coerce.origin(map.b))
   end)
 
   it("name a constant's key path and line", function()

@@ -220,7 +220,10 @@ function c.translate(text, name) end
 
 ---@param text string
 ---@param name string
----@return string? text  rewritten, not wrapped: for tests
+---@return string? text    rewritten, not wrapped
+---@return string? message
+---@return string? kind
+---@return string? span    `line:column-column` of what the message is about
 function c.rewrite(text, name) end
 
 return c

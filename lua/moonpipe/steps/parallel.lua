@@ -72,6 +72,7 @@ end
 function parallel.from_table(map, path, where)
   local origin = coerce.origin(map) or where and { where = where }
   local keys, list, steps, wheres = {}, {}, {}, {}
+  local by_key, spans = origin and origin.spans or {}, {}
   for key in pairs(map) do
     check_key(key, origin and origin.where)
     keys[#keys + 1] = key
@@ -79,7 +80,7 @@ function parallel.from_table(map, path, where)
   table.sort(keys, by_kind)
   for i, key in ipairs(keys) do
     list[i], wheres[i] = coerce_value(map[key], key, path, origin)
-    steps[key] = list[i]
+    steps[key], spans[i] = list[i], by_key[key] or false
   end
   local copies, user_code = copies_of(list)
   return runnable.instance(RunnableParallel, {
@@ -87,6 +88,7 @@ function parallel.from_table(map, path, where)
     list = list,
     steps = steps,
     wheres = wheres,
+    spans = spans,
     copies = copies,
     user_code = user_code,
     count = #keys,

@@ -28,6 +28,7 @@ function RouterRunnable.new(map)
     list = routes.list,
     steps = routes.steps,
     wheres = routes.wheres,
+    spans = routes.spans,
     sync = routes.sync,
   })
 end
@@ -58,7 +59,7 @@ local function fail(self, key, err)
   err = errors.wrap(err)
   err.step = err.step or self.steps[key]:get_name()
   for i, one in ipairs(self.keys) do
-    if one == key then err:at("router." .. key, self.wheres[i]) end
+    if one == key then err:at("router." .. key, self.wheres[i], self.spans[i] or nil) end
   end
   error(err, 0)
 end

@@ -10,20 +10,22 @@ local pcall, invoke = pcall, run.invoke
 
 ---@class moonpipe.RunnableSequence: moonpipe.Runnable
 ---@field steps moonpipe.Runnable[]  flat: a sequence is never a step of a sequence
----@field wheres string[]            file:line at which each step was joined
+---@field wheres (string|false)[]    file:line at which each step was joined
+---@field spans (string|false)[]     file:line:column-column of each where `|` has it
 local RunnableSequence, methods = runnable.class("RunnableSequence")
 
 local sequence = { RunnableSequence = RunnableSequence }
 
-local function append(steps, wheres, step, where)
+local function append(steps, wheres, spans, step, where, span)
   if getmetatable(step) ~= RunnableSequence.mt then
     steps[#steps + 1] = step
-    wheres[#steps] = where or false
+    wheres[#steps], spans[#steps] = where or false, span or false
     return
   end
   for i, inner in ipairs(step.steps) do
     steps[#steps + 1] = inner
     wheres[#steps] = step.wheres[i] or where or false
+    spans[#steps] = step.spans[i]
   end
 end
 
@@ -38,11 +40,12 @@ local function check_keys(steps, wheres)
   end
 end
 
-local function make(steps, wheres)
+local function make(steps, wheres, spans)
   check_keys(steps, wheres)
   return runnable.instance(RunnableSequence, {
     steps = steps,
     wheres = wheres,
+    spans = spans,
     count = #steps,
     sync = members.are_sync(steps),
   })
@@ -52,12 +55,14 @@ end
 ---@param a moonpipe.Runnable
 ---@param b moonpipe.Runnable
 ---@param where string?
+---@param a_span string?
+---@param b_span string?
 ---@return moonpipe.RunnableSequence
-function sequence.join(a, b, where)
-  local steps, wheres = {}, {}
-  append(steps, wheres, a, where)
-  append(steps, wheres, b, where)
-  return make(steps, wheres)
+function sequence.join(a, b, where, a_span, b_span)
+  local steps, wheres, spans = {}, {}, {}
+  append(steps, wheres, spans, a, where, a_span)
+  append(steps, wheres, spans, b, where, b_span)
+  return make(steps, wheres, spans)
 end
 
 ---RunnableSequence(a, b, ...): at least two steps, coerced.
@@ -67,18 +72,18 @@ function RunnableSequence.new(...)
     errors.usage("RunnableSequence takes at least two steps, got " .. count)
   end
   local where = errors.caller()
-  local steps, wheres = {}, {}
+  local steps, wheres, spans = {}, {}, {}
   for i = 1, count do
-    append(steps, wheres, coerce.step((select(i, ...)), nil, where), where)
+    append(steps, wheres, spans, coerce.step((select(i, ...)), nil, where), where)
   end
-  return make(steps, wheres)
+  return make(steps, wheres, spans)
 end
 
 local function locate(self, i, err)
   local part = ("step %d of %d %s"):format(i, self.count, self.steps[i]:get_name())
   err = errors.wrap(err)
   err.step = err.step or self.steps[i]:get_name()
-  return err:at(part, self.wheres[i] or nil)
+  return err:at(part, self.wheres[i] or nil, self.spans[i] or nil)
 end
 
 function methods:_invoke(input, ctx)
