@@ -14,7 +14,7 @@ local OURS = "=moonpipe:"
 ---@field where string?      file:line at which the failing step was composed, or that made the call
 ---@field span string?       file:line:column-column of the failing step, where `|` has it
 ---@field step string?       name of the failing step
----@field input string?      what that was given: "a table with keys {a, b}"
+---@field input string?      what that was given: `{ question = "why" (string, 3 bytes) }`
 ---@field provider string?
 ---@field model string?
 ---@field status integer?    HTTP status
@@ -98,7 +98,7 @@ end
 ---@param input any
 ---@return moonpipe.Error self
 function Error:given(input)
-  self.input = self.input or errors.shape(input)
+  self.input = self.input or require("moonpipe.glimpse")(input)
   return self
 end
 
@@ -128,13 +128,16 @@ local function in_words(path)
   return table.concat(parts, " > ")
 end
 
-local function details(err)
+---Where it happened, in words; "" where that is not known.
+---@param err moonpipe.Error
+---@return string
+function errors.details(err)
   local list = {}
   if err.path then list[#list + 1] = "in " .. in_words(err.path) end
   if err.where then list[#list + 1] = (err.path and "composed at " or "at ") .. err.where end
   if err.attempts then list[#list + 1] = "attempt " .. err.attempts end
   if err.elapsed then list[#list + 1] = ("%.1f s"):format(err.elapsed) end
-  return list
+  return table.concat(list, ", ")
 end
 
 ---What happened, without where.
@@ -146,9 +149,8 @@ function errors.brief(err)
 end
 
 function mt.__tostring(err)
-  local text = errors.brief(err)
-  local list = details(err)
-  if #list > 0 then text = text .. " (" .. table.concat(list, ", ") .. ")" end
+  local text, details = errors.brief(err), errors.details(err)
+  if details ~= "" then text = text .. " (" .. details .. ")" end
   return text
 end
 

@@ -7,7 +7,9 @@
 local errors = require "moonpipe.error"
 local native = require "moonpipe.native"
 
-local loader = {}
+local loader = {
+  paths = {}, -- name in messages -> path, of each file that was loaded
+}
 
 -- LuaJIT's own, before anybody replaces them.
 local raw = { load = load, require = require, open = io.open, stdin = io.stdin }
@@ -23,10 +25,27 @@ function loader.set_operator(new)
   new_operator = new
 end
 
--- How LuaJIT calls a chunk in messages: it is asked, since it cuts long names.
-local function display(chunkname)
+---How LuaJIT calls a chunk in messages: it is asked, since it cuts long names.
+---@param chunkname string
+---@return string
+function loader.display(chunkname)
   local _, message = raw.load("=", chunkname)
   return message:match("^(.*):1: ")
+end
+
+---The P of the text that messages call [name]: it has the text as it is loaded, whatever is in the
+---file by now. nil where no text of that name uses `|`, or two do.
+---@param name string
+---@return { name: string, text: string, sites: table[] }?
+function loader.piped(name)
+  local found
+  for p in pairs(operators) do
+    if p.name == name then
+      if found then return nil end
+      found = p
+    end
+  end
+  return found
 end
 
 -- LuaJIT's messages where they speak of what the author did not write.
@@ -44,8 +63,9 @@ end
 
 local function compile(text, chunkname, mode, env)
   local sites, name
+  local original = text
   if is_text_allowed(mode) and text:find("|", 1, true) then
-    name = display(chunkname)
+    name = loader.display(chunkname)
     local translated, result, kind = native.c.translate(text, name)
     if kind == "memory" then errors.raise(kind, result) end -- not the text's fault
     if not translated then return nil, result end
@@ -56,6 +76,7 @@ local function compile(text, chunkname, mode, env)
   if not sites then return fn end
   if not new_operator then error("moonpipe.operator is not loaded") end
   local p = new_operator(sites, name)
+  p.text = original
   operators[p] = true
   return fn(p)
 end
@@ -113,6 +134,7 @@ end
 function loader.loadfile(path, mode, env)
   local text, message = read_file(path)
   if not text then return nil, message end
+  if path ~= nil then loader.paths[loader.display("@" .. path)] = path end
   return compile(text, path == nil and "=stdin" or "@" .. path, mode, env)
 end
 

@@ -30,4 +30,20 @@ function terminal.printable(text)
   return (text:gsub("[%z\1-\8\11-\31\127]", ""):gsub("\194[\128-\159]", ""))
 end
 
+---Whether what is written to file descriptor [fd] may have colours: 1 is standard output, 2
+---standard error. `--color` says always or never; else they are for terminals, where neither
+---NO_COLOR (no-color.org) nor the config file is against them.
+---@param fd integer
+---@return boolean
+function terminal.may_color(fd)
+  local settings = require "moonpipe.settings"
+  local said = settings.said "color"
+  if said == "always" or said == "never" then return said == "always" end
+  local refused = os.getenv "NO_COLOR"
+  if refused and refused ~= "" or os.getenv "TERM" == "dumb" then return false end
+  local ok, written = pcall(settings.written, "color") -- the file may be what is wrong
+  if ok and written ~= nil and written ~= "auto" then return written == "always" end
+  return require("moonpipe.native").c.isatty(fd)
+end
+
 return terminal

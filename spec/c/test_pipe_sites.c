@@ -102,7 +102,7 @@ static int fails_at(const char *text, uint32_t line, uint32_t column,
            is_span(pipe.failed, line, column, width);
 }
 
-static void test_failed(void)
+static void test_failures(void)
 {
     CHECK(fails_at("x = 1\n y == 2", 2, 4, 2));
     CHECK(fails_at("x = a | | b", 1, 9, 1));
@@ -160,7 +160,7 @@ int main(void)
 {
     test_pipe_sites();
     test_spans();
-    test_failed();
+    test_failures();
     test_map_sites();
     test_long_operands();
     return TEST_END();

@@ -46,7 +46,7 @@ describe("moonpipe -", function()
   it("shows nothing of an error's text that a terminal would obey", function()
     local _, stderr, code = moonpipe({ "-e",
       "require 'moonpipe'; require('moonpipe.error').raise('auth', 'no\\27]0;title\\7 key')" })
-    assert.equal("moonpipe: auth: no key\n", stderr)
+    assert.equal("moonpipe: auth: no key\n  try: a valid key goes into option api_key\n", stderr)
     assert.equal(4, code)
   end)
 

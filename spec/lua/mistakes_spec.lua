@@ -105,8 +105,8 @@ return {
 
   it("of a prompt variable that the call does not give", function()
     assert.matches("^input: ChatPromptTemplate \"{context} {question}\" misses {question}: expected " ..
-      "{context, question}, received {context};.*%(in step 1 of 2 ChatPromptTemplate, composed at " ..
-      "rag.lua:4%)$", stderr_of("local c = prompt | model\nreturn c:invoke { context = 1 }"))
+      "{context, question}, received {context};",
+      stderr_of("local c = prompt | model\nreturn c:invoke { context = 1 }"))
   end)
 
   it("of a table without text in a template", function()
@@ -153,7 +153,8 @@ describe("a main script", function()
   it("may not read a global that is not there", function()
     local _, stderr, code = helper.moonpipe { "-e", "local promt = 1\nprint(pront)" }
     assert.equal(1, code)
-    assert.equal("moonpipe: (command line):2: undefined global 'pront'; did you mean 'promt'?\n", stderr)
+    assert.equal("moonpipe: (command line):2: undefined global 'pront'; did you mean 'promt'?\n"
+      .. "    2 | print(pront)\n      |       ^^^^^\n", stderr)
   end)
 
   it("may define one", function()
@@ -167,8 +168,9 @@ local function f() local t = nil; t.x = 1 end
 local mp = require "moonpipe"
 f()]] }
     assert.matches("^moonpipe: %(command line%):1: attempt to index local 't' %(a nil value%)\n" ..
-      "stack traceback:\n\t%(command line%):1: in function 'f'\n\t%(command line%):3: in main chunk\n$",
-      stderr)
+      "    1 | local function f%(%) local t = nil; t%.x = 1 end\n", stderr)
+    assert.matches("\n  stack traceback:\n    %(command line%):1: in function 'f'\n" ..
+      "    %(command line%):3: in main chunk\n$", stderr)
   end)
 
   it("cancels what it started when it fails", function()

@@ -223,7 +223,7 @@ describe("the key of a provider", function()
   it("that cannot be had names the variable", function()
     local _, err, exit = model { OPENAI_API_KEY_CMD = "echo " .. KEY .. "; false" }
     assert.same({ "moonpipe: config: OPENAI_API_KEY_CMD: the command ended with exit code 1"
-      .. " (at (command line):2)", 3 }, { err:match("^[^\n]*"), exit })
+      .. "\n  at (command line):2", 3 }, { err:match("^[^\n]*\n[^\n]*"), exit })
     _, err, exit = model { OPENAI_API_KEY_FILE = file("key", KEY, "644") }
     assert.truthy(err:find("OPENAI_API_KEY_FILE: '" .. folder .. "/key': others have access", 1, true))
     assert.equal(3, exit)

@@ -56,3 +56,28 @@ describe("what people are told", function()
     assert.is_nil(stderr:find("\27", 1, true))
   end)
 end)
+
+describe("may_color", function()
+  local function asked(code, env)
+    local before = 'local t = require "moonpipe.terminal" local s = require "moonpipe.settings" '
+    env.XDG_CONFIG_HOME = env.XDG_CONFIG_HOME or "/nonexistent"
+    return (helper.moonpipe({ "-e", before .. code .. " io.write(tostring(t.may_color(2)))" }, nil, env))
+  end
+
+  it("is for terminals, unless somebody says otherwise", function()
+    local stub = 'require("moonpipe.native").c.isatty = function(fd) return fd == 2 end '
+    assert.equal("false", asked("", { NO_COLOR = false, TERM = "xterm" }))
+    assert.equal("true", asked(stub, { NO_COLOR = false, TERM = "xterm" }))
+    assert.equal("true", asked(stub, { NO_COLOR = "", TERM = "xterm" }))
+    assert.equal("false", asked(stub, { NO_COLOR = "1", TERM = "xterm" }))
+    assert.equal("false", asked(stub, { NO_COLOR = false, TERM = "dumb" }))
+    assert.equal("true", asked("s.flags.color = 'always'", { NO_COLOR = "1", TERM = "dumb" }))
+    assert.equal("false", asked(stub .. "s.flags.color = 'never'", { NO_COLOR = false, TERM = "xterm" }))
+    assert.equal("false", asked(stub .. "s.file = function() return { color = 'never' } end",
+      { NO_COLOR = false, TERM = "xterm" }))
+    assert.equal("true", asked("s.file = function() return { color = 'always' } end",
+      { NO_COLOR = false, TERM = "xterm" }))
+    assert.equal("true", asked(stub .. "s.file = function() error 'broken' end",
+      { NO_COLOR = false, TERM = "xterm" }))
+  end)
+end)

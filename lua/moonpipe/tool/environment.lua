@@ -11,6 +11,7 @@ return {
     { "MOONPIPE_WATCHDOG", "Seconds of computing after which a function that does not yield is "
       .. "warned of; 0: never; default: 5." },
     { "MOONPIPE_CORES", "1: let the program dump core though it holds keys." },
+    { "NO_COLOR", "Not empty: no colours on terminals, but for `--color always`." },
     { "MOONPIPE_LUA_PATH", "A folder from which the built-in Lua modules are read instead." },
   },
   { title = "providers",

@@ -40,6 +40,14 @@ local function run_in_time(fn, call)
   end, context.derive(context.current(), { timeout = seconds }), run_main, fn, call)
 end
 
+-- A person gets more than a host that keeps a log.
+local function text_of(err)
+  if not host.person then return "moonpipe: " .. require("moonpipe.tool.failure").text_of(err) end
+  local report = require "moonpipe.tool.report"
+  if host.main then report.remember(host.main.name, host.main.text) end
+  return "moonpipe: " .. report.of(err)
+end
+
 local function outcome(main, call)
   if interrupted or native.c.interrupted() then
     interrupted = false
@@ -47,8 +55,7 @@ local function outcome(main, call)
   end
   if main.err == nil then return 0, nil, nil, main.value end
   if call.silent then return FAILED end
-  local failure = require "moonpipe.tool.failure"
-  return failure.code_of(main.err), "moonpipe: " .. failure.text_of(main.err), main.err
+  return require("moonpipe.tool.failure").code_of(main.err), text_of(main.err), main.err
 end
 
 ---Runs fn(...) as the main task until it and its children have ended.
@@ -63,7 +70,7 @@ function host.run(fn, ...)
   scheduler.on_interrupt = on_interrupt(main)
   local ok, err = pcall(scheduler.run_until, main)
   scheduler.on_interrupt = previous
-  if not ok then return FAILED, "moonpipe: " .. errors.text(err), errors.wrap(err) end
+  if not ok then return FAILED, text_of(errors.wrap(err)), errors.wrap(err) end
   return outcome(main, call)
 end
 
@@ -99,8 +106,9 @@ end
 -- A script as the main one: strict globals, `arg`, `...`.
 local function run_text(text, name, program, script, arguments)
   prepare()
+  host.main = { name = name, text = text }
   local fn, message = loader.main(text, name)
-  if not fn then return FAILED, "moonpipe: " .. message end
+  if not fn then return FAILED, text_of(errors.wrap(message)) end
   set_arg(program, script, arguments)
   return host.run(fn, unpack(arguments))
 end
@@ -109,6 +117,7 @@ end
 ---@return string? message
 function host.load_text(name, text)
   prepare()
+  host.main = { name = name, text = text }
   return loader.main(text, name)
 end
 
@@ -147,6 +156,7 @@ end
 ---Carries out a command line.
 function host.command(arguments)
   prepare()
+  host.person = true
   return require("moonpipe.tool.command").main(arguments, host)
 end
 
