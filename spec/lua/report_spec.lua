@@ -199,9 +199,10 @@ f()
 
   it("is known of standard input and of -e", function()
     local _, stderr = helper.moonpipe({ "-" }, "\nerror 'x'", ENV)
-    assert.equal("moonpipe: stdin:2: x\n    2 | error 'x'\n", stderr)
+    assert.equal("moonpipe: stdin:2: x\n    2 | error 'x'\n      |        ^\n", stderr)
     _, stderr = helper.moonpipe({ "-e", "local a = 1 error 'y'" }, nil, ENV)
-    assert.equal("moonpipe: (command line):1: y\n    1 | local a = 1 error 'y'\n", stderr)
+    assert.equal("moonpipe: (command line):1: y\n    1 | local a = 1 error 'y'\n"
+      .. "      |                    ^\n", stderr)
   end)
 end)
 

@@ -12,6 +12,7 @@ return {
       .. "warned of; 0: never; default: 5." },
     { "MOONPIPE_CORES", "1: let the program dump core though it holds keys." },
     { "NO_COLOR", "Not empty: no colours on terminals, but for `--color always`." },
+    { "TERM", "`dumb`: no colours either." },
     { "MOONPIPE_LUA_PATH", "A folder from which the built-in Lua modules are read instead." },
   },
   { title = "providers",

@@ -114,6 +114,7 @@ local function place_in(message)
   local from, to = syntax_span(text, name, message)
   if not from then from, to = operand_span(name, number, words) end
   if not from then from, to = only_one(line, words) end
+  if not from then from, to = only_one(line, { (message:gsub("^[^\n]-:%d+: ", "", 1)) }) end
   return { line = line, number = number, from = from, to = to }
 end
 
