@@ -238,7 +238,7 @@ describe("moonpipe batch", function()
   it("has a help with an example", function()
     local help = helper.moonpipe { "batch", "--help" }
     assert.matches("usage: moonpipe batch CHAIN.lua INPUT -o OUTPUT", help, 1, true)
-    assert.matches("example:\n  moonpipe batch chain.lua in.jsonl", help, 1, true)
+    assert.matches("examples:\n  moonpipe batch chain.lua in.jsonl", help, 1, true)
   end)
 end)
 
@@ -261,8 +261,21 @@ describe("moonpipe batch with a model", function()
     local code, _, stderr = here:run("in.txt", "--usage")
     assert.equal(0, code)
     assert.equal(here:path "out.jsonl" .. ": 2 results (2 new); 3,000 tokens, $0.0120\n"
-      .. "gpt-4.1: 2 calls, 2000 tokens in, 1000 out, $0.0120\n"
-      .. "in all: 2 calls, 2000 tokens in, 1000 out, $0.0120\n", stderr)
+      .. "moonpipe: 2000 tokens in, 1000 out, $0.012 (gpt-4.1)\n", stderr)
+  end)
+
+  it("prints the request of the first item where it is to send nothing", function()
+    local here = here_with("dry", "status=200", "first\nsecond\n")
+    local code, stdout, stderr = here:run("in.txt", "--dry-run", "--shard", "2/2")
+    assert.equal(0, code, stderr)
+    assert.matches("^POST http://.*/chat/completions\n", stdout)
+    assert.matches('"content": "second"', stdout, 1, true)
+    assert.is_nil(stdout:find("sk-test-of-batch", 1, true))
+    assert.same({}, { here:read "out.jsonl", here:read "out.jsonl.journal" })
+    assert.is_nil(server:stats().lanes.dry)
+    local none, _, said = here:run("in.txt", "--dry-run", "--shard", "3/3")
+    assert.equal(2, none)
+    assert.matches("the input has no item for this", said, 1, true)
   end)
 
   it("row 17: stops when the key is refused, which is no item's failure", function()
@@ -328,13 +341,52 @@ describe("moonpipe batch's progress", function()
     assert.matches("items, 400/s, about 3 s left; 80,000 tokens$", at { usage = usage })
   end)
 
-  it("is drawn on a terminal, and stays there with the last figures", function()
-    local here = folder { ["chain.lua"] = ECHO, ["in.txt"] = ("x\n"):rep(500) }
-    local screen = terminal.start(here:words "in.txt")
-    local ok, err = pcall(screen.wait, screen, "exit 0")
+  -- What is on the screen when the program has ended with [code].
+  local function shown_by(words, code)
+    local screen = terminal.start(words)
+    local ok, err = pcall(screen.wait, screen, "exit " .. code)
     local shown = screen:screen()
     screen:stop()
     assert.is_true(ok, err)
+    return shown
+  end
+
+  it("is drawn on a terminal, and stays there with the last figures", function()
+    local here = folder { ["chain.lua"] = ECHO, ["in.txt"] = ("x\n"):rep(500) }
+    local shown = shown_by(here:words "in.txt", 0)
     assert.matches("[====================] 500 of 500 items, ", shown, 1, true)
+    assert.is_nil(shown:find(" left", 1, true))
+  end)
+
+  it("says no more than the journal has, and moves while nothing ends", function()
+    local here = folder { ["in.txt"] = ("x\n"):rep(3000), ["chain.lua"] = [[
+      local mp, count = require "moonpipe", 0
+      return function(text)
+        count = count + 1
+        if count == 2500 then mp.sleep(0.4) end
+        if count == 2600 then mp.sleep(0.5) os.execute "kill -9 $PPID" end
+        return text
+      end]] }
+    local shown = shown_by(here:words("in.txt", "-j", "200"), 137)
+    local said = tonumber((shown:match(".*%] ([%d,]+) of 3,000 items, "):gsub(",", "")))
+    local counted = helper.run(function()
+      local journal = require("moonpipe.db").open(here:path "out.jsonl.journal")
+      local n = journal:rows("SELECT count(*) AS n FROM results")[1].n
+      journal:close()
+      return n
+    end)
+    assert.equal(counted, said) -- the last tenths of a second brought nothing
+    assert.equal(2999, said)
+  end)
+
+  local long_it = helper.long and it or pending
+
+  long_it("is a line each ten seconds where there is no terminal", function()
+    local here = folder { ["chain.lua"] = "return function() require('moonpipe').sleep(10.5) end",
+      ["in.txt"] = "x\n" }
+    local code, _, stderr = here:run "in.txt"
+    assert.equal(0, code)
+    assert.equal("[>                   ] 0 of 1 items, 0.0/s\n" .. here:path "out.jsonl"
+      .. ": 1 results (1 new)\n", stderr)
   end)
 end)

@@ -17,37 +17,40 @@ local batch = {
   name = "batch",
   usage = "CHAIN.lua INPUT -o OUTPUT",
   summary = "Runs the chain that a script returns on each item of a file.",
-  about = "INPUT holds JSON lines (.jsonl, .ndjson), rows under a line of names (.csv, .tsv), or\n"
-    .. "plain lines; - is standard input: plain lines, unless --format says otherwise.\n"
-    .. "OUTPUT gets {\"index\":, \"line\":, \"output\":} for each item, in the order of the\n"
-    .. "input; - is standard output. What failed is in OUTPUT.errors.jsonl; the exit code is 6.\n"
-    .. "OUTPUT.journal, a SQLite file, has each result before it is written: whatever ends\n"
-    .. "the program, --resume goes on where it was; a pipe does, when the same items come through\n"
-    .. "it again. Ctrl-C, SIGTERM and SIGHUP let items under way end, for 5 seconds; a second one\n"
-    .. "ends at once.",
-  example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume",
+  about = "INPUT holds JSON lines (.jsonl, .ndjson), rows under a line of names (.csv, .tsv), or "
+    .. "plain lines; - is standard input: plain lines, unless --format says otherwise. OUTPUT gets "
+    .. "`{\"index\":, \"line\":, \"output\":}` for each item, in the order of the input; - is "
+    .. "standard output. What failed is in OUTPUT.errors.jsonl.\n\n"
+    .. "OUTPUT.journal, a SQLite file, has each result before it is written: whatever ends the "
+    .. "program, --resume goes on where it was. So does a pipe, when the same items come through "
+    .. "it again. Ctrl-C, SIGTERM and SIGHUP let items under way end, for 5 seconds; a second one "
+    .. "ends at once. A refused key ends the batch, and is no item's failure.",
+  example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume\n"
+    .. "zcat in.jsonl.gz | moonpipe batch chain.lua - --format jsonl -o - --max-failures 5%",
+  exits = { 0, 1, 2, 3, 4, 5, 6, 124, 129, 130, 141, 143 },
   options = {
-    { name = "output", short = "o", value = "FILE", help = "the results" },
+    { name = "output", short = "o", value = "FILE", files = { "jsonl" }, help = "the results" },
     { name = "jobs", short = "j", value = "N", is = "integer",
       help = "items, and calls of models, at once; default: 64" },
     { name = "resume", short = "r", help = "go on with a batch that ended early, or begin one" },
     { name = "retry-failed", help = "run what has failed again; goes on too" },
-    { name = "errors", value = "FILE", help = "what failed; default: OUTPUT.errors.jsonl, without\n"
-      .. "the .jsonl of OUTPUT; standard error where that is -" },
-    { name = "journal", value = "FILE", help = "default: OUTPUT.journal; none where that is -" },
+    { name = "errors", value = "FILE", files = { "jsonl" },
+      help = "what failed; default: OUTPUT.errors.jsonl, without the .jsonl of OUTPUT; standard "
+        .. "error where that is -" },
+    { name = "journal", value = "FILE", files = {},
+      help = "default: OUTPUT.journal; none where that is -" },
     { name = "format", value = "KIND", among = batch_input.FORMATS, help = "of INPUT: "
       .. table.concat(batch_input.FORMATS, ", ") },
     { name = "chain", short = "c", value = "NAME", help = "of a table of chains" },
     { name = "limit", short = "n", value = "N", is = "integer", help = "the first N items alone" },
-    { name = "shard", value = "I/N", help = "each N-th item only, from the I-th on; each shard\n"
-      .. "has an OUTPUT of its own" },
-    { name = "rate", value = "N/UNIT", help = "items that begin: 10/s, 500/m, 2000/h; all\n"
-      .. "processes that run this chain with --rate share it,\non one machine" },
-    { name = "max-failures", value = "N", help = "stop when N items of this run have failed, or\n"
-      .. "N% of them, from the 100th on" },
+    { name = "shard", value = "I/N", help = "each N-th item only, from the I-th on; each "
+      .. "shard has an OUTPUT of its own" },
+    { name = "rate", value = "N/UNIT", help = "items that begin: 10/s, 500/m, 2000/h; all "
+      .. "processes of yours on this machine that run this script share it" },
+    { name = "max-failures", value = "N", help = "stop when N items of this run have failed, or N% "
+      .. "of them, from the 100th on" },
+    { name = "dry-run", help = "print the request of the first item, send nothing" },
     { name = "usage", help = "calls, tokens and cost by model, on standard error" },
-    { name = "quiet", short = "q", help = "no progress, no summary" },
-    { name = "verbose", short = "v", help = "each failure, on standard error" },
   },
 }
 
@@ -121,6 +124,7 @@ end
 local function read_words(given, words)
   if #words ~= 2 then return "batch takes a script and an input" end
   if words[1] == "-" and words[2] == "-" then return "script and input are both -" end
+  if given.dry_run then given.output = given.output or "-" end
   if not given.output then return "batch takes -o FILE, where the results go" end
   local shard, problem = read_shard(given.shard)
   local asked = { shard = shard, paths = paths_of(given) }
@@ -129,7 +133,8 @@ local function read_words(given, words)
   asked.most, problem = read_most(given.max_failures)
   if problem then return problem end
   asked.rate, problem = read_rate(given.rate)
-  return problem or check_paths(asked.paths) or check_files(given, asked.paths), asked
+  if problem or given.dry_run then return problem, asked end
+  return check_paths(asked.paths) or check_files(given, asked.paths), asked
 end
 
 -- ---- what is said ------------------------------------------------------------------------
@@ -138,9 +143,10 @@ local function say(text)
   io.stderr:write("moonpipe: ", text, "\n")
 end
 
-local function start_teller(self, asked)
-  local shares = asked.paths.output == "-" and c.isatty(1)
-  return batch_progress.start(function() return self:progress() end, c.isatty(2) and not shares)
+-- A line that is drawn over needs a terminal of its own.
+local function start_teller(self, given, asked)
+  local alone = not given.verbose and not (asked.paths.output == "-" and c.isatty(1))
+  return batch_progress.start(function() return self:progress() end, c.isatty(2) and alone)
 end
 
 local function summary(self, paths)
@@ -156,19 +162,6 @@ local function summary(self, paths)
   if self.first_failure and not self.on_failure then
     say("the first failure: " .. failure.text_of(self.first_failure))
   end
-end
-
-local function print_usage(usage)
-  local names = {}
-  for name in pairs(usage.by_model) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local of = usage.by_model[name]
-    io.stderr:write(("%s: %d calls, %d tokens in, %d out, %s\n"):format(
-      require("moonpipe.terminal").printable(name), of.calls, of.input_tokens, of.output_tokens,
-      usage.unpriced[name] and "price not known" or ("$%.4f"):format(of.cost)))
-  end
-  io.stderr:write("in all: ", tostring(usage), "\n")
 end
 
 -- Why it ends early, and what is left of it.
@@ -239,11 +232,20 @@ local function go(self, quiet)
 end
 
 local function perform(self, given, asked)
-  local teller = not given.quiet and start_teller(self, asked) or nil
+  local teller = not given.quiet and start_teller(self, given, asked) or nil
   tell_failures(self, given, asked, teller)
   local ok, err = go(self, given.quiet)
   if teller then teller:finish() end
   return ok, err
+end
+
+-- What the first item of the shard would send.
+local function try(given, words, input, asked)
+  local chain, item = graph.chain_of(words[1], given.chain), nil
+  for _ = 1, asked.shard.at do item = input:next() end
+  if not item then return "the input has no item for this" end
+  if item.err then error(item.err, 0) end
+  require("moonpipe.tool.dry_run").run(function() chain:invoke(item.value) end)
 end
 
 function batch.run(given, words)
@@ -251,6 +253,7 @@ function batch.run(given, words)
   if problem then return problem end
   local input, message = batch_input.open(words[2], asked.format, given.limit)
   if not input then return message end
+  if given.dry_run then return try(given, words, input, asked) end
   local self = new_run(given, words, input, asked)
   local ok, err = perform(self, given, asked)
   self.journal:close()
@@ -258,7 +261,7 @@ function batch.run(given, words)
   if not given.quiet and (self.ending or not ok) then say_ending(self) end
   if not ok then error(err, 0) end
   if not given.quiet and self.ending ~= "signal" then summary(self, asked.paths) end
-  if given.usage then print_usage(self.usage) end
+  if given.usage then require("moonpipe.tool.talk").print_usage(self.usage) end
   scheduler.raise_if_cancelled(scheduler.current())
   return self.journal.failed > 0 and ITEMS_FAILED or nil
 end

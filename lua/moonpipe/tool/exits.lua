@@ -8,6 +8,7 @@ return {
   [5] = "provider or network failed, after retries",
   [6] = "some items of a batch failed",
   [124] = "a deadline passed",
+  [129] = "its terminal went away (SIGHUP)",
   [130] = "interrupted (SIGINT)",
   [141] = "nobody reads the output",
   [143] = "terminated (SIGTERM)",

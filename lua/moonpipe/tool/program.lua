@@ -11,7 +11,7 @@ return {
   example = "moonpipe new joke && moonpipe joke.lua bears\n"
     .. "moonpipe -e 'print(require \"moonpipe\".init_chat_model():invoke \"Hello?\")'\n"
     .. "moonpipe --trace rag.lua",
-  exits = { 0, 1, 2, 3, 4, 5, 6, 124, 130, 141, 143 },
+  exits = { 0, 1, 2, 3, 4, 5, 6, 124, 129, 130, 141, 143 },
   stops = true,
   files = { "lua" },
   options = {

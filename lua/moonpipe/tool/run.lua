@@ -7,7 +7,7 @@ local run = {
     .. "can reach nothing but what the script GRANTS returns, the options of mp.sandbox:\n\n"
     .. "  return { models = { default = … }, tools = { … }, files = \"folder\" }",
   example = "moonpipe run rag.lua README.md \"What is a plain table?\"",
-  exits = { 0, 1, 2, 3, 4, 5, 124, 130, 141, 143 },
+  exits = { 0, 1, 2, 3, 4, 5, 124, 129, 130, 141, 143 },
   stops = true,
   direct = true,
   files = { "lua" },
