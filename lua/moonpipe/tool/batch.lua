@@ -26,7 +26,7 @@ local batch = {
     .. "it again. Ctrl-C, SIGTERM and SIGHUP let items under way end, for 5 seconds; a second one "
     .. "ends at once. A refused key ends the batch, and is no item's failure.",
   example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume\n"
-    .. "zcat in.jsonl.gz | moonpipe batch chain.lua - --format jsonl -o - --max-failures 5%",
+    .. "zcat in.jsonl.gz | moonpipe batch chain.lua - --format jsonl -o out.jsonl",
   exits = { 0, 1, 2, 3, 4, 5, 6, 124, 129, 130, 141, 143 },
   options = {
     { name = "output", short = "o", value = "FILE", files = { "jsonl" }, help = "the results" },
