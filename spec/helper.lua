@@ -83,7 +83,7 @@ local function words(list)
 end
 
 local function settings(env)
-  local out, all = {}, { XDG_CONFIG_HOME = "/nowhere" } -- whose settings the user's are not
+  local out, all = {}, { XDG_CONFIG_HOME = "/dev/null" } -- whose settings the user's are not
   for name, value in pairs(env or {}) do all[name] = value end
   for name, value in pairs(all) do
     -- false unsets

@@ -10,6 +10,7 @@ local settings = {
 
 local VARIABLES = {
   model = "MOONPIPE_MODEL", embeddings = "MOONPIPE_EMBEDDINGS", base_url = "MOONPIPE_BASE_URL",
+  cassette_mode = "MOONPIPE_CASSETTE_MODE",
 }
 
 ---What is said by an option or in the environment, and where.

@@ -138,7 +138,7 @@ describe("moonpipe new", function()
     assert.equal(0, code, stderr)
     assert.truthy(#stdout > 1)
     assert.truthy(inside("moonpipe graph joke.lua"):find("ExtractiveChatModel", 1, true))
-    stdout, stderr, code = inside "busted --lua=moonpipe -o plainTerminal joke_spec.lua"
+    stdout, stderr, code = inside "moonpipe test"
     assert.equal(0, code, stdout .. stderr)
     assert.truthy(stdout:find("1 success", 1, true), stdout)
   end)

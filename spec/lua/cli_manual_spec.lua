@@ -292,8 +292,10 @@ done]]):format(names())))
 
   local function in_fish(text)
     local path = helper.temp((run("completion", "fish")))
-    local stdout, stderr = helper.execute { "fish", "--no-config", "-c",
-      ("source %s; %s"):format(path, text) }
+    local home = helper.fresh() -- it writes there, whatever it is asked
+    local stdout, stderr = helper.execute({ "fish", "--no-config", "-c",
+      ("source %s; %s"):format(path, text) }, nil, { XDG_CONFIG_HOME = home, XDG_DATA_HOME = home })
+    os.execute("rm -rf " .. home)
     assert.equal("", stderr)
     return (stdout:gsub("\t[^\n]*", ""))
   end

@@ -16,6 +16,7 @@ local json = require "moonpipe.json"
 local log = require "moonpipe.log"
 local origin = require "moonpipe.http.endpoint_origin"
 local scheduler = require "moonpipe.scheduler"
+local settings = require "moonpipe.settings"
 
 local cassette = {}
 
@@ -28,6 +29,8 @@ local MODES = { add = true, auto = true, record = true, replay = true }
 ---@field mode "replay"|"record"|"add"
 ---@field played integer    exchanges so far
 ---@field missed integer    requests that had no answer
+---@field private advice string   behind the complaint that there is no answer
+---@field private absent boolean? there is no file, and no call may be made
 ---@field private index moonpipe.CassetteIndex       what the file holds
 ---@field private recorder moonpipe.CassetteRecorder  what comes to it
 ---@field private clean fun(text: string): string
@@ -100,8 +103,13 @@ local function find(self, request)
   end
   if self.mode == "add" then return nil end
   self.missed = self.missed + 1
-  errors.raise("input", ("the cassette '%s' has no answer to %s %s: %s%s"):format(self.path,
-    request.method, request.url, self.index:why(request), ADVICE))
+  local what = ("%s %s"):format(request.method, request.url)
+  if self.absent then
+    errors.raise("input", ("there is no cassette '%s' with an answer to %s%s"):format(self.path,
+      what, self.advice))
+  end
+  errors.raise("input", ("the cassette '%s' has no answer to %s: %s%s"):format(self.path, what,
+    self.index:why(request), self.advice))
 end
 
 -- ---- the tape ------------------------------------------------------------------------------
@@ -177,7 +185,7 @@ end
 
 -- The mode that is asked for, by the script or by who runs it.
 local function mode_asked(opts)
-  local mode = opts.mode or os.getenv "MOONPIPE_CASSETTE_MODE" or "auto"
+  local mode = opts.mode or settings.said "cassette_mode" or "auto"
   if MODES[mode] then return mode end
   errors.usage(("mode of cassette must be 'auto', 'replay', 'record' or 'add', got %s"):format(
     type(mode) == "string" and ("'%s'"):format(mode) or errors.shape(mode)))
@@ -193,13 +201,16 @@ local function mode_of(mode, path, exchanges)
   return mode
 end
 
-local function new(path, opts)
+-- With [advice] a file that is not there is one without answers.
+local function new(path, opts, advice)
   local asked = mode_asked(opts)
   local known = asked ~= "record" and cassette_file.read(path) or nil
-  local mode = mode_of(asked, path, known)
+  local absent = advice and not known
+  local mode = mode_of(asked, path, absent and {} or known)
   local clean = cassette_file.cleaner(opts.redact)
   local self = setmetatable({
     path = path, mode = mode, timing = opts.timing, clean = clean, played = 0, missed = 0,
+    advice = advice or ADVICE, absent = absent,
     keyless = mode == "replay", hurries = mode == "replay" and not opts.timing,
     index = cassette_match.index(known or {}, cassette_match.ignored(opts.ignore)),
     recorder = cassette_record.new(known or {}, clean, opts.timing),
@@ -241,6 +252,17 @@ function cassette.cassette(path, opts, fn)
   local self = errors.placed(new, path, opts)
   put_in(self)
   if fn then return within(self, fn) end
+  return self
+end
+
+---Puts a cassette in that plays the file [path], if there is one, and refuses what it cannot
+---answer with [advice].
+---@param path string
+---@param advice string
+---@return moonpipe.Cassette
+function cassette.offline(path, advice)
+  local self = new(path, { mode = "replay" }, advice)
+  put_in(self)
   return self
 end
 

@@ -73,6 +73,7 @@ return {
     { "HOME", "Where `.config` and `.local/state` are." },
     { "XDG_STATE_HOME", "The same, instead of `~/.local/state`." },
     { "XDG_CONFIG_HOME", "Where `moonpipe/config.lua` is; default: `~/.config`." },
+    { "NO_COLOR", "Not empty: no colors, unless `--color` asks for them." },
     { "SOURCE_DATE_EPOCH", "The second whose day manual pages bear; default: now." },
   },
 }

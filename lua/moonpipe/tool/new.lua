@@ -6,8 +6,7 @@ local new = {
   name = "new",
   usage = "NAME",
   summary = "Writes NAME.lua, a small chain with comments, and NAME_spec.lua, a test of it.",
-  about = "What is there is left as it is. The test needs no key and no network; busted runs it:\n"
-    .. "busted --lua=moonpipe NAME_spec.lua",
+  about = "What is there is left as it is. The test needs no key and no network: `moonpipe test`.",
   example = "moonpipe new joke && moonpipe run joke.lua bears",
   files = {},
   exits = { 0, 1, 2 },
@@ -41,8 +40,10 @@ return chain
 ]]
 
 local SPEC = [[
-@@ busted --lua=moonpipe @NAME@_spec.lua
+@@ moonpipe test @NAME@_spec.lua
 local mp = require "moonpipe"
+
+local chain = dofile "@NAME@.lua"
 
 describe("@NAME@", function()
   it("asks for a joke about the topic", function()
@@ -52,11 +53,19 @@ describe("@NAME@", function()
       return mp.AIMessage("a joke")
     end)
     @@ The chain with another model: its steps are a list.
-    local steps = loadfile("@NAME@.lua")().steps
-    local chain = mp.pipe(steps[1], model, steps[3])
-    assert.equal("a joke", chain:invoke { topic = "bears" })
+    local with_fake = chain.steps[1] | model | chain.steps[3]
+    assert.equal("a joke", with_fake:invoke { topic = "bears" })
     assert.truthy(asked:find("a joke about bears", 1, true))
   end)
+
+  @@ What a real model says can be kept: `moonpipe test --record` asks it, and keeps its answers in
+  @@ the folder cassettes; from then on `moonpipe test` plays them, without key and network:
+  @@
+  @@ it("answers", function()
+  @@   local model = mp.ChatOpenAI { model = "gpt-5.4-mini" }
+  @@   local answer = (chain.steps[1] | model | chain.steps[3]):invoke { topic = "bears" }
+  @@   assert.truthy(answer:find "bear")
+  @@ end)
 end)
 ]]
 
