@@ -227,6 +227,92 @@ describe("row 50: moonpipe batch on a full disk", function()
   end)
 end)
 
+-- A disk of one's own needs a namespace of one's own, which not every machine gives.
+local NAMESPACE = { "unshare", "-rm", "sh", "-ec" }
+
+local function may_mount()
+  local _, _, code = helper.execute { NAMESPACE[1], NAMESPACE[2], "mount", "-t", "tmpfs", "none",
+    "/mnt" }
+  return code == 0
+end
+
+describe("row 50: moonpipe batch on a small disk", function()
+  local disk_it = may_mount() and it or pending
+
+  -- A shell script with `disk`, which holds `kilobytes`, and `run`, a batch on it.
+  local function on_disk(here, kilobytes, script)
+    local words = here:words "in.txt"
+    words[6] = here:path "disk/out.jsonl"
+    return helper.execute { NAMESPACE[1], NAMESPACE[2], NAMESPACE[3], NAMESPACE[4],
+      ("disk=%s/disk; mkdir $disk; mount -t tmpfs -o size=%dk none $disk; run='%s'\n%s"):format(
+        here.root, kilobytes, table.concat(words, " "), script) }
+  end
+
+  local LONG = [[return function(text) return text .. (" long"):rep(50) end]]
+
+  disk_it("stops where it is full, loses nothing, and goes on when there is room", function()
+    local here = folder { ["chain.lua"] = LONG, ["in.txt"] = numbers(4000) }
+    local _, err, code = on_disk(here, 1000, [[
+      set +e
+      $run -j 20; echo "code $?" >&2
+      mount -o remount,size=20m $disk
+      $run -j 20 -q --resume; echo "code $?" >&2
+      cp $disk/out.jsonl $disk/..]])
+    assert.equal(0, code, err)
+    local safe = tonumber(err:match "(%d+) results are safe; %-%-resume goes on\nmoonpipe: io: ")
+    assert.is_true(safe and safe > 0 and safe < 4000, err)
+    assert.matches("code 1\n.*code 0\n$", err)
+    local results = here:results()
+    assert.equal(4000, #results)
+    for i, one in ipairs(results) do assert.equal(i, one.index) end
+  end)
+
+  disk_it("tells that it may not be written", function()
+    local here = folder { ["chain.lua"] = LONG, ["in.txt"] = numbers(10) }
+    local _, err, code = on_disk(here, 1000, [[
+      set +e
+      $run -q; echo "code $?" >&2
+      mount -o remount,ro $disk
+      $run -q --resume; echo "code $?" >&2]])
+    assert.equal(0, code, err)
+    assert.matches("^code 0\nmoonpipe: io: .-out.jsonl.*\ncode 1\n$", err)
+  end)
+end)
+
+describe("moonpipe batch's input", function()
+  local ECHO = "return function(value) return value end"
+
+  it("has lines of up to 64 MiB, and says where a longer one begins", function()
+    local here = folder { ["chain.lua"] = "return function(text) return #text end" }
+    local file = assert(io.open(here:path "in.txt", "w"))
+    file:write("first\n", ("x"):rep(2 ^ 20):rep(3), "\n")
+    for i = 1, 65 do file:write(i, ("y"):rep(2 ^ 20)) end
+    file:close()
+    local code, _, err = here:run "in.txt"
+    assert.equal(1, code)
+    assert.matches("in.txt: what follows line 2 has more than 64 MiB", err, 1, true)
+    assert.same({ 5, 3 * 2 ^ 20 }, here:outputs())
+  end)
+
+  it("may begin with a byte order mark, end without an end of line, and is UTF-8", function()
+    local here = folder { ["chain.lua"] = ECHO, ["a.jsonl"] = '\239\187\191{"a":1}\r\n{"a":2}',
+      ["b.csv"] = '\239\187\191a\r\n"1\r\n2"\r\n3', ["c.jsonl"] = "\255\254{\0}\0",
+      ["d.csv"] = "a,a\n1,2\n" }
+    assert.equal(0, (here:run "a.jsonl"))
+    assert.same({ { a = 1 }, { a = 2 } }, here:outputs())
+    os.execute("rm " .. here:path "out*")
+    assert.equal(0, (here:run "b.csv"))
+    assert.same({ { a = "1\r\n2" }, { a = "3" } }, here:outputs())
+    for name, said in pairs { ["c.jsonl"] = "is UTF-16; it must be UTF-8",
+      ["d.csv"] = "d.csv:1: two columns are named 'a'" } do
+      os.execute("rm " .. here:path "out*")
+      local code, _, err = here:run(name)
+      assert.equal(1, code)
+      assert.matches(said, err, 1, true)
+    end
+  end)
+end)
+
 describe("row 58: moonpipe batch on a long input", function()
   -- Gives what was most in memory, in KiB, at each `step`-th item; else 0.
   local function measuring(step)

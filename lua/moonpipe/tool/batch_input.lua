@@ -43,7 +43,7 @@ local function digest_of(text)
 end
 
 local function bad(self, line, text, ...)
-  return errors.new { kind = "decode", message = ("%s:%d: %s"):format(self.path, line,
+  return errors.new { kind = "decode", message = ("%s:%d: %s"):format(self.name, line,
     text:format(...)) }
 end
 
