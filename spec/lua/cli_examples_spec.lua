@@ -64,3 +64,66 @@ describe("spec/cli", function()
   end
   found:close()
 end)
+
+-- ---- the examples of --help --------------------------------------------------------------------
+
+-- What they speak of, in a folder of their own.
+local FILES = {
+  ["README.md"] = "A plain table is a parallel map. The branches of a map run at once.\n",
+  ["docs/more.md"] = "Calls of a map share a limiter.\n",
+  ["rag.lua"] = [[
+    local mp = require "moonpipe"
+    local chain = { text = mp.RunnablePassthrough() }
+      | mp.ChatPromptTemplate.from_template "{text}" | mp.init_chat_model() | mp.StrOutputParser()
+    local question = ...
+    if question then print(chain:invoke(question)) end
+    return chain]],
+  ["chain.lua"] = [[
+    local mp = require "moonpipe"
+    return mp.RunnableLambda(function(x) return x end) | mp.FakeListChatModel { responses = { "x" } }
+      | mp.StrOutputParser()]],
+  ["in.jsonl"] = '"one"\n"two"\n',
+}
+
+-- What the sentences of the offline model cannot be.
+local NEED_A_MODEL = { "ask --schema", "ask -x" }
+
+local SETUP = [[
+moonpipe() { %s "$@"; }
+git() { echo a change; }
+cd %s && moonpipe new joke >/dev/null && moonpipe index README.md -o docs.mp -q
+moonpipe --trace=run.jsonl -e 'require("moonpipe").RunnableLambda(tostring):invoke(1)'
+]]
+
+describe("examples of --help", function()
+  local commands = require "moonpipe.tool.commands"
+  local bin = helper.bin:match "^/" and helper.bin or io.popen("pwd"):read() .. "/" .. helper.bin
+
+  local function is_left_out(line)
+    for _, part in ipairs(NEED_A_MODEL) do
+      if line:find(part, 1, true) then return true end
+    end
+    return false
+  end
+
+  local function check_line(line)
+    local folder = helper.fresh()
+    os.execute(("mkdir -p %s/docs"):format(folder))
+    for name, text in pairs(FILES) do helper.write(folder .. "/" .. name, text) end
+    local before = SETUP:format(bin, folder)
+    if line:find "new joke" then before = before .. "rm joke*.lua\n" end
+    local stdout, stderr, code = helper.execute({ "sh", "-ec", before .. line }, nil,
+      { MOONPIPE_MODEL = "extractive", MOONPIPE_EMBEDDINGS = "hash", MOONPIPE_BIN = false })
+    os.execute("rm -r " .. folder)
+    assert.equal(0, code, line .. "\n" .. stdout .. stderr)
+  end
+
+  for _, name in ipairs(commands.names()) do
+    for line in commands.find(name).example:gmatch "[^\n]+" do
+      if not is_left_out(line) then it("run: " .. line, function() check_line(line) end) end
+    end
+  end
+  for line in require("moonpipe.tool.program").example:gmatch "[^\n]+" do
+    it("run: " .. line, function() check_line(line) end)
+  end
+end)

@@ -14,6 +14,7 @@ local graph = {
   example = "moonpipe graph rag.lua --form mermaid",
   files = { "lua" },
   exits = { 0, 1, 2 },
+  meaning = { [1] = "the script cannot be read, failed, or gives no chain", [2] = "wrong usage" },
   options = {
     { name = "form", short = "f", value = "FORM", among = FORMS,
       help = "ascii, dot, json, mermaid, or svg, which needs Graphviz;\ndefault: ascii" },

@@ -19,7 +19,7 @@ local trace = {
   example = "moonpipe --trace=run.jsonl rag.lua && moonpipe trace run.jsonl\n"
     .. "moonpipe trace run.jsonl --slow 10",
   exits = { 0, 1, 2, 130, 141, 143 },
-  meaning = { [1] = "the file cannot be read, or is no trace" },
+  meaning = { [1] = "the file cannot be read, or is no trace", [2] = "wrong usage" },
   files = { "jsonl", "json" },
   options = {
     { name = "errors", short = "e", help = "only calls in which a step failed" },
