@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Pointers to the words of [texts], and NULL; one block. */
@@ -244,6 +245,17 @@ ssize_t mp_process_write(int fd, const char *bytes, size_t len)
     while (took < 0 && errno == EINTR);
     if (took >= 0) return took;
     return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+}
+
+int64_t mp_process_cpu_us(pid_t pid)
+{
+    struct timespec used;
+    clockid_t clock;
+
+    if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 ||
+        clock_gettime(clock, &used) != 0)
+        return -1;
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
 void mp_process_describe(const mp_Process *process, char *text, size_t len)

@@ -14,6 +14,7 @@
 #include "buf.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 typedef struct mp_ProcessSpec {
@@ -21,6 +22,7 @@ typedef struct mp_ProcessSpec {
     mp_Buf env;      /* NAME=value, each with its NUL: all that it gets */
     const char *cwd; /* or NULL: ours */
     bool familiar;   /* it gets our environment and our standard error */
+    bool worthless;  /* it holds nothing that an end at once could spoil */
 } mp_ProcessSpec;
 
 typedef struct mp_Process {
@@ -51,6 +53,10 @@ ssize_t mp_process_read(int fd, char *bytes, size_t len);
 
 /* Writes what it takes now. -1: nobody reads it any more. */
 ssize_t mp_process_write(int fd, const char *bytes, size_t len);
+
+/* Microseconds of CPU time that it has used, as long as it was not reaped; -1
+ * then. */
+int64_t mp_process_cpu_us(pid_t pid);
 
 /* How it ended, in words: "exit code 1", "signal 9". */
 void mp_process_describe(const mp_Process *process, char *text, size_t len);

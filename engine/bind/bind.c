@@ -40,6 +40,7 @@ int mp_bind_open(lua_State *L)
     mp_bind_json(L);
     mp_bind_load(L);
     mp_bind_floats(L);
+    mp_bind_frames(L);
     mp_bind_embed(L);
     mp_bind_hash(L);
     mp_bind_lane(L);

@@ -36,6 +36,7 @@ void mp_bind_children(lua_State *L);
 void mp_bind_db(lua_State *L);
 void mp_bind_embed(lua_State *L);
 void mp_bind_floats(lua_State *L);
+void mp_bind_frames(lua_State *L);
 void mp_bind_hash(lua_State *L);
 void mp_bind_html(lua_State *L);
 void mp_bind_http(lua_State *L);

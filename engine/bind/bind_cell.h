@@ -42,6 +42,9 @@ typedef struct mp_Cell {
     bool timed;       /* limits of time hold: not while our own code loads */
 } mp_Cell;
 
+/* [-0, +1] A fresh cell, without a VM, as a userdata that frees it. */
+mp_Cell *mp_cell_push(lua_State *L);
+
 /* Makes the VM of [cell], which is zeroed but for its limits. */
 mp_Status mp_cell_open(mp_Cell *cell, mp_Error *err);
 
@@ -66,6 +69,10 @@ bool mp_cell_is_over(mp_Cell *cell);
 
 /* Raises if it is. */
 void mp_cell_check(lua_State *L);
+
+/* The program moonpipe-cell: confines the process, makes a cell, and serves the
+ * turns that come on standard input until it ends. Its exit code. */
+int mp_cell_main(int argc, char **argv);
 
 /* [-0, +1] The table of native functions inside: module "moonpipe.c". */
 int mp_cell_natives(lua_State *L);

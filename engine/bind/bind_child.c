@@ -44,11 +44,12 @@ static void copy_texts(lua_State *L, int index, mp_Buf *texts)
     }
 }
 
-/* child(argv, env, cwd or nil, raw)
+/* child(argv, env, cwd or nil, raw, worthless)
  *     -> id, inbox, handle | nil, message, kind: env is all that it gets */
 static int f_child(lua_State *L)
 {
-    mp_ProcessSpec spec = {.cwd = luaL_optstring(L, 3, NULL)};
+    mp_ProcessSpec spec = {.cwd = luaL_optstring(L, 3, NULL),
+                           .worthless = lua_toboolean(L, 5)};
     mp_Child **box;
     mp_Job *job = NULL;
     bool raw = lua_toboolean(L, 4);
@@ -89,6 +90,17 @@ static int f_child_write(lua_State *L)
     return mp_bind_fail(L, &err);
 }
 
+/* child_cpu(handle) -> seconds of CPU time that the program has used, or nil */
+static int f_child_cpu(lua_State *L)
+{
+    mp_Child **box = luaL_checkudata(L, 1, CHILD);
+    int64_t used_us = *box ? mp_child_cpu_us(*box) : -1;
+
+    if (used_us < 0) return 0;
+    lua_pushnumber(L, (lua_Number)used_us / 1e6);
+    return 1;
+}
+
 static int f_gc(lua_State *L)
 {
     mp_Child **box = luaL_checkudata(L, 1, CHILD);
@@ -101,6 +113,7 @@ static int f_gc(lua_State *L)
 static const luaL_Reg functions[] = {
     {"child", f_child},
     {"child_write", f_child_write},
+    {"child_cpu", f_child_cpu},
     {NULL, NULL},
 };
 

@@ -1,15 +1,19 @@
 /*
  * bind_sandbox.c: locked-in VMs, as the VM outside sees them.
  *
- * A turn gives a list of strings, numbers and booleans, four to a record
- * (lua/moonpipe/sandbox/sandbox.lua knows them). What is in them was made by
- * the code of others: nothing here trusts it.
+ * A turn gives a list of strings, numbers and booleans, six to a record
+ * (lua/moonpipe/sandbox/cell.lua knows them). What is in them was made by the
+ * code of others: nothing here trusts it.
  */
 #include "bind_cell.h"
 
 #include "clock.h"
+#include "near.h"
+
+#include <unistd.h>
 
 #define CELL_TYPE "moonpipe.Cell"
+#define PROGRAM   "moonpipe-cell"
 
 /* Values of one turn. Their bytes are limited too: one text that stands in a
  * list a million times would cost as many copies. */
@@ -24,6 +28,16 @@ static int f_gc(lua_State *L)
 {
     mp_cell_close(lua_touserdata(L, 1));
     return 0;
+}
+
+mp_Cell *mp_cell_push(lua_State *L)
+{
+    mp_Cell *cell = lua_newuserdata(L, sizeof *cell);
+
+    *cell = (mp_Cell){0};
+    luaL_getmetatable(L, CELL_TYPE);
+    lua_setmetatable(L, -2);
+    return cell;
 }
 
 /* [-0, +1] A field of the table at 1; [usual] where it is nil. */
@@ -44,10 +58,7 @@ static int f_sandbox_open(lua_State *L)
     mp_Error err;
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    cell = lua_newuserdata(L, sizeof *cell);
-    *cell = (mp_Cell){0};
-    luaL_getmetatable(L, CELL_TYPE);
-    lua_setmetatable(L, -2);
+    cell = mp_cell_push(L);
     cell->limits.memory = (size_t)field(L, "memory", 0);
     cell->limits.span_us = mp_clock_span(field(L, "seconds", 0));
     cell->limits.instructions = (int64_t)field(L, "instructions", 0);
@@ -141,6 +152,25 @@ static int f_sandbox_memory(lua_State *L)
     return 2;
 }
 
+/* sandbox_program() -> path of moonpipe-cell, this process's number | nil,
+ * message, kind */
+static int f_sandbox_program(lua_State *L)
+{
+    char path[MP_NEAR_PATH];
+    mp_Error err;
+
+    if (mp_near_find(PROGRAM, path)) {
+        lua_pushstring(L, path);
+        lua_pushinteger(L, getpid());
+        return 2;
+    }
+    mp_err_set(&err, MP_KIND_UNSUPPORTED,
+               "a process for scripts of others needs the program " PROGRAM
+               ": there is none near '%s'",
+               path);
+    return mp_bind_fail(L, &err);
+}
+
 void mp_bind_sandbox(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -148,6 +178,7 @@ void mp_bind_sandbox(lua_State *L)
         {"sandbox_turn", f_sandbox_turn},
         {"sandbox_close", f_sandbox_close},
         {"sandbox_memory", f_sandbox_memory},
+        {"sandbox_program", f_sandbox_program},
         {NULL, NULL},
     };
 

@@ -283,7 +283,8 @@ static int push_sandbox(lua_State *L, const void *arguments)
     lua_pushnumber(L, (lua_Number)sandbox->memory);
     lua_pushnumber(L, sandbox->seconds);
     lua_pushnumber(L, (lua_Number)sandbox->instructions);
-    return 4;
+    lua_pushboolean(L, sandbox->isolate);
+    return 5;
 }
 
 bool mp_host_set_sandbox(moonpipe_Engine *engine,

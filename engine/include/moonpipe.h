@@ -67,7 +67,7 @@ typedef struct moonpipe_Error moonpipe_Error;
 /* Scripts that you did not write, locked in: each runs in a VM of its own in
  * which there are the steps that compute and nothing that reaches out (no
  * files, no network, no bytecode). This stops accidents and lazy attackers, not
- * who knows a fault in LuaJIT: hostile code needs a process of its own. */
+ * who knows a fault in LuaJIT: for hostile code set [isolate]. */
 typedef struct moonpipe_Sandbox {
     /* sizeof(moonpipe_Sandbox); set by moonpipe_sandbox_init. */
     size_t size;
@@ -89,6 +89,14 @@ typedef struct moonpipe_Sandbox {
 
     /* The same in instructions of the VM. Default 0: no limit. */
     uint64_t instructions;
+
+    /* Whether each script has a process of its own, which can compute and talk
+     * to this one: any other system call ends it. It never holds up an update,
+     * and where it was ended the next call runs the script anew, in another.
+     * The program moonpipe-cell must stand near the library; where the system
+     * cannot do this, loading fails with MOONPIPE_KIND_UNSUPPORTED. Default 0.
+     */
+    int isolate;
 } moonpipe_Sandbox;
 
 typedef struct moonpipe_Config {

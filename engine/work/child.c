@@ -39,6 +39,11 @@ void mp_child_free(mp_Child *child)
     mp_alloc_free(child);
 }
 
+int64_t mp_child_cpu_us(mp_Child *child)
+{
+    return mp_process_cpu_us(atomic_load(&child->pid));
+}
+
 static mp_Child *new_child(void)
 {
     mp_Child *child = mp_alloc_zero(1, sizeof *child);
@@ -74,7 +79,8 @@ static void end_all(void)
 
     for (self = running.first; self; self = self->next) {
         mp_process_close(&self->process.in);
-        mp_process_signal(&self->process, SIGTERM);
+        mp_process_signal(&self->process,
+                          self->spec.worthless ? SIGKILL : SIGTERM);
     }
     for (int i = 0; some && i < EXIT_LOOKS; i++) {
         some = false;
@@ -105,6 +111,7 @@ static void add(mp_ChildJob *self)
     self->next = running.first;
     running.first = self;
     self->child->job = self;
+    atomic_store(&self->child->pid, self->process.pid);
 }
 
 static void remove_job(mp_ChildJob *self)
@@ -115,6 +122,7 @@ static void remove_job(mp_ChildJob *self)
         link = &(*link)->next;
     if (*link) *link = self->next;
     self->child->job = NULL;
+    atomic_store(&self->child->pid, 0);
 }
 
 static void close_end(int *fd)
@@ -160,7 +168,7 @@ static void look(mp_ChildJob *self)
         answer(self);
         return;
     }
-    if (age_us >= MP_CHILD_CLOSED_US + MP_CHILD_TERM_US)
+    if (self->spec.worthless || age_us >= MP_CHILD_CLOSED_US + MP_CHILD_TERM_US)
         ask(self, SIGKILL);
     else if (age_us >= MP_CHILD_CLOSED_US)
         ask(self, SIGTERM);
@@ -441,6 +449,7 @@ mp_Job *mp_child_new(mp_ProcessSpec *spec, bool raw, mp_Child **child)
         self->child = new_child();
         if (spec->cwd)
             self->spec.cwd = mp_alloc_copy(spec->cwd, strlen(spec->cwd));
+        self->spec.worthless = spec->worthless;
         take(&self->spec.argv, &spec->argv);
         take(&self->spec.env, &spec->env);
     }

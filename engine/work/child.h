@@ -8,11 +8,12 @@
  *
  * The job fails as `closed` when the program has closed its output or ended,
  * as `too_large` at a line without end. Cancelled, it closes the program's
- * input, and where that is not enough sends SIGTERM, and then SIGKILL; it is
- * answered when the program is gone. So no child is left as a zombie.
+ * input, and where that is not enough sends SIGTERM, and then SIGKILL, which a
+ * worthless one gets at once; it is answered when the program is gone. So no
+ * child is left as a zombie.
  *
- * Threads: mp_child_new, mp_child_write, mp_child_free any; the rest on the
- * I/O thread.
+ * Threads: mp_child_new, mp_child_write, mp_child_cpu_us, mp_child_free any;
+ * the rest on the I/O thread.
  */
 #ifndef MP_CHILD_H
 #define MP_CHILD_H
@@ -39,6 +40,10 @@ mp_Job *mp_child_new(mp_ProcessSpec *spec, bool raw, mp_Child **child);
  * the program's input ends. NULL without memory. */
 mp_Job *mp_child_write(mp_Child *child, const char *bytes, size_t len,
                        bool last);
+
+/* Microseconds of CPU time that the program has used; -1 where it does not run.
+ */
+int64_t mp_child_cpu_us(mp_Child *child);
 
 /* Gives the handle back; the program is left as it is. NULL is fine. */
 void mp_child_free(mp_Child *child);

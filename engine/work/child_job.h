@@ -3,7 +3,8 @@
  * share.
  *
  * Handle and job know of one another while the job lives. All that they hold
- * belongs to the I/O thread; only the count of references is shared.
+ * belongs to the I/O thread; only the count of references and the number of the
+ * process are shared.
  *
  * Threads: the I/O thread, but for mp_child_keep.
  */
@@ -35,6 +36,7 @@ typedef struct mp_ChildJob {
 struct mp_Child {
     atomic_int references;
     unsigned generation;
+    atomic_int pid;   /* 0 while it does not run */
     mp_ChildJob *job; /* NULL before it runs, and when it has ended */
     mp_Buf input;     /* what waits to be written */
     size_t at;        /* in it */

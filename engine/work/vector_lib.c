@@ -2,81 +2,35 @@
 #include "vector_lib.h"
 
 #include "library.h"
+#include "near.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/auxv.h>
-#include <unistd.h>
 
 #define LIBRARY "moonpipe_vector.so"
-
-/* From the folder of the binary, libmoonpipe.so or the Lua module: in a build,
- * then where `cmake --install` puts it. */
-static const char *const places[] = {
-    LIBRARY,
-    "../" LIBRARY,
-    "../" MOONPIPE_LIBDIR "/moonpipe/" LIBRARY,
-    "moonpipe/" LIBRARY,
-    "../../moonpipe/" LIBRARY,
-};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static mp_VectorLib table;
 static mp_Error failure;
 
-/* The program itself is known by argv[0] only, which may be anything. */
-static bool is_program(const Dl_info *info)
-{
-    void *headers = (void *)getauxval(AT_PHDR);
-    Dl_info program;
-
-    return dladdr(headers, &program) && program.dli_fbase == info->dli_fbase;
-}
-
-/* The path of the file that holds this code, as it was opened: `require` finds
- * "./moonpipe.so" too. */
-static const char *own_path(void)
-{
-    Dl_info info;
-
-    if (!dladdr(&once, &info) || is_program(&info)) return "/proc/self/exe";
-    return info.dli_fname;
-}
-
-/* Writes that path, absolute, up to its last slash. */
-static bool own_folder(char out[PATH_MAX])
-{
-    char *slash = realpath(own_path(), out) ? strrchr(out, '/') : NULL;
-
-    if (slash) slash[1] = '\0';
-    return slash != NULL;
-}
-
 /* A library that is there but cannot be opened is worth its message. */
-static void *open_near(const char *folder)
+static void *open_near(void)
 {
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        char path[2 * PATH_MAX];
-        void *library;
+    char path[MP_NEAR_PATH];
+    void *library;
 
-        snprintf(path, sizeof path, "%s%s", folder, places[i]);
-        if (access(path, R_OK) != 0) continue;
-        library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        if (!library)
-            mp_err_set(&failure, MP_KIND_UNSUPPORTED, "cannot open FAISS: %s",
-                       dlerror());
-        return library;
+    if (!mp_near_find(LIBRARY, path)) {
+        mp_err_set(&failure, MP_KIND_UNSUPPORTED,
+                   "vectors need FAISS: there is no " LIBRARY
+                   " near '%s'; install libfaiss-dev and build anew",
+                   path);
+        return NULL;
     }
-    mp_err_set(&failure, MP_KIND_UNSUPPORTED,
-               "vectors need FAISS: there is no " LIBRARY " near '%s'; install "
-               "libfaiss-dev and build anew",
-               folder);
-    return NULL;
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        mp_err_set(&failure, MP_KIND_UNSUPPORTED, "cannot open FAISS: %s",
+                   dlerror());
+    return library;
 }
 
 #define MP_FAISS_SYMBOL(name, arguments)                                       \
@@ -86,13 +40,8 @@ static const mp_LibrarySymbol symbols[] = {MP_FAISS_FUNCTIONS(MP_FAISS_SYMBOL)};
 
 static void open_library(void)
 {
-    char folder[PATH_MAX];
-    void *library = NULL;
+    void *library = open_near();
 
-    if (own_folder(folder))
-        library = open_near(folder);
-    else
-        mp_err_set(&failure, MP_KIND_UNSUPPORTED, "cannot find " LIBRARY);
     if (!library) return;
     mp_library_fill(library, LIBRARY, symbols, sizeof symbols / sizeof *symbols,
                     &table, &failure);

@@ -24,9 +24,10 @@ local INHERITED = {
   "HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER",
 }
 
--- `true` takes a variable of ours: a script need not hold what is in it.
+-- `false` is none at all. `true` takes a variable of ours: a script need not hold what is in it.
 local function environment(given)
   local set, list = {}, {}
+  if given == false then return list end
   for _, name in ipairs(INHERITED) do set[name] = os.getenv(name) end
   for name, value in pairs(given or {}) do
     if value == true then value = os.getenv(name) end
@@ -55,12 +56,14 @@ end
 
 ---Starts a program. [fields] become those of the child: `on_line`, `on_error_line`, `on_end`.
 ---@param command string[]
----@param opts { env: table<string, string|boolean>?, cwd: string?, raw: boolean? }  raw: on_line
----       gets what came at once
+---@param opts { env: table<string, string|boolean>|false|nil, cwd: string?, raw: boolean?,
+---       worthless: boolean? }  raw: on_line gets what came at once; worthless: it is killed to end
+---       it, with no word before
 ---@param fields table  taken
 ---@return moonpipe.Child
 function child.start(command, opts, fields)
-  local id, inbox, handle = c.child(command, environment(opts.env), opts.cwd, opts.raw)
+  local id, inbox, handle = c.child(command, environment(opts.env), opts.cwd, opts.raw,
+    opts.worthless)
   if not id then errors.raise(handle, inbox) end
   local self = setmetatable(fields, Child)
   self.id, self.inbox, self.handle = id, inbox, handle
@@ -80,6 +83,11 @@ end
 ---@param bytes string
 function Child:write_later(bytes)
   c.child_write(self.handle, bytes)
+end
+
+---Ends it, without waiting for that.
+function Child:stop()
+  jobs.cancel(self.id)
 end
 
 ---Ends it, and waits until it is gone: first its input is closed, then it is sent SIGTERM, then

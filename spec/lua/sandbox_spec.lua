@@ -1,9 +1,9 @@
---- Scripts of others: what they may use, and sixty ways in which they try for more.
+--- Scripts of others: what they may use, and the ways in which they try for more, in a VM of their
+--- own and in a process of their own.
 local mp = require "moonpipe"
 
-local function box(opts)
-  return mp.sandbox(opts)
-end
+local levels = require "spec.support.sandbox"
+local at_each_level, box = levels.each, levels.box
 
 local function message_of(fn, ...)
   local ok, err = pcall(fn, ...)
@@ -11,7 +11,7 @@ local function message_of(fn, ...)
   return tostring(err)
 end
 
-describe("sandbox", function()
+at_each_level("sandbox", function()
   it("runs a script's chain in a VM of its own", function()
     local chain = box():load([[
       local mp = require "moonpipe"
@@ -136,6 +136,7 @@ describe("sandbox", function()
     assert.matches("memory of sandbox must be a number", message_of(box, { memory = 1 }))
     assert.matches("models of sandbox", message_of(box, { models = { a = 1 } }))
     assert.matches("tools of sandbox takes tools", message_of(box, { tools = { 1 } }))
+    assert.matches("isolate of sandbox is true or false", message_of(mp.sandbox, { isolate = 1 }))
   end)
 end)
 
@@ -191,7 +192,7 @@ local ATTEMPTS = {
   "return require('moonpipe').models.secret:bind({ extra_body = { a = 1 } }):invoke 'x'",
 }
 
-describe("sandbox escape", function()
+at_each_level("sandbox escape", function()
   local KEY = "sk-canary-4f1d2a9b8c7e6d5f"
 
   local function snapshot()
@@ -208,19 +209,24 @@ describe("sandbox escape", function()
     granted = box { models = { secret = mp.ChatOpenAI { model = "m", api_key = KEY,
       base_url = "http://127.0.0.1:1/v1", max_retries = 0 } }, print = function() end }
     pcall(granted.run, granted, "return 1") -- what loads at first use is loaded
+    mp.load "return 1"
     pcall(granted.run, granted, ATTEMPTS[#ATTEMPTS])
   end)
 
-  it("knows more than sixty", function() assert.is_true(#ATTEMPTS > 60) end)
+  it("lets a script do what it may", function()
+    assert.equal(1, granted:run "return 1")
+  end)
 
   for i, attempt in ipairs(ATTEMPTS) do
     it(("is blocked: %d %s"):format(i, attempt:gsub("[%c]", "?")), function()
       local before = snapshot()
-      local script = "local ok, value = pcall(function() " .. attempt
-        .. " end) if ok and value ~= nil and value ~= false then return tostring(value) end"
-      local ok, value = pcall(granted.run, granted, script, "attempt")
-      assert.is_nil(ok and value or nil)
-      assert.is_nil(tostring(value):find(KEY, 1, true))
+      local script = "local ok, value = pcall(function() " .. attempt .. " end) "
+        .. "return { tried = true, got = ok and value ~= nil and value ~= false or nil, "
+        .. "said = tostring(value) }"
+      assert(mp.load(script))
+      local out = granted:run(script, "attempt")
+      assert.same({ true, nil }, { out.tried, out.got }, out.said)
+      assert.is_nil(out.said:find(KEY, 1, true))
       assert.equal(before, snapshot())
       assert.equal("aa", ("a"):rep(2))
     end)

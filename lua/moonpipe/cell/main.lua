@@ -1,7 +1,7 @@
 --- The calls of a locked-in VM: what C enters by, once for each turn.
 --
 -- A turn does one thing that the VM outside says (a load, a call, an answer, a time that came),
--- runs what is ready, and gives its notes; see jobs.lua and ../sandbox.lua.
+-- runs what is ready, and gives its notes; see jobs.lua and ../sandbox/cell.lua.
 local codec = require "moonpipe.sandbox.codec"
 local coerce = require "moonpipe.coerce"
 local errors = require "moonpipe.error"

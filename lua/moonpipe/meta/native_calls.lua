@@ -66,10 +66,15 @@ function c.gate(name, slots, seconds) end
 ---@param env string[]  NAME=value: all that it gets
 ---@param cwd string?
 ---@param raw boolean?  what comes at once instead of lines
+---@param worthless boolean?  it is killed where others are asked to end
 ---@return integer? id  of a job that lasts as long as the program
 ---@return moonpipe.Inbox|string|nil lines  those of its standard error are named "stderr"
 ---@return moonpipe.ChildHandle|string|nil handle
-function c.child(argv, env, cwd, raw) end
+function c.child(argv, env, cwd, raw, worthless) end
+
+---@param handle moonpipe.ChildHandle
+---@return number? seconds  of CPU time that it has used; nil where it does not run
+function c.child_cpu(handle) end
 
 ---@param last boolean?  its input ends with them
 ---@return integer? id  of a job that is done when the bytes were taken over
@@ -97,5 +102,25 @@ function c.sandbox_close(cell) end
 ---@return number used  bytes
 ---@return number peak
 function c.sandbox_memory(cell) end
+
+---@return string? program  the path of moonpipe-cell
+---@return integer|string own  the number of this process, or a message
+---@return string? kind
+function c.sandbox_program() end
+
+---Values as bytes for a VM in another process: nil, booleans, numbers, strings, lists of these.
+---@return string? bytes
+---@return string? message
+---@return string? kind
+function c.frame(...) end
+
+---@param bytes string
+---@return integer? bytes  of the frame that begins them; nil as long as that is not known
+function c.frame_len(bytes) end
+
+---@param bytes string  one frame
+---@return boolean good
+---@return any ...  its values
+function c.unframe(bytes) end
 
 return c

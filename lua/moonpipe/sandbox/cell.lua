@@ -25,7 +25,8 @@ local c = native.c
 ---@field err moonpipe.Error?
 
 ---@class moonpipe.SandboxCell
----@field native userdata
+---@field native userdata?  its VM in this process
+---@field process moonpipe.SandboxProcess?  or the one that it is in
 ---@field grants table      models, tools, steps, files
 ---@field calls table<integer, moonpipe.SandboxCall>
 ---@field asks table<integer, table>    being answered, by their ids inside
@@ -42,15 +43,23 @@ local SOONEST = 0.001 -- seconds of a timer: a script's own loop must not become
 ---@param limits { memory: number, seconds: number, instructions: number? }
 ---@param grants table
 ---@param print fun(line: string)
+---@param isolate boolean  it gets a process of its own
 ---@return moonpipe.SandboxCell
-function cells.open(limits, grants, print)
-  return setmetatable({
-    native = native.check(c.sandbox_open(limits)),
+function cells.open(limits, grants, print, isolate)
+  local self = setmetatable({
     text_max = math.max(limits.memory / 8, 2 ^ 19), -- as bind_cell.c
     grants = grants, print = print,
     calls = {}, asks = {}, timers = {},
     count = 0, last = 0,
   }, mt)
+  if isolate then
+    self.process = require("moonpipe.sandbox.process").open(limits, function(...)
+      return self:hear(...)
+    end)
+  else
+    self.native = native.check(c.sandbox_open(limits))
+  end
+  return self
 end
 
 -- ---- the end of calls ---------------------------------------------------------
@@ -78,24 +87,47 @@ local function die(self, kind, message)
   end
 end
 
+local function free(self)
+  if self.process then self.process:close() else c.sandbox_close(self.native) end
+end
+
 ---Frees the VM; its calls fail.
 function Cell:close()
-  c.sandbox_close(self.native)
+  free(self)
   die(self, "closed", "the sandbox was closed")
+end
+
+---Whether its process has ended by itself or was killed: then another one can do its work.
+function Cell:is_lost()
+  return self.process ~= nil and self.gone ~= nil and self.gone.kind ~= "closed"
+end
+
+---Bytes of the VM: now, and at most so far; of a process, after its last turn.
+function Cell:memory()
+  if self.process then return self.process.used, self.process.peak end
+  return c.sandbox_memory(self.native)
 end
 
 -- ---- turns --------------------------------------------------------------------
 
 local HANDLERS = {}
 
----Says something to the VM, and hears its records.
+---Says something to the VM, and hears its records: now, or when its process has answered.
 function Cell:say(...)
-  local list, message, kind = c.sandbox_turn(self.native, ...)
+  if self.process then return self.process:say(...) end
+  self:hear(c.sandbox_turn(self.native, ...))
+end
+
+---Takes what a turn gave.
+---@param list any[]?
+---@param message string?
+---@param kind string?
+function Cell:hear(list, message, kind)
   if not list then return die(self, kind, message) end
   for at = 1, #list - FIELDS + 1, FIELDS do
     if self.gone then return end
     local handler, id, text = HANDLERS[list[at]], list[at + 1], list[at + 5]
-    if handler and type(id) == "number" and type(text) == "string" then
+    if handler and type(id) == "number" and id == id and type(text) == "string" then
       handler(self, id, list[at + 2], list[at + 3], list[at + 4], text)
     end
   end
@@ -104,7 +136,7 @@ end
 local function count_one(self)
   self.count = self.count + 1
   if self.count <= WAITING then return end
-  c.sandbox_close(self.native)
+  free(self)
   die(self, "limit", ("the script waits for more than %d things at once"):format(WAITING))
 end
 
@@ -270,7 +302,11 @@ function Cell:begin(op, ...)
   self.last = self.last + 1
   local call = { id = self.last, asks = {}, chunks = {}, first = 1 }
   self.calls[call.id] = call
-  self:say(op, call.id, ...)
+  if self.gone then
+    finish(self, call, nil, errors.new { kind = self.gone.kind, message = self.gone.message })
+  else
+    self:say(op, call.id, ...)
+  end
   return call
 end
 

@@ -2,12 +2,13 @@
 --
 -- A script is loaded into a VM of its own (bind_cell.h), in which there are the steps that compute
 -- and nothing that reaches out. What it may use the host grants by name; models are asked from
--- outside, where their keys are. This stops accidents and lazy attackers. It is no wall against who
--- knows a fault of LuaJIT's: hostile code belongs in another process.
+-- outside, where their keys are. This stops accidents and lazy attackers, and not who knows a fault
+-- of LuaJIT's: with `isolate` the VM is in a process that has no rights (confine.h).
 local codec = require "moonpipe.sandbox.codec"
 local cells = require "moonpipe.sandbox.cell"
 local context = require "moonpipe.context"
 local errors = require "moonpipe.error"
+local lock = require "moonpipe.lock"
 local native = require "moonpipe.native"
 local runnable = require "moonpipe.steps.runnable"
 local scheduler = require "moonpipe.scheduler"
@@ -16,12 +17,14 @@ local terminal = require "moonpipe.terminal"
 ---@class moonpipe.Sandbox
 ---@field grants table
 ---@field limits { memory: number, seconds: number, instructions: number? }
+---@field isolate boolean  each script has a process of its own
 ---@field print fun(line: string)
 local Sandbox = {}
 local mt = { __name = "moonpipe.Sandbox", __index = Sandbox }
 
 ---@class moonpipe.SandboxedChain: moonpipe.Runnable
 ---@field cell moonpipe.SandboxCell
+---@field load fun(): { cell: moonpipe.SandboxCell }  runs the script anew, elsewhere
 local SandboxedChain, methods = runnable.class("SandboxedChain")
 
 local MEMORY, MEMORY_LEAST = 32 * 2 ^ 20, 8 * 2 ^ 20
@@ -30,9 +33,26 @@ local TEXT_MAX = 2 ^ 20 -- bytes of a script's file
 
 -- ---- the chain ----------------------------------------------------------------
 
+local reviving = {} -- chains whose script is being loaded anew
+
+local function revive(self)
+  if self.cell:is_lost() then self.cell = self.load().cell end
+end
+
+-- Where calls go: after the end of its process to another one, which all who come meanwhile share.
+local function cell_of(self)
+  if not self.cell:is_lost() then return self.cell end
+  local hold = lock.take(reviving, self, "a script waits for itself to be loaded")
+  local ok, err = pcall(revive, self)
+  hold:free()
+  if not ok then error(err, 0) end
+  return self.cell
+end
+
 function methods:_invoke(input, ctx)
-  local call = self.cell:begin("call", codec.encode(input), false)
-  self.cell:serve(call, ctx)
+  local cell = cell_of(self)
+  local call = cell:begin("call", codec.encode(input), false)
+  cell:serve(call, ctx)
   if call.err then error(call.err, 0) end
   return codec.decode(call.text)
 end
@@ -42,32 +62,33 @@ local function serve_stream(cell, call, ctx)
 end
 
 function methods:_stream(input, ctx)
-  local call
+  local cell, call
   return function()
     if not call then
-      call = self.cell:begin("call", codec.encode(input), true)
-      scheduler.spawn(ctx, nil, serve_stream, self.cell, call, ctx)
+      cell = cell_of(self)
+      call = cell:begin("call", codec.encode(input), true)
+      scheduler.spawn(ctx, nil, serve_stream, cell, call, ctx)
     end
-    return self.cell:next_chunk(call)
+    return cell:next_chunk(call)
   end
 end
 
----Frees the script's VM; calls that run fail with kind `closed`.
+---Frees the script's VM, or ends its process; calls that run fail with kind `closed`.
 function methods:close()
   self.cell:close()
 end
 
----Bytes of the script's VM: now, and at most so far.
+---Bytes of the script's VM: now, and at most so far; of a process, after its last turn.
 ---@return number used
 ---@return number peak
 function methods:memory()
-  return native.c.sandbox_memory(self.cell.native)
+  return self.cell:memory()
 end
 
 -- ---- options ------------------------------------------------------------------
 
-local OPTIONS = { "files", "instructions", "memory", "models", "print", "seconds", "steps",
-  "tools" }
+local OPTIONS = { "files", "instructions", "isolate", "memory", "models", "print", "seconds",
+  "steps", "tools" }
 
 local function number_of(opts, name, usual, least)
   local value = opts[name]
@@ -112,6 +133,11 @@ local function tools_of(given)
   return out
 end
 
+local function isolate_of(given)
+  if given == nil or type(given) == "boolean" then return given == true end
+  errors.usage("isolate of sandbox is true or false, got " .. errors.shape(given))
+end
+
 local function print_line(line)
   io.stdout:write(terminal.printable(line), "\n")
 end
@@ -124,6 +150,8 @@ local sandbox = {}
 ---@field tools moonpipe.RunnableTool[]?  `mp.tools.NAME`
 ---@field steps table<string, moonpipe.Runnable>?  `mp.steps.NAME`: retrievers, the host's functions
 ---@field files string?         a folder: `mp.read_file(path)` and `require` read below it
+---@field isolate boolean?      each script runs in a process that can compute and nothing else;
+---  where the system has no such thing that is an error of kind `unsupported`
 ---@field memory number?        bytes of a script's VM; 32 MiB
 ---@field seconds number?       CPU time of a script between two waits; 0.08
 ---@field instructions number?  of the same; no limit
@@ -150,6 +178,7 @@ function sandbox.sandbox(opts)
       seconds = number_of(opts, "seconds", SECONDS, 0.001),
       instructions = number_of(opts, "instructions", nil, 1),
     },
+    isolate = isolate_of(opts.isolate),
     print = opts.print or print_line,
   }, mt)
 end
@@ -170,7 +199,7 @@ local function told(grants)
 end
 
 local function load_script(self, name, text, arguments, keeps)
-  local cell = cells.open(self.limits, self.grants, self.print)
+  local cell = cells.open(self.limits, self.grants, self.print, self.isolate)
   cell:say("grant", told(self.grants))
   local call = cell:begin("load", name, text, codec.encode(arguments or {}), keeps)
   cell:serve(call, context.current())
@@ -189,6 +218,14 @@ local function check_text(text, name, what)
   end
 end
 
+local function load_chain(self, source, text, name)
+  local function load()
+    return load_script(self, source, text, nil, true)
+  end
+  return runnable.instance(SandboxedChain, { cell = scheduler.call(load).cell, load = load,
+    name = name })
+end
+
 ---Runs a script, which must return a step (a chain, a function, a map), in a VM of its own, and
 ---gives that step. Each call of it runs in there.
 ---@async
@@ -198,8 +235,7 @@ end
 function Sandbox:load(text, name)
   check_text(text, name, "load")
   name = name or "script"
-  local loaded = scheduler.call(load_script, self, "=" .. name, text, nil, true)
-  return runnable.instance(SandboxedChain, { cell = loaded.cell, name = name })
+  return load_chain(self, "=" .. name, text, name)
 end
 
 local function read_file(path)
@@ -212,8 +248,7 @@ end
 ---@return moonpipe.SandboxedChain
 function Sandbox:load_file(path)
   check_text(path, nil, "load_file")
-  local loaded = scheduler.call(load_script, self, "@" .. path, read_file(path), nil, true)
-  return runnable.instance(SandboxedChain, { cell = loaded.cell, name = path })
+  return load_chain(self, "@" .. path, read_file(path), path)
 end
 
 ---Runs a script to its end, and gives what it returns, which must be data.

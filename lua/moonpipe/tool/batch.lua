@@ -51,6 +51,7 @@ local batch = {
       .. "of them, from the 100th on" },
     { name = "dry-run", help = "print the request of the first item, send nothing" },
     { name = "usage", help = "calls, tokens and cost by model, on standard error" },
+    unpack(require "moonpipe.tool.locked_in_options"),
   },
 }
 
@@ -126,6 +127,9 @@ local function read_words(given, words)
   if words[1] == "-" and words[2] == "-" then return "script and input are both -" end
   if given.dry_run then given.output = given.output or "-" end
   if not given.output then return "batch takes -o FILE, where the results go" end
+  if given.chain and (given.sandbox or given.isolate) then
+    return "--chain names none of what a locked-in script returns: that is one chain"
+  end
   local shard, problem = read_shard(given.shard)
   local asked = { shard = shard, paths = paths_of(given) }
   asked.format = given.format or batch_input.format_of(words[2])
@@ -190,8 +194,13 @@ local function fingerprint(path, name)
   return uuid.of(text, name or "")
 end
 
+local function chain_of(path, given)
+  if not (given.sandbox or given.isolate) then return graph.chain_of(path, given.chain) end
+  return require("moonpipe.tool.locked_in").chain(host, path, given)
+end
+
 local function new_run(given, words, input, asked)
-  local chain, print_of = graph.chain_of(words[1], given.chain), fingerprint(words[1], given.chain)
+  local chain, print_of = chain_of(words[1], given), fingerprint(words[1], given.chain)
   local journal = batch_journal.open(asked.paths.journal, {
     format = asked.format, errors = given.errors or "", chain = print_of,
     shard = ("%d/%d"):format(asked.shard.at, asked.shard.of),
@@ -241,7 +250,7 @@ end
 
 -- What the first item of the shard would send.
 local function try(given, words, input, asked)
-  local chain, item = graph.chain_of(words[1], given.chain), nil
+  local chain, item = chain_of(words[1], given), nil
   for _ = 1, asked.shard.at do item = input:next() end
   if not item then return "the input has no item for this" end
   if item.err then error(item.err, 0) end

@@ -40,10 +40,10 @@ function embed.describe(value, text)
 end
 
 ---Locks in the scripts of the host: [grants] is a text that returns what they may use,
----a limit of 0 is the usual one.
-function embed.set_sandbox(grants, memory, seconds, instructions)
+---a limit of 0 is the usual one. With [isolate] each has a process.
+function embed.set_sandbox(grants, memory, seconds, instructions, isolate)
   embed.grants = {
-    name = "=grants", text = grants,
+    name = "=grants", text = grants, isolate = isolate,
     limits = { memory = memory, seconds = seconds, instructions = instructions },
   }
 end

@@ -1,56 +1,80 @@
 --- Scripts of others, run by the program (`run --sandbox`) or by a C host (moonpipe_Sandbox).
+local errors = require "moonpipe.error"
 local sandbox = require "moonpipe.sandbox.sandbox"
 
 local locked_in = {}
 
-local FAILED, USAGE = 1, 2
+local USAGE = 2
 
--- What a trusted text returns: the options of mp.sandbox.
-local function options_of(host, name, text)
-  if not text then return 0, nil, nil, nil end
-  local fn, message = host.load_text(name, text)
-  if not fn then return FAILED, "moonpipe: " .. message end
-  return host.run(fn)
-end
+---@class moonpipe.Grants  what scripts may use, as their host says it
+---@field name string
+---@field text string?      a trusted script that returns the options of mp.sandbox
+---@field isolate boolean?  each has a process of its own
+---@field limits table<string, number>  0 is the usual one
 
--- The options, with the limits that C gave: 0 is the usual one.
-local function limited(options, limits)
+-- A list of options, or what was returned in their place: then mp.sandbox says what is wrong.
+local function options_of(host, grants)
+  local given
+  if grants.text then
+    local fn, message = host.load_text(grants.name, grants.text)
+    if not fn then errors.raise("lua", message) end
+    given = fn()
+  end
+  if given ~= nil and type(given) ~= "table" then return given end
   local out = {}
-  for name, value in pairs(options or {}) do out[name] = value end
-  for name, value in pairs(limits) do
+  for name, value in pairs(given or {}) do out[name] = value end
+  for name, value in pairs(grants.limits) do
     if value > 0 then out[name] = value end
   end
+  out.isolate = grants.isolate or out.isolate
   return out
 end
 
 ---Runs fn(sandbox) as the main task.
 ---@param host table  moonpipe.tool.host
----@param grants { name: string, text: string?, limits: table<string, number> }
+---@param grants moonpipe.Grants
 ---@return integer code
 ---@return string? text
 ---@return moonpipe.Error? err
 ---@return any value
 function locked_in.run(host, grants, fn)
-  local code, said, err, options = options_of(host, grants.name, grants.text)
-  if code ~= 0 then return code, said, err end
   return host.run(function()
-    return fn(sandbox.sandbox(type(options) == "table" and limited(options, grants.limits)
-      or options or limited(nil, grants.limits)))
+    return fn(sandbox.sandbox(options_of(host, grants)))
   end)
 end
 
----`moonpipe run --sandbox[=GRANTS] FILE`.
----@param path string  of the grants; "": none
-function locked_in.command(host, file, path, arguments)
-  local grants = { name = "@" .. path, limits = {} }
-  local message
-  if path ~= "" then
+-- What --sandbox[=GRANTS] and --isolate say, or nil and what is wrong.
+local function grants_of(host, given)
+  local path = given.sandbox
+  local grants = { name = "@" .. tostring(path), limits = {}, isolate = given.isolate }
+  if type(path) == "string" then
+    local message
     grants.text, message = host.read(path)
-    if not grants.text then return USAGE, "moonpipe: " .. message end
+    if not grants.text then return nil, message end
   end
+  return grants
+end
+
+---`moonpipe run --sandbox[=GRANTS] --isolate FILE`.
+---@param given { sandbox: string|true|nil, isolate: true? }
+function locked_in.command(host, file, given, arguments)
+  local grants, message = grants_of(host, given)
+  if not grants then return USAGE, "moonpipe: " .. message end
   local text, problem = host.read(file)
   if not text then return USAGE, "moonpipe: " .. problem end
   return locked_in.run(host, grants, function(box) box:run(text, file, arguments) end)
+end
+
+---The chain that a script of somebody else's returns.
+---@async
+---@param given { sandbox: string|true|nil, isolate: true? }
+---@return moonpipe.Runnable
+function locked_in.chain(host, file, given)
+  local grants, message = grants_of(host, given)
+  if not grants then errors.raise("io", message) end
+  local text, problem = host.read(file)
+  if not text then errors.raise("io", problem) end
+  return sandbox.sandbox(options_of(host, grants)):load(text, file)
 end
 
 return locked_in

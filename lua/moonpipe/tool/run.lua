@@ -11,19 +11,16 @@ local run = {
   stops = true,
   direct = true,
   files = { "lua" },
-  options = {
-    { name = "sandbox", value = "GRANTS", inline = true, optional = true, files = { "lua" },
-      help = "run a script of somebody else's, which may use what GRANTS gives; without GRANTS: "
-        .. "nothing" },
-  },
+  options = require("moonpipe.tool.locked_in_options"),
 }
 
 function run.run(given, words, state)
-  local file, grants = table.remove(words, 1), given.sandbox
-  if grants then
-    if not file then return "run --sandbox takes a file" end
-    return require("moonpipe.tool.locked_in").command(state.host, file,
-      grants == true and "" or grants, words)
+  local file = table.remove(words, 1)
+  if given.sandbox or given.isolate then
+    if not file then
+      return ("run --%s takes a file"):format(given.isolate and "isolate" or "sandbox")
+    end
+    return require("moonpipe.tool.locked_in").command(state.host, file, given, words)
   end
   if not file then return "run takes a file" end
   return state.host.run_file(words, file, state.program)
