@@ -8,6 +8,10 @@ local log = {}
 ---@type (fun(level: integer, text: string): boolean)?
 log.sink = nil
 
+---Called before a line is written, for who draws on the same terminal.
+---@type fun()?
+log.before = nil
+
 --- True where nothing is told.
 log.quiet = false
 
@@ -18,6 +22,7 @@ local function tell(level, text)
   if log.quiet then return end
   text = require("moonpipe.redact").text(text)
   if log.sink and log.sink(level, text) then return end
+  if log.before then log.before() end
   io.stderr:write(("moonpipe: %s\n"):format(require("moonpipe.terminal").printable(text)))
 end
 

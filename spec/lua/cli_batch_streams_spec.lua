@@ -116,6 +116,13 @@ describe("moonpipe batch on standard output", function()
     end
     assert.equal("a\nbad\nb\nc\n", here:read "calls")
     assert.equal(1, #here:results "errors")
+    here:write("precious", "not ours\n")
+    local _, said, refused = helper.execute(words(here, here:path "precious", "--journal", journal,
+      "--errors", errors, "--resume"), "a\nbad\nb\nc\n", here.env)
+    assert.equal(1, refused)
+    assert.matches("precious' is there, and '" .. journal .. "' is of a batch whose output was '-'",
+      said, 1, true)
+    assert.equal("not ours\n", here:read "precious")
     for _, option in ipairs { "--resume", "--retry-failed" } do
       local _, err, code = helper.execute(words(here, "-", option), "a\n", here.env)
       assert.equal(2, code)

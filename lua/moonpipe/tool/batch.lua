@@ -7,6 +7,7 @@ local batch_run = require "moonpipe.tool.batch_run"
 local failure = require "moonpipe.tool.failure"
 local graph = require "moonpipe.tool.graph"
 local host = require "moonpipe.tool.host"
+local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
 local uuid = require "moonpipe.uuid"
@@ -203,7 +204,8 @@ local function new_run(given, words, input, asked)
   local chain, print_of = chain_of(words[1], given), fingerprint(words[1], given.chain)
   local journal = batch_journal.open(asked.paths.journal, {
     format = asked.format, errors = given.errors or "", chain = print_of,
-    shard = ("%d/%d"):format(asked.shard.at, asked.shard.of),
+    shard = ("%d/%d"):format(asked.shard.at, asked.shard.of), output = given.output,
+    is_there = given.journal and given.output ~= "-" and host.exists(given.output),
   })
   return batch_run.new({
     chain = chain, input = input, journal = journal, shard = asked.shard, most = asked.most,
@@ -242,9 +244,11 @@ end
 
 local function perform(self, given, asked)
   local teller = not given.quiet and start_teller(self, given, asked) or nil
+  function log.before() if teller then teller:clear() end end
   tell_failures(self, given, asked, teller)
   local ok, err = go(self, given.quiet)
   if teller then teller:finish() end
+  log.before = nil
   return ok, err
 end
 

@@ -23,7 +23,8 @@ local SCHEMA = {
       run INTEGER NOT NULL,
       line TEXT NOT NULL
     )]],
-  "ALTER TABLE batch ADD COLUMN chain TEXT NOT NULL DEFAULT ''",
+  [[ALTER TABLE batch ADD COLUMN chain TEXT NOT NULL DEFAULT '';
+    ALTER TABLE batch ADD COLUMN output TEXT NOT NULL DEFAULT '']],
 }
 local NONE = ":memory:"
 local BUSY_TIMEOUT = 1
@@ -62,6 +63,10 @@ local function check(self, row, asked)
         shown(name, row[name]), shown(name, asked[name])))
     end
   end
+  if asked.is_there and row.output ~= asked.output then
+    errors.raise("input", ("'%s' is there, and '%s' is of a batch whose output was '%s'"):format(
+      asked.output, self.path, row.output))
+  end
   if row.chain ~= asked.chain and row.chain ~= "" then
     log.warn(("the chain is not the one that this batch began with ('%s'); results that are there"
       .. " stay"):format(self.path))
@@ -72,13 +77,14 @@ end
 local function begin(self, asked)
   self.db:rows "PRAGMA locking_mode = EXCLUSIVE"
   local answers = self.db:transaction {
-    { "INSERT OR IGNORE INTO batch VALUES (1, ?, ?, ?, 0, ?)", asked.format, asked.shard,
-      asked.errors, asked.chain },
-    "SELECT format, shard, errors, run + 1 AS run, chain FROM batch",
-    { "UPDATE batch SET run = run + 1, chain = ?", asked.chain },
+    { "INSERT OR IGNORE INTO batch VALUES (1, ?, ?, ?, 0, ?, ?)", asked.format,
+      asked.shard, asked.errors, asked.chain, asked.output },
+    "SELECT format, shard, errors, run + 1 AS run, chain, output FROM batch",
   }
   local row = answers[2].rows[1]
   check(self, row, asked)
+  self.db:run("UPDATE batch SET run = ?, chain = ?, output = ?", row.run, asked.chain,
+    asked.output)
   self.run = row.run
   if self.run == 1 then return end
   local problem = self.db:rows("PRAGMA quick_check(1)")[1].quick_check
@@ -110,8 +116,10 @@ end
 ---Opens the journal at [path], and makes it where it is not there.
 ---@async
 ---@param path string?  nil: none that lasts
----@param asked { format: string, shard: string, errors: string, chain: string }  what must be as
----  it was; errors: as it was given, or ""; chain: what tells it from others, which may change
+---@param asked { format: string, shard: string, errors: string, chain: string, output: string,
+---  is_there: boolean }  format, shard and errors, as it was given, or "", must be as they were;
+---  chain, what tells it from others, may change; is_there: the output is, and its name does not
+---  say whose it is
 ---@return moonpipe.BatchJournal
 function batch_journal.open(path, asked)
   local self = setmetatable({ path = path or NONE, lasts = path ~= nil, ok = 0, failed = 0,
