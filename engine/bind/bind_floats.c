@@ -5,9 +5,8 @@
  * row is no vector. Nobody writes to it, so it may be handed around.
  *
  * What is made here has its values inside the userdata. What a job made is
- * moved in and stays where it is, out of the collector's sight; so the
- * collector is told of it: else a few small userdata could keep gigabytes until
- * it found a reason to look.
+ * moved in and stays where it is, so the collector is told of it: else a few
+ * small userdata could keep gigabytes until it found a reason to look.
  */
 #include "bind_floats.h"
 
@@ -95,10 +94,16 @@ static Floats *to_floats(lua_State *L, int index)
     return same ? self : NULL;
 }
 
-const mp_Floats *mp_bind_to_floats(lua_State *L, int index)
+float *mp_bind_push_numbers(lua_State *L, size_t rows, size_t dim, bool matrix)
+{
+    return push_room(L, rows, dim, matrix)->values.data;
+}
+
+const mp_Floats *mp_bind_read_floats(lua_State *L, int index, bool *matrix)
 {
     Floats *self = to_floats(L, index);
 
+    if (self && matrix) *matrix = self->matrix;
     return self ? &self->values : NULL;
 }
 
@@ -152,8 +157,8 @@ static void push_row(lua_State *L, const Floats *self, size_t row)
     size_t dim = self->values.dim;
     Floats *copy = push_room(L, 1, dim, false);
 
-    for (size_t i = 0; i < dim; i++)
-        copy->values.data[i] = self->values.data[row * dim + i];
+    memcpy(copy->values.data, self->values.data + row * dim,
+           dim * sizeof(float));
 }
 
 /* The index at [arg], from 0, or raises. */
@@ -390,11 +395,10 @@ static int read_row(lua_State *L, Floats *self, size_t row)
     if (count != dim)
         return refuse(L, "row %d has %d numbers, row 1 has %d", (int)row + 1,
                       (int)count, (int)dim);
-    if (!given)
-        bad = read_numbers(L, lua_gettop(L), out, dim);
+    if (given)
+        memcpy(out, given->values.data, dim * sizeof *out);
     else
-        for (size_t i = 0; i < dim; i++)
-            out[i] = given->values.data[i];
+        bad = read_numbers(L, lua_gettop(L), out, dim);
     return bad ? refuse_value(L, (int)row + 1, bad) : 0;
 }
 
@@ -427,13 +431,11 @@ static int f_floats(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    if (list_length(L, 1) == 0) {
-        push_room(L, 0, 0, true);
-        return 1;
-    }
     lua_rawgeti(L, 1, 1);
-    return lua_istable(L, -1) || to_floats(L, -1) ? make_matrix(L)
-                                                  : make_vector(L);
+    if (lua_istable(L, -1) || to_floats(L, -1)) return make_matrix(L);
+    if (list_length(L, 1) > 0) return make_vector(L);
+    push_room(L, 0, 0, true);
+    return 1;
 }
 
 /* floats_of_bytes(bytes) -> a vector | nil, message, kind: of v:bytes() */

@@ -14,13 +14,13 @@
 #include "bind_json.h"
 
 #include "bind.h"
+#include "bind_shape.h"
 #include "json.h"
 
 #include <stdint.h>
 #include <string.h>
 
 #define DECODER_MT "mp.json_decoder"
-#define ARRAY_NAME "mp.array"
 #define TEXT_UNIT  16 /* bytes that are copied as fast as a member */
 
 typedef struct Builder {
@@ -432,7 +432,7 @@ static const luaL_Reg methods[] = {
 static void add_functions(lua_State *L, const luaL_Reg *list)
 {
     for (; list->name; list++) {
-        luaL_newmetatable(L, ARRAY_NAME);
+        luaL_newmetatable(L, MP_SHAPE_ARRAY);
         lua_pushnil(L);
         lua_pushcclosure(L, list->func, 2);
         lua_setfield(L, -2, list->name);
@@ -441,8 +441,8 @@ static void add_functions(lua_State *L, const luaL_Reg *list)
 
 static void make_metatables(lua_State *L)
 {
-    luaL_newmetatable(L, ARRAY_NAME);
-    lua_pushliteral(L, ARRAY_NAME);
+    luaL_newmetatable(L, MP_SHAPE_ARRAY);
+    lua_pushliteral(L, MP_SHAPE_ARRAY);
     lua_setfield(L, -2, "__name");
     luaL_newmetatable(L, DECODER_MT);
     lua_pushliteral(L, DECODER_MT);
@@ -460,7 +460,7 @@ void mp_bind_json(lua_State *L)
     make_metatables(L);
     mp_bind_json_encode_open(L);
     add_functions(L, functions);
-    luaL_newmetatable(L, ARRAY_NAME);
+    luaL_newmetatable(L, MP_SHAPE_ARRAY);
     lua_setfield(L, -2, "json_array_mt");
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "json_null");

@@ -1,14 +1,10 @@
 /*
  * bind_json_write.c: Lua values to JSON text.
  *
- * What a table is, is decided by its keys, never guessed:
- *   - keys 1 to n (n >= 1): an array; a table with the metatable of mp.array is
- *     one always, so mp.array{} is []
- *   - strings only, or none: an object, its keys sorted by bytes
- *   - integers and a field `n` that is no less than each of them, as batches
- *     and array maps give: an array of n members, null where one is missing
- *   - all else (holes, mixed keys, keys that are no strings) is refused: a
- *     number that became a string key would not come back as one
+ * What a table is, its keys say (bind_shape.h); one with the metatable of
+ * mp.array is an array always, so mp.array{} is []. The keys of objects are
+ * sorted by bytes. A number never becomes a string key: it would not come back
+ * as one.
  * Metatables other than that are looked at for __tojson only; fields are read
  * raw. Errors name the place as a path: $.messages[2].content.
  *
@@ -20,6 +16,7 @@
 
 #include "bind.h"
 #include "bind_cell.h"
+#include "bind_shape.h"
 #include "json.h"
 #include "json_write.h"
 
@@ -60,10 +57,8 @@ typedef struct Place {
 
 /* What the keys of a table say. */
 typedef struct Shape {
-    size_t first;     /* index of its first entry */
-    size_t strings;   /* count of string keys */
-    lua_Number count; /* of positive integer keys */
-    lua_Number max;   /* the largest of them */
+    size_t first; /* index of its first entry */
+    mp_Shape keys;
 } Shape;
 
 /* --- errors --- */
@@ -135,33 +130,11 @@ static bool check(Encoder *e, const mp_Buf *buf)
 
 /* --- shapes --- */
 
-/* The key at [index] is no string. */
-static bool note_number(Encoder *e, const Place *at, int index, Shape *shape)
-{
-    char text[64];
-    lua_Number key = lua_tonumber(e->L, index);
-
-    if (lua_type(e->L, index) != LUA_TNUMBER) {
-        snprintf(text, sizeof text, "a table with a %s as key",
-                 luaL_typename(e->L, index));
-        return refuse(e, at, text);
-    }
-    if (key < 1 || key > INT32_MAX || key != (lua_Number)(int32_t)key) {
-        snprintf(text, sizeof text, "a table with the number %.14g as key",
-                 key);
-        return refuse(e, at, text);
-    }
-    shape->count++;
-    if (key > shape->max) shape->max = key;
-    return true;
-}
-
-static bool note_string(Encoder *e, int index, Shape *shape)
+static bool note_string(Encoder *e, int index)
 {
     Entry entry = {.offset = e->keys.len};
     const char *key = lua_tolstring(e->L, index, &entry.len);
 
-    shape->strings++;
     mp_buf_append(&e->keys, key, entry.len);
     mp_buf_append(&e->entries, &entry, sizeof entry);
     return check(e, &e->keys) && check(e, &e->entries);
@@ -171,39 +144,17 @@ static bool note_string(Encoder *e, int index, Shape *shape)
 static bool find_shape(Encoder *e, const Place *at, Shape *shape)
 {
     lua_State *L = e->L;
+    char room[MP_SHAPE_TEXT];
+    const char *problem;
 
     memset(shape, 0, sizeof *shape);
     shape->first = e->entries.len / sizeof(Entry);
     for (lua_pushnil(L); lua_next(L, -2);) {
         lua_pop(L, 1);
-        if (!(lua_type(L, -1) == LUA_TSTRING ? note_string(e, -1, shape)
-                                             : note_number(e, at, -1, shape)))
-            return false;
+        problem = mp_shape_note(L, -1, &shape->keys, room);
+        if (problem) return refuse(e, at, problem);
+        if (lua_type(L, -1) == LUA_TSTRING && !note_string(e, -1)) return false;
     }
-    return true;
-}
-
-/* Writes to [len] how many members the array at the top has: `n` if it has
- * one, else its keys must be 1 to their count. */
-static bool find_length(Encoder *e, const Place *at, const Shape *shape,
-                        int *len)
-{
-    lua_Number n = shape->max;
-
-    if (shape->strings == 0 && shape->count != shape->max)
-        return refuse(e, at, "an array with holes and no field n");
-    if (shape->strings > 0) {
-        lua_pushliteral(e->L, "n");
-        lua_rawget(e->L, -2);
-        n = lua_type(e->L, -1) == LUA_TNUMBER ? lua_tonumber(e->L, -1) : -1;
-        lua_pop(e->L, 1);
-        if (shape->strings > 1 || n < shape->max || n > INT32_MAX ||
-            n != (lua_Number)(int32_t)n)
-            return refuse(e, at,
-                          "a table with both integers and strings as "
-                          "keys");
-    }
-    *len = (int)n;
     return true;
 }
 
@@ -288,17 +239,18 @@ static bool write_object(Encoder *e, Place *at, const Shape *shape)
     size_t i;
     bool ok = true;
 
-    if (shape->strings > 1)
-        qsort_r(e->entries.data + shape->first * sizeof(Entry), shape->strings,
-                sizeof(Entry), compare_entries, e->keys.data);
+    if (shape->keys.strings > 1)
+        qsort_r(e->entries.data + shape->first * sizeof(Entry),
+                shape->keys.strings, sizeof(Entry), compare_entries,
+                e->keys.data);
     mp_buf_char(&e->out, '{');
-    for (i = 0; ok && i < shape->strings; i++) {
+    for (i = 0; ok && i < shape->keys.strings; i++) {
         if (i > 0) mp_buf_char(&e->out, ',');
         write_newline(e, member.depth);
         member.key = entry_at(e, shape->first + i);
         ok = write_member(e, &member);
     }
-    if (shape->strings > 0) write_newline(e, at->depth);
+    if (shape->keys.strings > 0) write_newline(e, at->depth);
     mp_buf_char(&e->out, '}');
     return ok;
 }
@@ -310,10 +262,12 @@ static bool write_plain(Encoder *e, Place *at)
     Shape shape;
     int len = 0;
     bool ok = find_shape(e, at, &shape);
+    const char *problem;
 
-    if (ok && (shape.count > 0 || is_array(e->L)))
-        ok = find_length(e, at, &shape, &len) && write_array(e, at, len);
-    else if (ok)
+    if (ok && (shape.keys.count > 0 || is_array(e->L))) {
+        problem = mp_shape_length(e->L, &shape.keys, &len);
+        ok = problem ? refuse(e, at, problem) : write_array(e, at, len);
+    } else if (ok)
         ok = write_object(e, at, &shape);
     if (ok) { /* after a failure the path still needs the arena */
         e->keys.len = keys;

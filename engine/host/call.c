@@ -1,5 +1,5 @@
 /*
- * call.c: chains, calls of them, and functions of the host.
+ * call.c: chains and calls of them; the log and the sandbox.
  *
  * Callbacks are C functions that Lua calls in the call's own task. While one
  * runs, calls of ours are made on that task's coroutine: the VM's main thread
@@ -7,7 +7,7 @@
  */
 #include "host.h"
 
-#include "err.h"
+#include "value.h"
 
 #include <string.h>
 
@@ -106,35 +106,53 @@ static void tell_error(lua_State *L, const moonpipe_Options *options,
     options->on_error(options->userdata, id, &error);
 }
 
+static void tell_done(lua_State *L, const moonpipe_Options *options,
+                      uint64_t id)
+{
+    size_t length = 0;
+    const char *text = lua_tolstring(L, 4, &length);
+
+    if (options->on_value)
+        options->on_value(options->userdata, id, mp_value_in(L, 4));
+    else if (options->on_done)
+        options->on_done(options->userdata, id, text, length);
+}
+
 static void tell(lua_State *L, const moonpipe_Options *options)
 {
     uint64_t id = (uint64_t)lua_tonumber(L, 2);
     size_t length = 0;
-    const char *text = lua_tolstring(L, 4, &length);
+    const char *text;
 
     switch (lua_tointeger(L, 3)) {
     case TOKEN:
+        text = lua_tolstring(L, 4, &length);
         if (options->on_token)
             options->on_token(options->userdata, id, text, length);
         break;
-    case DONE:
-        if (options->on_done)
-            options->on_done(options->userdata, id, text, length);
-        break;
+    case DONE: tell_done(L, options, id); break;
     default: tell_error(L, options, id);
     }
 }
 
-/* tell(options, id, what, text or list of the error) */
+/* What Lua keeps of a call's options. */
+typedef struct Plan {
+    moonpipe_Options options;
+    bool kept; /* the result is moonpipe_call's */
+} Plan;
+
+/* tell(plan, id, what, text or list of the error or box of the result) */
 static int f_tell(lua_State *L)
 {
     moonpipe_Engine *engine = mp_host_engine(L);
+    const Plan *plan = lua_touserdata(L, 1);
     lua_State *before;
 
     if (!engine) return 0;
     luaL_checkstack(L, LUA_MINSTACK, "callback");
     before = mp_host_enter_callback(engine, L);
-    tell(L, lua_touserdata(L, 1));
+    tell(L, &plan->options);
+    if (lua_isuserdata(L, 4) && !plan->kept) moonpipe_free(mp_value_out(L, 4));
     mp_host_leave_callback(engine, before);
     return 0;
 }
@@ -144,45 +162,118 @@ typedef struct Start {
     lua_Number chain;
     const char *input;
     size_t length;
-    moonpipe_Options options;
+    const moonpipe_Value *value; /* NULL: [input] it is */
+    Plan plan;
 } Start;
+
+/* For steps.lua, beside the flags of the header. */
+#define VALUE_IN 4
+
+/* [-0, +2] The input, and the flags that say how it is to be read. */
+static void push_input(lua_State *L, const Start *start)
+{
+    int flags = start->plan.options.flags & MOONPIPE_TEXT;
+
+    if (start->value) {
+        mp_value_push(L, start->value);
+        flags = (flags & ~MOONPIPE_TEXT_IN) | VALUE_IN;
+    } else {
+        lua_pushlstring(L, start->input ? start->input : "", start->length);
+    }
+    lua_pushinteger(L, flags);
+}
 
 static int push_start(lua_State *L, const void *arguments)
 {
     const Start *start = arguments;
-    void *options;
+    const moonpipe_Options *options = &start->plan.options;
+    Plan *plan;
 
     lua_pushnumber(L, start->id);
     lua_pushnumber(L, start->chain);
-    lua_pushlstring(L, start->input ? start->input : "", start->length);
-    lua_pushinteger(L, start->options.flags);
-    lua_pushnumber(L, start->options.timeout);
-    lua_pushboolean(L, start->options.on_token != NULL);
-    options = lua_newuserdata(L, sizeof start->options);
-    memcpy(options, &start->options, sizeof start->options);
+    push_input(L, start);
+    lua_pushnumber(L, options->timeout);
+    lua_pushboolean(L, options->on_token != NULL);
+    plan = lua_newuserdata(L, sizeof *plan);
+    *plan = start->plan;
     lua_pushcfunction(L, f_tell);
-    return 8;
+    if (!options->on_value && !plan->kept) return 8;
+    lua_pushcfunction(L, mp_value_take);
+    return 9;
+}
+
+static void init_start(Start *start, uint64_t chain,
+                       const moonpipe_Options *options)
+{
+    *start = (Start){.id = mp_host_id(), .chain = (lua_Number)chain};
+    moonpipe_options_init(&start->plan.options);
+    mp_host_copy(&start->plan.options, sizeof start->plan.options, options);
+}
+
+static uint64_t start_call(moonpipe_Engine *engine, const Start *start)
+{
+    const mp_HostCall call = {
+        .name = "start", .push = push_start, .arguments = start, .wakes = true};
+
+    return mp_host_call(engine, &call) ? (uint64_t)start->id : 0;
 }
 
 uint64_t moonpipe_start(moonpipe_Engine *engine, uint64_t chain,
                         const char *input, size_t length,
                         const moonpipe_Options *options)
 {
-    Start start = {.id = mp_host_id(),
-                   .chain = (lua_Number)chain,
-                   .input = input,
-                   .length = length};
-    const mp_HostCall call = {.name = "start",
-                              .push = push_start,
-                              .arguments = &start,
-                              .wakes = true};
+    Start start;
 
-    moonpipe_options_init(&start.options);
-    mp_host_copy(&start.options, sizeof start.options, options);
-    return mp_host_call(engine, &call) ? (uint64_t)start.id : 0;
+    init_start(&start, chain, options);
+    start.input = input;
+    start.length = length;
+    return start_call(engine, &start);
 }
 
-static void take_flag(lua_State *L, void *results)
+uint64_t moonpipe_start_value(moonpipe_Engine *engine, uint64_t chain,
+                              moonpipe_Value *input,
+                              const moonpipe_Options *options)
+{
+    uint64_t id = 0;
+    Start start;
+
+    init_start(&start, chain, options);
+    start.value = input;
+    if (mp_host_takes(engine, input)) id = start_call(engine, &start);
+    moonpipe_free(input);
+    return id;
+}
+
+static void take_value(lua_State *L, void *results)
+{
+    *(moonpipe_Value **)results = mp_value_out(L, 1);
+}
+
+moonpipe_Value *moonpipe_call(moonpipe_Engine *engine, uint64_t chain,
+                              moonpipe_Value *input,
+                              const moonpipe_Options *options)
+{
+    Start start;
+    moonpipe_Value *result = NULL;
+    const mp_HostCall call = {.name = "call",
+                              .push = push_start,
+                              .arguments = &start,
+                              .take = take_value,
+                              .results = &result,
+                              .outermost = true};
+
+    init_start(&start, chain, options);
+    start.value = input;
+    start.plan.kept = true;
+    start.plan.options.on_done = NULL;
+    start.plan.options.on_error = NULL;
+    start.plan.options.on_value = NULL;
+    if (mp_host_takes(engine, input)) mp_host_call(engine, &call);
+    moonpipe_free(input);
+    return result;
+}
+
+void mp_host_take_flag(lua_State *L, void *results)
 {
     *(int *)results = (int)lua_tointeger(L, 1);
 }
@@ -193,7 +284,7 @@ int moonpipe_cancel(moonpipe_Engine *engine, uint64_t id)
     const mp_HostCall call = {.name = "cancel",
                               .push = push_id,
                               .arguments = &id,
-                              .take = take_flag,
+                              .take = mp_host_take_flag,
                               .results = &cancelled,
                               .wakes = true};
 
@@ -221,7 +312,7 @@ int moonpipe_wait(moonpipe_Engine *engine, uint64_t id, int64_t timeout_us)
     const mp_HostCall call = {.name = "wait",
                               .push = push_wait,
                               .arguments = &wait,
-                              .take = take_flag,
+                              .take = mp_host_take_flag,
                               .results = &ended,
                               .outermost = true};
 
@@ -297,113 +388,4 @@ bool mp_host_set_sandbox(moonpipe_Engine *engine,
     moonpipe_sandbox_init(&known);
     mp_host_copy(&known, sizeof known, sandbox);
     return mp_host_call(engine, &call);
-}
-
-/* --- functions of the host --------------------------------------------------
- */
-
-typedef struct Function {
-    const char *name;
-    moonpipe_Function call;
-    void *userdata;
-    int flags;
-} Function;
-
-/* next_id() -> id */
-static int f_next_id(lua_State *L)
-{
-    lua_pushnumber(L, mp_host_id());
-    return 1;
-}
-
-/* invoke(function, id, text) */
-static int f_invoke(lua_State *L)
-{
-    const Function *function = lua_touserdata(L, 1);
-    uint64_t id = (uint64_t)lua_tonumber(L, 2);
-    moonpipe_Engine *engine = mp_host_engine(L);
-    lua_State *before;
-    size_t length;
-    const char *text = luaL_checklstring(L, 3, &length);
-
-    if (!engine) return luaL_error(L, "the host's engine was closed");
-    luaL_checkstack(L, LUA_MINSTACK, "callback");
-    before = mp_host_enter_callback(engine, L);
-    function->call(function->userdata, id, text, length);
-    mp_host_leave_callback(engine, before);
-    return 0;
-}
-
-static int push_function(lua_State *L, const void *arguments)
-{
-    const Function *function = arguments;
-    Function *copy;
-
-    lua_pushstring(L, function->name);
-    lua_pushinteger(L, function->flags);
-    copy = lua_newuserdata(L, sizeof *copy);
-    *copy = *function;
-    copy->name = NULL; /* borrowed, and not needed any more */
-    lua_pushcfunction(L, f_invoke);
-    lua_pushcfunction(L, f_next_id);
-    return 5;
-}
-
-int moonpipe_register(moonpipe_Engine *engine, const char *name,
-                      moonpipe_Function function, void *userdata, int flags)
-{
-    const Function all = {name, function, userdata, flags};
-    const mp_HostCall call = {
-        .name = "register", .push = push_function, .arguments = &all};
-
-    return mp_host_call(engine, &call) ? 0 : MOONPIPE_FAILED;
-}
-
-typedef struct Answer {
-    uint64_t id;
-    int kind; /* NONE: a result */
-    const char *text;
-    size_t length;
-} Answer;
-
-static int push_answer(lua_State *L, const void *arguments)
-{
-    const Answer *answer = arguments;
-
-    lua_pushnumber(L, (lua_Number)answer->id);
-    if (answer->kind != MOONPIPE_KIND_NONE)
-        lua_pushstring(L, mp_err_name((mp_Kind)answer->kind));
-    lua_pushlstring(L, answer->text ? answer->text : "", answer->length);
-    return answer->kind == MOONPIPE_KIND_NONE ? 2 : 3;
-}
-
-static int answer_by(moonpipe_Engine *engine, const char *name,
-                     const Answer *answer)
-{
-    int taken = 0;
-    const mp_HostCall call = {.name = name,
-                              .push = push_answer,
-                              .arguments = answer,
-                              .take = take_flag,
-                              .results = &taken,
-                              .wakes = true};
-
-    return mp_host_call(engine, &call) ? taken : 0;
-}
-
-int moonpipe_complete(moonpipe_Engine *engine, uint64_t id, const char *result,
-                      size_t length)
-{
-    const Answer answer = {id, MOONPIPE_KIND_NONE, result, length};
-
-    return answer_by(engine, "complete", &answer);
-}
-
-int moonpipe_fail(moonpipe_Engine *engine, uint64_t id, int kind,
-                  const char *message)
-{
-    const Answer answer = {id, kind ? kind : MOONPIPE_KIND_TOOL, message,
-                           message ? strlen(message) : 0};
-
-    return answer_by(engine, "fail", &answer);
 }

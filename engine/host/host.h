@@ -60,6 +60,13 @@ typedef struct mp_HostCall {
  * be gone after it, if a callback has closed it. */
 bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call);
 
+/* A mp_HostCall.take of one that gives 1 or 0, to an int. */
+void mp_host_take_flag(lua_State *L, void *results);
+
+/* Whether [value], that the host gave, can go into Lua; else moonpipe_error
+ * says why not. False on another thread than the engine's. */
+bool mp_host_takes(moonpipe_Engine *engine, const moonpipe_Value *value);
+
 /* Whether this is the engine's thread. Any may ask. */
 bool mp_host_is_own(const moonpipe_Engine *engine);
 

@@ -17,7 +17,9 @@ local c = native.c
 
 local calls = {
   register = steps.register,
+  register_tool = steps.register_tool,
   complete = steps.complete,
+  complete_value = steps.complete_value,
   fail = steps.fail,
 }
 
@@ -70,10 +72,17 @@ local function tell(call, what, payload)
   call.tell(call.options, call.id, what, payload)
 end
 
+-- As the host wants it: in a box, or as text.
+local function result_of(call, value)
+  if not call.take then return steps.write(value, call.flags) end
+  return require("moonpipe.tool.values").take(call.take, value, call.kept)
+end
+
 local function on_done(call)
   return function(value)
-    local ok, text = pcall(steps.write, value, call.flags)
-    if ok then tell(call, DONE, text) else tell(call, FAILED, embed.describe(text)) end
+    local ok, result = pcall(result_of, call, value)
+    if ok and call.kept then call.box = result end
+    if ok then tell(call, DONE, result) else call:fail(result) end
   end
 end
 
@@ -84,10 +93,12 @@ local function on_token(call)
   end
 end
 
-local function on_error(call)
-  return function(err)
-    tell(call, FAILED, embed.describe(err))
-  end
+local Call = {}
+Call.__index = Call
+
+function Call:fail(err)
+  self.err = self.kept and err or nil
+  tell(self, FAILED, embed.describe(err))
 end
 
 local function cancel_all(why)
@@ -100,25 +111,41 @@ local function on_interrupt()
   cancel_all("interrupted")
 end
 
----Starts a call; `tell(options, id, what, payload)` is C's.
----@param chain_id integer
----@param input string
----@param flags integer
----@param timeout number   0: none
----@param streams boolean  it wants tokens
-function calls.start(id, chain_id, input, flags, timeout, streams, options, c_tell)
+local function begin(call, chain_id, input, timeout, streams)
   local step = chains[chain_id]
   if not step then errors.raise("closed", ("this engine has no chain %d"):format(chain_id)) end
-  local value = steps.read(input, flags)
-  local call = { id = id, flags = flags, options = options, tell = c_tell }
+  local value = steps.read(input, call.flags)
   call.task = scheduler.outside(start.start, step, value, {
     timeout = timeout > 0 and timeout or nil,
     on_token = streams and on_token(call) or nil,
     on_done = on_done(call),
-    on_error = on_error(call),
+    on_error = function(err) call:fail(err) end,
   })
-  live[id] = call
+  live[call.id] = call
   scheduler.on_interrupt = on_interrupt
+end
+
+---Starts a call; `tell(options, id, what, payload)` and `take(value, …)` are C's.
+---@param chain_id integer
+---@param input any        a text, or with a flag a value
+---@param flags integer
+---@param timeout number   0: none
+---@param streams boolean  it wants tokens
+---@param take function?   it wants the result as a value
+function calls.start(id, chain_id, input, flags, timeout, streams, options, c_tell, take)
+  local call = { id = id, flags = flags, options = options, tell = c_tell, take = take }
+  begin(setmetatable(call, Call), chain_id, input, timeout, streams)
+end
+
+---The same, and waits for its end.
+---@return userdata box  of the result
+function calls.call(id, chain_id, input, flags, timeout, streams, options, c_tell, take)
+  local call = { id = id, flags = flags, options = options, tell = c_tell, take = take, kept = true }
+  begin(setmetatable(call, Call), chain_id, input, timeout, streams)
+  local ok, err = pcall(calls.wait, id, -1)
+  if not ok then calls.cancel(id) end
+  if call.err or not ok then error(call.err or err, 0) end
+  return call.box
 end
 
 ---@return integer  1, or 0 where it has ended
