@@ -140,7 +140,8 @@ end
 ---The same, and waits for its end.
 ---@return userdata box  of the result
 function calls.call(id, chain_id, input, flags, timeout, streams, options, c_tell, take)
-  local call = { id = id, flags = flags, options = options, tell = c_tell, take = take, kept = true }
+  local call = { id = id, flags = flags, options = options, tell = c_tell, take = take }
+  call.kept = true
   begin(setmetatable(call, Call), chain_id, input, timeout, streams)
   local ok, err = pcall(calls.wait, id, -1)
   if not ok then calls.cancel(id) end

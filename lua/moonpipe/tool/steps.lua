@@ -122,7 +122,7 @@ end
 ---Registers a function as a tool; [confirm] is the data of the one that is asked before.
 function steps.register_tool(name, description, schema, data, invoke, next_id, take, confirm)
   if not take then errors.raise("input", "a tool of the host takes a function as on_call") end
-  local tool = require("moonpipe.tools").tool {
+  local tool = require("moonpipe.agents.tools").tool {
     name = name, description = description, schema = schema_of(schema),
     fn = runnable.instance(HostStep, { name = name }),
     confirm = confirm and confirming(name) or nil,

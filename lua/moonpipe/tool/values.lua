@@ -5,8 +5,8 @@
 local document = require "moonpipe.document"
 local errors = require "moonpipe.error"
 local json = require "moonpipe.json"
-local message = require "moonpipe.message"
-local prompt_values = require "moonpipe.prompt_value"
+local message = require "moonpipe.messages.message"
+local prompt_values = require "moonpipe.prompts.value"
 
 local values = {}
 
