@@ -56,6 +56,13 @@ function helper.read(path)
   return text
 end
 
+--- CPU time of processes of ours that have ended, in seconds; the kernel counts hundredths.
+function helper.children_seconds()
+  local user, system = helper.read("/proc/self/stat"):match("%) %S" .. (" %-?%d+"):rep(12)
+    .. " (%d+) (%d+)")
+  return (user + system) / 100
+end
+
 local temps = {}
 
 --- Returns the name of a file that is removed after the test, written when

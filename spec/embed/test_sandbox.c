@@ -16,6 +16,9 @@ static void shout(void *userdata, uint64_t answer, const char *input,
     moonpipe_complete(*(moonpipe_Engine **)userdata, answer, "LOUD", 4);
 }
 
+/* Whether scripts have processes of their own. */
+static int isolate;
+
 static moonpipe_Engine *open_with(const char *grants, double seconds)
 {
     moonpipe_Config config;
@@ -24,6 +27,8 @@ static moonpipe_Engine *open_with(const char *grants, double seconds)
     moonpipe_config_init(&config);
     moonpipe_sandbox_init(&sandbox);
     CHECK(config.sandbox == NULL && sandbox.size == sizeof sandbox);
+    CHECK(sandbox.isolate == 0);
+    sandbox.isolate = isolate;
     sandbox.grants = grants;
     sandbox.seconds = seconds;
     config.sandbox = &sandbox;
@@ -94,8 +99,10 @@ static void test_stops_what_does_not_end(void)
 
 int main(void)
 {
-    test_uses_what_is_granted();
-    test_blocks_the_rest();
-    test_stops_what_does_not_end();
+    for (isolate = 0; isolate < 2; isolate++) {
+        test_uses_what_is_granted();
+        test_blocks_the_rest();
+        test_stops_what_does_not_end();
+    }
     return TEST_END();
 }

@@ -1,5 +1,6 @@
 --- What does not end, and what grows, in scripts of others: stopped in time, within the memory, and
 --- the program goes on. The goal is 0.1 s of CPU time; tests allow ten times that.
+local helper = require "spec.helper"
 local levels = require "spec.support.sandbox"
 local mp = require "moonpipe"
 local scheduler = require "moonpipe.scheduler"
@@ -12,14 +13,10 @@ local function new_sandbox()
   sandbox = levels.box { print = function() end }
 end
 
--- CPU time of processes that have ended, in seconds; the kernel counts hundredths.
+-- ... by processes that have ended.
 local function spent_by_others()
   while scheduler.pending() > 0 do mp.sleep(0.005) end
-  local file = assert(io.open "/proc/self/stat")
-  local text = file:read "*a"
-  file:close()
-  local user, system = text:match("%) %S" .. (" %-?%d+"):rep(12) .. " (%d+) (%d+)")
-  return (user + system) / 100
+  return helper.children_seconds()
 end
 
 local function spent(script)
@@ -194,7 +191,6 @@ levels.each("sandbox memory", function()
   end
 
   it("does not grow the program by more", function()
-    local helper = require "spec.helper"
     if helper.sanitized then return end
     local box = levels.box { memory = LIMIT, seconds = 2 }
     local function fill(name)

@@ -23,7 +23,7 @@ local processes = {}
 
 local OPENING = 10       -- seconds of CPU time, on machines that are slow or under a tool
 local GRACE = 0.05       -- ... more than the VM's own limit, which gives the better message
-local PATIENCE = 10      -- times of that which may go by on the clock, and seconds
+local PATIENCE = 10      -- times of that which may go by on the clock, and seconds more
 local SOONEST = 0.005    -- seconds between two looks
 local PIECES_SPARE = 4 * 2 ^ 20 -- bytes of an answer, beside what its texts may have
 
@@ -71,7 +71,7 @@ local watch
 local function look(self)
   if self.gone or self.waiting == 0 then return end
   local used = (c.child_cpu(self.child.handle) or 0) - self.cpu
-  if used >= self.budget or c.now() - self.clock >= self.budget * PATIENCE + PATIENCE then
+  if used >= self.budget or c.now() - self.clock >= self.patience then
     return lose(self, "limit", "the script computed for too long without waiting; its process was"
       .. " killed")
   end
@@ -166,9 +166,10 @@ getmetatable(watcher).__gc = function(guard)
   if guard ~= watcher and not c.closed() then c.cancel(getfenv(guard).id) end
 end
 
+-- Of one that has ended, why is told by its end.
 local function writer_of(self)
   return { on_event = weakly(self, function(process, _, kind, cargo, error_kind)
-    if kind == jobs.FAILED then lose(process, error_kind, cargo) end
+    if kind == jobs.FAILED and error_kind ~= "closed" then lose(process, error_kind, cargo) end
   end) }
 end
 
@@ -187,6 +188,7 @@ function processes.open(limits, hear)
   local self = setmetatable({
     hear = hear, used = 0, peak = 0, waiting = 1, pieces = {}, held = 0,
     budget = OPENING, turn_budget = limits.seconds + GRACE,
+    patience = PATIENCE + PATIENCE * (limits.seconds + GRACE),
     answer_max = limits.memory + PIECES_SPARE,
   }, mt)
   self.child = child.start(command_of(limits), { env = false, cwd = "/", raw = true,
