@@ -1,4 +1,4 @@
---- moonpipe graph, models, doctor and new, as a person calls them.
+--- moonpipe graph and new, as a person calls them.
 local cjson = require "cjson"
 local helper = require "spec.helper"
 
@@ -77,48 +77,6 @@ describe("moonpipe graph", function()
     os.execute("rm -r " .. folder)
     assert.equal(1, code)
     assert.truthy(stderr:find("svg needs Graphviz", 1, true), stderr)
-  end)
-end)
-
-describe("moonpipe models", function()
-  it("lists providers, and marks the one that would be taken", function()
-    local bare = run "models"
-    assert.truthy(bare:find("  openai       ChatOpenAI               set OPENAI_API_KEY", 1, true), bare)
-    assert.truthy(bare:find("needs no key", 1, true))
-    local stdout = moonpipe({ "models" }, nil, { ANTHROPIC_API_KEY = "sk-ant-x", OPENAI_API_KEY = false,
-      OPENAI_BASE_URL = false })
-    assert.truthy(stdout:find("* anthropic    ChatAnthropic            ANTHROPIC_API_KEY is set", 1, true),
-      stdout)
-    assert.is_nil(stdout:find("sk-ant-x", 1, true))
-  end)
-
-  it("gives JSON", function()
-    local value = cjson.decode((run("models", "--json")))
-    assert.is_true(#value.providers >= 12)
-    for _, row in ipairs(value.providers) do
-      assert.equal("string", type(row.provider))
-      assert.equal("boolean", type(row.ready))
-    end
-    refused("models takes no words", 2, "models", "x")
-  end)
-end)
-
-describe("moonpipe doctor", function()
-  it("says what there is and what is missing", function()
-    local stdout = run "doctor"
-    assert.truthy(stdout:find("ok      moonpipe ", 1, true), stdout)
-    assert.truthy(stdout:find("ok      libcurl", 1, true), stdout)
-    local list = cjson.decode((run("doctor", "--json")))
-    assert.is_true(#list >= 8)
-    for _, one in ipairs(list) do assert.is_true(one.ok or not one.needed, one.name) end
-  end)
-
-  it("names a model by its variable, and never a key", function()
-    local stdout = moonpipe({ "doctor" }, nil, { OPENAI_API_KEY = "sk-secret-key",
-      MOONPIPE_MODEL = false })
-    assert.truthy(stdout:find("openai (OPENAI_API_KEY is set)", 1, true), stdout)
-    assert.is_nil(stdout:find("sk-secret", 1, true))
-    refused("doctor takes no words", 2, "doctor", "x")
   end)
 end)
 

@@ -86,12 +86,16 @@ local FILES = {
 }
 
 -- What the sentences of the offline model cannot be.
-local NEED_A_MODEL = { "ask --schema", "ask -x" }
+local NEED_A_MODEL = { "ask --schema", "ask -x", "models openai" }
 
-local SETUP = [[
+local SHELL = [[
 moonpipe() { %s "$@"; }
 git() { echo a change; }
-cd %s && moonpipe new joke >/dev/null && moonpipe index README.md -o docs.mp -q
+cd %s
+]]
+
+local SETUP = [[
+moonpipe new joke && moonpipe index README.md -o docs.mp && gzip -k in.jsonl
 moonpipe --trace=run.jsonl -e 'require("moonpipe").RunnableLambda(tostring):invoke(1)'
 ]]
 
@@ -106,15 +110,29 @@ describe("examples of --help", function()
     return false
   end
 
-  local function check_line(line)
-    local folder = helper.fresh()
-    os.execute(("mkdir -p %s/docs"):format(folder))
-    for name, text in pairs(FILES) do helper.write(folder .. "/" .. name, text) end
-    local before = SETUP:format(bin, folder)
-    if line:find "new joke" then before = before .. "rm joke*.lua\n" end
-    local stdout, stderr, code = helper.execute({ "sh", "-ec", before .. line }, nil,
+  local prepared, folder
+
+  local function in_shell(text, at)
+    return helper.execute({ "sh", "-ec", SHELL:format(bin, at) .. text }, nil,
       { MOONPIPE_MODEL = "extractive", MOONPIPE_EMBEDDINGS = "hash", MOONPIPE_BIN = false })
-    os.execute("rm -r " .. folder)
+  end
+
+  setup(function()
+    prepared = os.tmpname()
+    os.execute(("rm %s && mkdir -p %s/docs"):format(prepared, prepared))
+    for name, text in pairs(FILES) do helper.write(prepared .. "/" .. name, text) end
+    in_shell(SETUP, prepared)
+  end)
+  teardown(function() os.execute("rm -r " .. prepared) end)
+  before_each(function()
+    folder = helper.fresh()
+    os.execute(("cp -r %s %s"):format(prepared, folder))
+  end)
+  after_each(function() os.execute("rm -r " .. folder) end)
+
+  local function check_line(line)
+    if line:find "new joke" then os.execute(("rm %s/joke*.lua"):format(folder)) end
+    local stdout, stderr, code = in_shell(line, folder)
     assert.equal(0, code, line .. "\n" .. stdout .. stderr)
   end
 

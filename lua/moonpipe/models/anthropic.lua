@@ -30,7 +30,7 @@ anthropic.API = {
   body = request.body,
   answer = answer.fields,
   records = records,
-  models_path = "/v1/models",
+  models_path = "/v1/models?limit=1000",
 }
 
 ---`ChatAnthropic{ model =, max_tokens =, temperature =, thinking =, … }`. The key is that of

@@ -9,7 +9,7 @@ local chat_stream = require "moonpipe.models.chat_stream"
 local endpoint = require "moonpipe.http.endpoint"
 local envelope = require "moonpipe.http.envelope"
 local errors = require "moonpipe.error"
-local glance = require "moonpipe.http.glance"
+local listing = require "moonpipe.models.listing"
 local message = require "moonpipe.messages.message"
 local model = require "moonpipe.models.model"
 local native = require "moonpipe.native"
@@ -148,29 +148,14 @@ end
 
 -- ---- names of models ---------------------------------------------------------------------
 
-local MODELS_TIMEOUT, MODELS_SHOWN = 3, 8
-
-local function openai_names(list)
-  return envelope.texts(list.data, "id")
-end
-
--- The names that the server lists; none where it does not answer.
-local function models_of(server, api, ctx)
-  if server.models then return server.models end
-  local response = server:ask(api.models_path or "/models", ctx, MODELS_TIMEOUT)
-  local list = response and glance(response.body)
-  local names = type(list) == "table" and (api.models or openai_names)(list) or {}
-  table.sort(names)
-  if names[1] then server.models = names end
-  return names
-end
+local MODELS_SHOWN = 8
 
 -- Helps where a model is not there, by the names of those that are.
 local function on_failure(api)
   return function(server, call, err)
     local is_missing = err.code == "model_not_found" or err.message:lower():find("model", 1, true)
     if err.status ~= 404 or not is_missing then return end
-    local names = models_of(server, api, call.ctx)
+    local names = listing.glance(server, api, call.ctx)
     local hint = errors.hint(call.plan.model, names)
     if hint == "" and names[1] and #names <= MODELS_SHOWN then
       hint = "; the server has: " .. table.concat(names, ", ")

@@ -114,6 +114,28 @@ local function local_server()
   end
 end
 
+---What init_chat_model() takes where a script names nothing, and what says so.
+---@async
+---@param wanted_provider string?  whose model it is that the user has named, where that says none
+---@return { provider: string, model: string?, from: string, base_url: string?, is_last: boolean? }
+function choice.at_hand(wanted_provider)
+  local wanted, from = settings.get "model"
+  if wanted then
+    local provider, model = names.read(wanted, wanted_provider, "init_chat_model")
+    return { provider = provider, model = model, from = from }
+  end
+  local url, place = settings.get "base_url"
+  if type(url) == "string" then return { provider = "openai", from = place } end
+  local provider, variable = names.at_hand()
+  if provider then return { provider = provider, from = variable } end
+  local server, model = local_server()
+  if not server then
+    return { provider = "extractive", from = "no key, no local server", is_last = true }
+  end
+  return { provider = server.provider, model = model, base_url = server.base_url or server.url,
+    from = server.name .. " on this machine" }
+end
+
 ---The chat model [name], or what this machine has: `init_chat_model()`. Names:
 ---`provider:model`, `provider`, or a model whose name tells its provider (`gpt-…`,
 ---`claude-…`). With `configurable_fields` (`"any"` or a list such as `{ "model" }`) each
@@ -129,19 +151,13 @@ function choice.init_chat_model(name, opts)
     return require("moonpipe.models.configurable").new(name, opts)
   end
   if name then return by_name(name, opts, NAMED) end
-  local wanted, from = settings.get "model"
-  if wanted then return by_name(wanted, opts, from) end
-  local url, place = settings.get "base_url"
-  if type(url) == "string" then return make("openai", nil, opts, place) end
-  local provider, variable = names.at_hand()
-  if provider then return make(provider, nil, opts, variable) end
-  local server, model = local_server()
-  if server then
-    return make(server.provider, nil, merged(opts, { base_url = server.base_url or server.url,
-      model = model }), server.name .. " on this machine")
+  local found = choice.at_hand(opts and opts.model_provider)
+  if found.is_last then
+    say("model ExtractiveChatModel (%s); %s", found.from, ADVICE)
+    return extractive(opts)
   end
-  say("model ExtractiveChatModel (no key, no local server); %s", ADVICE)
-  return extractive(opts)
+  if found.base_url then opts = merged(opts, { base_url = found.base_url }) end
+  return make(found.provider, found.model, opts, found.from)
 end
 
 -- ---- embeddings --------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ google.API = {
   body = request.body,
   answer = answer.fields,
   records = answer.records,
+  models_path = "/models?pageSize=1000",
   models = names,
 }
 
