@@ -16,7 +16,10 @@
     X(el_end)                                                                  \
     X(el_gets)                                                                 \
     X(el_init)                                                                 \
+    X(el_insertstr)                                                            \
+    X(el_line)                                                                 \
     X(el_reset)                                                                \
+    X(el_resize)                                                               \
     X(el_set)                                                                  \
     X(el_source)                                                               \
     X(history)                                                                 \

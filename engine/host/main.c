@@ -87,14 +87,38 @@ static int wants_no_jit(int argc, char **argv)
     return 0;
 }
 
-static int wants_repl(int argc, char **argv)
+/* What `--color` says in the word at [*at], or in the one behind it, which is
+ * passed then; NULL where it is no such option. */
+static const char *colour_at(int argc, char **argv, int *at)
 {
-    int at = 1;
+    static const char *const among[] = {"auto", "always", "never"};
+    const char *word = argv[*at];
+    const char *value = NULL;
 
-    while (at < argc && strncmp(argv[at], "--jit=", 6) == 0)
-        at++;
-    if (at == argc) return isatty(STDIN_FILENO);
-    return at == argc - 1 && strcmp(argv[at], "repl") == 0;
+    if (strncmp(word, "--color=", 8) == 0) value = word + 8;
+    if (strcmp(word, "--color") == 0 && *at + 1 < argc) value = argv[++*at];
+    for (size_t i = 0; value && i < sizeof among / sizeof among[0]; i++)
+        if (strcmp(value, among[i]) == 0) return among[i];
+    return NULL;
+}
+
+/* The colours of the REPL, where the words ask for it: its name or none, and
+ * options; NULL where they ask for something else, or for what is not there. */
+static const char *wants_repl(int argc, char **argv)
+{
+    const char *colour = "auto";
+    int named = 0;
+
+    for (int at = 1; at < argc; at++) {
+        const char *said;
+
+        if (strncmp(argv[at], "--jit=", 6) == 0) continue;
+        if (strcmp(argv[at], "repl") == 0 && !named++) continue;
+        said = colour_at(argc, argv, &at);
+        if (!said) return NULL;
+        colour = said;
+    }
+    return named || isatty(STDIN_FILENO) ? colour : NULL;
 }
 
 static int run_command(int argc, char **argv)
@@ -117,12 +141,12 @@ static int run_command(int argc, char **argv)
 int main(int argc, char **argv)
 {
     moonpipe_Config config;
-    int interactive = wants_repl(argc, argv);
+    const char *colour = wants_repl(argc, argv);
     int code;
 
     raise_descriptors();
     moonpipe_config_init(&config);
-    config.jit = !interactive && !wants_no_jit(argc, argv);
+    config.jit = !colour && !wants_no_jit(argc, argv);
     config.no_cores = !wants_cores();
     engine = moonpipe_open(&config);
     if (!engine) {
@@ -130,7 +154,7 @@ int main(int argc, char **argv)
         return MOONPIPE_FAILED;
     }
     handle(SIGPIPE, SIG_IGN);
-    code = interactive ? mp_repl_run(engine) : run_command(argc, argv);
+    code = colour ? mp_repl_run(engine, colour) : run_command(argc, argv);
     handle(SIGINT, SIG_DFL); /* the engine is going */
     handle(SIGTERM, SIG_DFL);
     handle_unless_ignored(SIGHUP, SIG_DFL);

@@ -1,12 +1,12 @@
 /*
  * repl.c: see repl.h.
  *
- * A text is a call of a chain, whose one step is repl.lua: it runs the text and
- * says whether it was complete. So a line is a task like any other, and Ctrl-C
- * is moonpipe_interrupt.
+ * A text is read, run and completed by steps that repl.lua gives, each a chain
+ * of its own. So a line is a task like any other, and Ctrl-C is
+ * moonpipe_interrupt.
  *
  * Ctrl-C at the prompt clears what was typed, in a call it cancels, and within
- * a second of another one it ends the program.
+ * a second of another one it ends the program, unless it clears something.
  */
 #include "repl.h"
 
@@ -14,7 +14,9 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,8 +30,18 @@ static atomic_llong last_ms = -AGAIN_MS;
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t ended_by;
 
-static char text[TEXT_MAX];
+static char text[TEXT_MAX]; /* what is typed, with a NUL behind it */
 static size_t text_len;
+
+/* What repl.lua gives, in the order of load_all. */
+static struct {
+    uint64_t read, run, complete, finish;
+} chain;
+
+static struct {
+    char text[1 << 16]; /* with a NUL behind it */
+    bool failed;
+} answer;
 
 /* --- signals
  * ------------------------------------------------------------------ */
@@ -48,8 +60,8 @@ static void on_signal(int number)
     bool again = now - atomic_exchange(&last_ms, now) < AGAIN_MS;
 
     if (again && atomic_load(&running)) _exit(128 + number);
-    if (again || number != SIGINT) ended_by = number;
-    interrupted = 1;
+    if (number != SIGINT) ended_by = number;
+    interrupted = again ? 2 : 1;
     mp_edit_stop();
     if (atomic_load(&running)) moonpipe_interrupt(engine);
 }
@@ -64,19 +76,23 @@ static void handle(int number)
     sigaction(number, &action, NULL);
 }
 
-/* --- a text
- * ------------------------------------------------------------------- */
+/* --- calls
+ * -------------------------------------------------------------------- */
 
-static void on_done(void *complete, uint64_t call, const char *result,
+static void on_done(void *userdata, uint64_t call, const char *result,
                     size_t length)
 {
+    (void)userdata;
     (void)call;
-    *(bool *)complete = length != 5 || memcmp(result, "false", 5) != 0;
+    if (length >= sizeof answer.text) length = 0;
+    memcpy(answer.text, result, length);
+    answer.text[length] = '\0';
+    answer.failed = false;
 }
 
-static void on_error(void *complete, uint64_t call, const moonpipe_Error *error)
+static void on_error(void *userdata, uint64_t call, const moonpipe_Error *error)
 {
-    (void)complete;
+    (void)userdata;
     (void)call;
     fprintf(stderr, "%s\n",
             moonpipe_error_kind(error) == MOONPIPE_KIND_CANCELLED
@@ -84,36 +100,74 @@ static void on_error(void *complete, uint64_t call, const moonpipe_Error *error)
                 : moonpipe_error_text(error));
 }
 
-/* Runs the text; false if it needs another line. */
-static bool evaluate(uint64_t chain)
+/* Calls a chain with a text: its answer, or NULL where it failed. */
+static const char *ask(uint64_t asked, const char *input, size_t length)
 {
     moonpipe_Options options;
-    bool complete = true;
 
     moonpipe_options_init(&options);
-    options.flags = MOONPIPE_TEXT_IN;
-    options.userdata = &complete;
+    options.flags = MOONPIPE_TEXT;
     options.on_done = on_done;
     options.on_error = on_error;
+    answer.failed = true;
     atomic_store(&running, true);
-    if (!moonpipe_start(engine, chain, text, text_len, &options) ||
+    if (!moonpipe_start(engine, asked, input, length, &options) ||
         moonpipe_wait(engine, 0, -1) < 0)
         fprintf(stderr, "%s\n", moonpipe_error_text(moonpipe_error(engine)));
     atomic_store(&running, false);
     interrupted = 0; /* it was about what ran */
-    return complete;
+    return answer.failed ? NULL : answer.text;
+}
+
+/* As mp_EditComplete: of the lines before, too. */
+static const char *complete(const char *line, size_t length, int columns)
+{
+    static char input[TEXT_MAX + 32];
+    int head = snprintf(input, sizeof input, "%d\n", columns);
+
+    if (text_len + length >= TEXT_MAX) return NULL;
+    memcpy(input + head, text, text_len);
+    memcpy(input + head + text_len, line, length);
+    return ask(chain.complete, input, (size_t)head + text_len + length);
 }
 
 /* --- the loop
  * ----------------------------------------------------------------- */
 
-static uint64_t load(const char *source)
+static uint64_t load(const char *name, const char *colour)
 {
-    uint64_t chain = moonpipe_load_text(engine, "repl", source, strlen(source));
+    char source[128];
+    int length = snprintf(source, sizeof source,
+                          "return require('moonpipe.tool.repl').open('%s').%s",
+                          colour, name);
+    uint64_t id = moonpipe_load_text(engine, "repl", source, (size_t)length);
 
-    if (!chain)
+    if (!id)
         fprintf(stderr, "%s\n", moonpipe_error_text(moonpipe_error(engine)));
-    return chain;
+    return id;
+}
+
+static bool load_all(const char *colour)
+{
+    chain.read = load("read", colour);
+    chain.run = load("run", colour);
+    chain.complete = load("complete", colour);
+    chain.finish = load("finish", colour);
+    return chain.read && chain.run && chain.complete && chain.finish;
+}
+
+/* Ctrl-C at the prompt: clears what is there; where nothing is, the second one
+ * ends the program, and on a pipe the first. */
+static void take_interrupt(void)
+{
+    bool was_text = text_len > 0 || mp_edit_had_text();
+
+    if (!was_text && (interrupted == 2 || !mp_edit_is_terminal()))
+        ended_by = SIGINT;
+    if (was_text) atomic_store(&last_ms, -AGAIN_MS);
+    interrupted = 0;
+    text_len = 0;
+    putchar('\n');
 }
 
 /* True when a line was added, false at the end; after Ctrl-C at the prompt the
@@ -121,41 +175,64 @@ static uint64_t load(const char *source)
 static bool read_line(void)
 {
     size_t len = mp_edit_line(text_len ? ">> " : "> ", text + text_len,
-                              TEXT_MAX - text_len);
+                              TEXT_MAX - 1 - text_len);
 
     text_len += len;
+    text[text_len] = '\0';
     if (interrupted) {
-        interrupted = 0;
-        text_len = 0;
-        putchar('\n');
+        take_interrupt();
         return !ended_by;
     }
     return len > 0;
 }
 
-static void loop(uint64_t step, uint64_t last)
+/* Runs the text, unless it needs another line. False where it says to leave. */
+static bool evaluate(void)
 {
-    while (!ended_by && read_line())
-        if (text_len > 0 && !mp_edit_continues() && evaluate(step))
-            text_len = 0;
-    if (text_len > 0 && !ended_by) evaluate(last);
+    const char *said = ask(chain.read, text, text_len);
+
+    if (said && strcmp(said, "more") == 0) return true;
+    if (said && strcmp(said, "keep") == 0) mp_edit_remember(text);
+    text_len = 0;
+    said = said ? ask(chain.run, "", 0) : NULL;
+    return !said || strcmp(said, "quit") != 0;
 }
 
-int mp_repl_run(moonpipe_Engine *opened)
+static void loop(void)
 {
-    uint64_t step, last;
+    bool goes_on = true;
+
+    while (goes_on && !ended_by && read_line())
+        if (text_len > 0 && !mp_edit_continues()) goes_on = evaluate();
+    if (goes_on && !ended_by && mp_edit_is_terminal()) putchar('\n');
+}
+
+/* What began and never ended is complained of; through a pipe a failure counts.
+ */
+static int finish(void)
+{
+    const char *code;
+
+    if (ended_by) return 128 + ended_by;
+    code = ask(chain.finish, text, text_len);
+    if (mp_edit_is_terminal()) return 0;
+    return code ? (int)strtol(code, NULL, 10) : MOONPIPE_FAILED;
+}
+
+int mp_repl_run(moonpipe_Engine *opened, const char *colour)
+{
+    int code;
 
     engine = opened;
-    step = load("return require('moonpipe.tool.repl').open().step");
-    last = load("return require('moonpipe.tool.repl').last");
-    if (!step || !last) return MOONPIPE_FAILED;
+    if (!load_all(colour)) return MOONPIPE_FAILED;
     handle(SIGINT);
     handle(SIGTERM);
-    mp_edit_open(engine);
+    mp_edit_open(engine, complete);
     if (mp_edit_is_terminal())
-        printf("moonpipe %s. Ctrl-D leaves.\n", moonpipe_version());
-    loop(step, last);
-    if (mp_edit_is_terminal() && !ended_by) putchar('\n');
+        printf("moonpipe %s. :help tells more, Ctrl-D leaves.\n",
+               moonpipe_version());
+    loop();
+    code = finish();
     mp_edit_close();
-    return ended_by ? 128 + ended_by : 0;
+    return ended_by ? 128 + ended_by : code;
 }

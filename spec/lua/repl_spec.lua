@@ -1,25 +1,24 @@
---- The REPL: through a pipe, and in a terminal.
+--- The REPL through a pipe; repl_terminal_spec has it in a terminal.
 local child = require "spec.support.child"
 local helper = require "spec.helper"
-local terminal = require "spec.support.terminal"
 
--- What the REPL prints, and what it complains of, for lines through a pipe.
-local function repl(lines)
-  local stdout, stderr, code = helper.moonpipe({ "repl" }, lines)
-  assert.equal(0, code)
-  return stdout, stderr
+-- What the REPL prints, what it complains of, and its exit code, for lines through a pipe.
+local function repl(lines, ...)
+  return helper.moonpipe({ "repl", ... }, lines)
 end
 
 local function prints(expected, lines)
-  local stdout, stderr = repl(lines)
+  local stdout, stderr, code = repl(lines)
   assert.equal("", stderr)
   assert.equal(expected, stdout)
+  assert.equal(0, code)
 end
 
 local function complains(expected, lines)
-  local stdout, stderr = repl(lines .. "\nprint 'goes on'\n")
+  local stdout, stderr, code = repl(lines .. "\nprint 'goes on'\n")
   assert.equal(expected .. "\n", stderr)
   assert.equal("goes on\n", stdout)
+  assert.equal(1, code)
 end
 
 describe("repl", function()
@@ -101,10 +100,11 @@ describe("repl", function()
   end)
 
   it("ends the line of a stream that fails", function()
-    local stdout, stderr = repl("mp.FakeListChatModel { responses = { 'one' }, error_on_chunk_number = 2 }"
+    local stdout, stderr, code = repl("mp.FakeListChatModel { responses = { 'one' }, error_on_chunk_number = 2 }"
       .. ":stream 'x'\n")
     assert.equal("o\n", stdout)
     assert.matches("reset", stderr, 1, true)
+    assert.equal(5, code)
   end)
 
   it("complains of a text that never ends", function()
@@ -122,159 +122,147 @@ describe("repl", function()
 
   it("takes no more words", function()
     local _, stderr, code = helper.moonpipe({ "repl", "x" })
-    assert.matches("repl takes no arguments", stderr, 1, true)
+    assert.matches("repl takes no", stderr, 1, true)
     assert.equal(2, code)
   end)
-end)
 
-describe("repl in a terminal #signal", function()
-  local server = require("spec.support.server").use()
-  local term, state
-
-  before_each(function()
-    state = os.tmpname()
-    os.remove(state)
+  it("has the language's names without mp., of which the globals come first", function()
+    prints("prompt | StrOutputParser\nfunction: builtin#23\n",
+      "PromptTemplate.from_template 'x' | StrOutputParser()\nprint(load == _G.load and "
+      .. "'function: builtin#23')\n")
+    prints("nil\n", "rawget(_G, 'PromptTemplate')\n")
+    complains("stdin:1: undefined global 'StrOutputPaser'; did you mean 'StrOutputParser'?",
+      "StrOutputPaser()")
   end)
 
-  after_each(function()
-    term:stop()
-    os.execute("rm -rf " .. state)
+  it("takes a comment between the steps of a chain", function()
+    prints('"a"\n', "chain = RunnablePassthrough()\n  -- and then\n\n  | RunnablePassthrough()\nchain 'a'\n")
   end)
 
-  -- The size of a terminal's prompt line: what stands after the last output.
-  local function open(words)
-    term = terminal.start(words or { helper.bin }, { XDG_STATE_HOME = state, LANG = "C.UTF-8" })
-    term:wait("\n> *$")
-  end
-
-  it("is what moonpipe without words opens; Ctrl-D leaves", function()
-    open()
-    term:line("20 + 1")
-    term:wait("\n21\n> *$")
-    term:press("C-d")
-    term:wait("exit 0$")
+  it("shows a model's answer as it comes, once", function()
+    local chain = "chain = PromptTemplate.from_template '{x}' | GenericFakeChatModel { messages = { 'one two', "
+      .. "'three four', 'five six' } } | StrOutputParser()\n"
+    prints('one two\n"one two"\n', chain .. "chain:invoke { x = 1 }\n_\n")
+    prints('one two\n10\n', chain .. "chain { x = 1 }\n#chain { x = 1 }\n")
+    prints('one two\n', chain .. "local x = chain { x = 1 }\nprint(x)\n")
+    prints('one two\n', chain .. "print(chain { x = 1 })\n")
+    prints('one two\n', chain:gsub("^chain = ", "("):gsub("\n$", "):invoke { x = 1 }\n"))
+    prints('one two\n', chain .. "t = { c = chain }\nt.c{ x = 1 } -- said\n")
+    prints('"eno"\n', "(FakeListChatModel { responses = { 'one' } } | StrOutputParser() | string.reverse)'x'\n")
   end)
 
-  it("asks for more with another prompt", function()
-    open()
-    term:line("for i = 1, 2 do")
-    term:wait("\n>> *$")
-    term:line("print(i * 100) end")
-    term:wait("\n100\n200\n> *$")
+  it("shows as it comes only what the line itself calls", function()
+    prints("{ a = 1 }\n", "inner = FakeListChatModel { responses = { 'abc' } }\n"
+      .. "RunnableLambda(function(x) inner:invoke(x) return { a = 1 } end):invoke 'x'\n")
   end)
 
-  it("takes a pasted chain of 20 lines", function()
-    local lines = { "chain =", "    { n = mp.RunnablePassthrough() }" }
-    for _ = 1, 17 do lines[#lines + 1] = "  | function(t) return { n = t.n + 1 } end" end
-    lines[#lines + 1] = "  | mp.itemgetter 'n'"
-    open()
-    term:paste(table.concat(lines, "\n") .. "\n")
-    term:line("chain(100)")
-    term:wait("\n117\n> *$")
+  it("strips what a terminal would obey from an answer that is shown as it comes", function()
+    prints("a]0;titleb\n", "(FakeListChatModel { responses = { 'a\\27]0;title\\7b' } } | StrOutputParser()) 'x'\n")
   end)
 
-  it("edits characters of more than one byte", function()
-    open()
-    term:type("'è日本x'")
-    term:press("Left", "BSpace", "Enter")
-    term:wait('\n"è日本"\n> *$')
+  it("waits at the end for what was started", function()
+    prints("late\n", "RunnableLambda(function() mp.sleep(0.05) print 'late' end):start(1) x = 1\n")
   end)
 
-  it("takes a paste with tabs", function()
-    open()
-    term:paste("t = {\n\ta = 1,\n\tb = 2,\n}\n")
-    term:line("t.a + t.b")
-    term:wait("\n3\n> *$")
-  end)
-
-  it("shows tokens as they come, and cancels the stream at Ctrl-C", function()
-    open()
-    term:line("mp.RunnableGenerator(function(_, emit) emit('fi' .. 'rst') mp.sleep(60) end):stream()")
-    term:wait("\nfirst$")
-    term:press("C-c")
-    term:wait("interrupted\n> *$")
-  end)
-
-  it("lets started tasks go on while a line is awaited", function()
-    open()
-    term:line("task = mp.RunnableLambda(function(x) mp.sleep(0.05) print('says ' .. x) end):start 'hi'")
-    term:wait("says hi")
-    term:line("task:status()")
-    term:wait('\n"done"\n> *$')
-  end)
-
-  it("clears the line at Ctrl-C", function()
-    open()
-    term:line("for i = 1, 2 do")
-    term:wait("\n>> *$")
-    term:type("garbage")
-    term:press("C-c")
-    term:wait("garbage\n> *$")
-    term:line("5 + 5")
-    term:wait("\n10\n> *$")
-  end)
-
-  it("cancels what waits at Ctrl-C", function()
-    open()
-    term:line("print('be' .. 'gins') mp.sleep(60)")
-    term:wait("\nbegins")
-    term:press("C-c")
-    term:wait("interrupted\n> *$")
-    term:line("5 + 5")
-    term:wait("\n10\n> *$")
-  end)
-
-  it("cancels a model call at Ctrl-C, and closes its connection", function()
-    local base_url = server:lane("repl", { { delay = 60000 }, { answer = "second" } })
-    open()
-    term:line(("model = mp.ChatOpenAI { base_url = '%s', api_key = 'k' }"):format(base_url))
-    term:wait("\n> *$")
-    term:line("model('hi')")
-    server:wait(function(stats) return stats.requests == 1 end)
-    term:press("C-c")
-    term:wait("interrupted\n> *$")
-    server:wait(function(stats) return stats.aborted == 1 end)
-    term:line("(model | mp.StrOutputParser())('hi')")
-    term:wait('"second"\n> *$')
-  end)
-
-  it("breaks a loop at Ctrl-C", function()
-    open()
-    term:line("print('be' .. 'gins') while true do end")
-    term:wait("\nbegins")
-    term:press("C-c")
-    term:wait("interrupted\n> *$")
-    term:line("mp.RunnableLambda(function(x) mp.sleep(0.01) return x end)(10)")
-    term:wait("\n10\n> *$")
-  end)
-
-  it("ends with 130 at a second Ctrl-C within a second", function()
-    open()
-    term:line("print('be' .. 'gins') while true do pcall(function() while true do end end) end")
-    term:wait("\nbegins")
-    term:press("C-c")
-    os.execute("sleep 0.2") -- two that come at once are one
-    term:press("C-c")
-    term:wait("exit 130$")
-  end)
-
-  it("remembers lines from run to run, for the owner alone", function()
-    open()
-    term:line("'remember' .. ' me'")
-    term:wait('\n"remember me"\n> *$')
-    term:line("local api_key = 'secret'")
-    term:wait("secret'\n> *$")
-    term:line("local key = mp.secret 'canary'")
-    term:wait("canary'\n> *$")
-    term:press("C-d")
-    term:wait("exit 0$")
-    term:stop()
-    open()
-    term:press("Up", "Enter")
-    term:wait('\n"remember me"\n> *$')
-    local mode = helper.execute({ "stat", "-c", "%a", state .. "/moonpipe/history" })
-    assert.equal("600\n", mode)
-    local history = helper.read(state .. "/moonpipe/history")
-    assert.is_nil(history:find("secret", 1, true) or history:find("canary", 1, true))
+  it("colours values and failures where it is told to, or has a terminal", function()
+    local stdout, stderr = repl("{ 'a', 1 }\nerror 'bad'\n", "--color=always")
+    assert.equal('{ \27[32m"a"\27[0m, \27[33m1\27[0m }\n', stdout)
+    assert.equal("\27[31mstdin:1: bad\27[0m\n", stderr)
+    stdout = repl("1\n", "--color", "auto")
+    assert.equal("1\n", stdout)
   end)
 end)
+
+describe("repl's commands", function()
+  local path
+  before_each(function() path = helper.temp() end)
+
+  it("are listed by :help", function()
+    local stdout = repl(":help\n")
+    for _, name in ipairs { "explain", "graph", "help", "jit", "load", "model", "quit", "reload", "save",
+      "time", "tokens", "trace" } do
+      assert.matches("\n  :" .. name .. " ", "\n" .. stdout)
+    end
+  end)
+
+  it("may be cut short; what is none is complained of", function()
+    prints("", ":q\nprint 'not reached'\n")
+    complains("input: :t may be :time, :tokens, :trace", ":t")
+    complains("input: no command :grph; see :help; did you mean 'graph'?", ":grph x")
+    prints("1\n", "::label:: print(1)\n")
+  end)
+
+  it("draw and explain chains", function()
+    local stdout = repl(":graph RunnablePassthrough() | StrOutputParser()\n"
+      .. ":explain RunnablePassthrough() | StrOutputParser()\n")
+    assert.matches("| StrOutputParser |", stdout, 1, true)
+    assert.matches("chunks go through as they come", stdout, 1, true)
+    complains("input: :graph takes a chain, got the number 5", ":graph 5")
+    complains("input: :explain takes CHAIN", ":explain")
+  end)
+
+  it("tell times", function()
+    local stdout, stderr = repl(":time 1 + 1\n:time on\n2\n:time\n:time off\n3\n")
+    assert.equal("2\n2\n:time on\n3\n", stdout)
+    assert.equal(4, select(2, stderr:gsub("%d%.%d%d%d s\n", "")))
+  end)
+
+  it("trace calls, and give tracebacks", function()
+    local stdout, stderr = repl(":trace RunnablePassthrough():invoke 'x'\n1\n")
+    assert.equal('"x"\n1\n', stdout)
+    assert.matches("RunnablePassthrough +%d", stderr)
+    _, stderr = repl("function f() error 'bad' end\nf()\n:trace on\nf()\n")
+    assert.equal(1, select(2, stderr:gsub("stack traceback", "")))
+  end)
+
+  it("count tokens", function()
+    local server = "x = GenericFakeChatModel { messages = { AIMessage { content = 'a', usage_metadata = "
+      .. "{ input_tokens = 3, output_tokens = 4, total_tokens = 7 } } } }\nx:batch { 'hi' }\n:tokens\n"
+    assert.matches("1 calls, 3 tokens in, 4 out, $0.0000\n$", (repl(server)))
+  end)
+
+  it("switch LuaJIT's compiler", function()
+    prints(":jit off\nfalse\n:jit on\ntrue\nfalse\n",
+      ":jit\nprint((jit.status()))\n:jit on\n:jit\nprint((jit.status()))\n:jit off\nprint((jit.status()))\n")
+  end)
+
+  it("choose the model", function()
+    local stdout, stderr = repl(":model extractive\nmodel\ninit_chat_model()\n")
+    assert.equal("ExtractiveChatModel\nExtractiveChatModel\n", stdout)
+    assert.matches("moonpipe: model ExtractiveChatModel", stderr, 1, true)
+  end)
+
+  it("load a script, keep its locals, and load it again", function()
+    helper.write(path, "local inside = 5\nlocal function f() return inside end\nreturn { f = f }\n")
+    prints(("{ f = function <%s:2> }\n5\n5\n"):format(path),
+      (":load %s\ninside\n_G.f == nil and f()\n"):format(path))
+    complains(("undefined global 'PromptTemplate'"):gsub("^", path .. ":1: "), (function()
+      helper.write(path, "local p = PromptTemplate")
+      return ":load " .. path
+    end)())
+    complains("input: nothing was loaded: see :load", ":reload")
+  end)
+
+  it("read modules anew with :reload", function()
+    local folder = helper.fresh()
+    os.execute("mkdir " .. folder)
+    helper.write(folder .. "/part_of_mine.lua", "return 1")
+    helper.write(path, "part = require 'part_of_mine'")
+    prints("1\n1\n2\n", ("package.path = '%s/?.lua'\n:load %s\npart\n"):format(folder, path)
+      .. ("f = io.open('%s/part_of_mine.lua', 'w')\nf = f:write('return 2') and f:close()\n"):format(folder)
+      .. "part\n:reload\npart\n")
+    os.execute("rm -r " .. folder)
+  end)
+
+  it("save what was typed as a script that runs", function()
+    os.remove(path)
+    local stdout, stderr = repl("local x = 20\nerror 'bad'\nx + 1 -- said\nk = 'sk-abc'\n"
+      .. ("const(5)(1);\n:save %s\n:save %s\n:save! %s\n"):format(path, path, path))
+    local said = ("3 texts in %s, 1 left out that hold a key\n"):format(path)
+    assert.equal("21\n5\n" .. said .. said, stdout)
+    assert.matches("is there already; :save! writes over it", stderr, 1, true)
+    local out, _, code = helper.moonpipe { "run", path }
+    assert.same({ "21\n5\n", 0 }, { out, code })
+  end)
+end)
+
