@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SLICE_US 10000 /* of other calls, between two looks at the keyboard */
@@ -177,6 +178,7 @@ static int poll_both(struct pollfd both[2], int limit_ms)
     sigemptyset(&ours);
     sigaddset(&ours, SIGINT);
     sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &ours, &usual);
     if (!stopped) count = ppoll(both, 2, limit_ms < 0 ? NULL : &limit, &usual);
     pthread_sigmask(SIG_SETMASK, &usual, NULL);
@@ -193,31 +195,47 @@ static int64_t update(void)
     return ready;
 }
 
-/* How long to wait where nothing else is said. */
-static int patience(int limit_ms)
+static int64_t now_ms(void)
 {
-    bool held = output.file >= 0 && output.end > output.shown;
+    struct timespec now;
 
-    return held && (limit_ms < 0 || limit_ms > HELD_MS) ? HELD_MS : limit_ms;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Milliseconds until [end]; negative: for ever. */
+static int left_until(int64_t end)
+{
+    int64_t left = end - now_ms();
+
+    if (end < 0) return -1;
+    return left > 0 ? (int)left : 0;
+}
+
+static bool holds_output(void)
+{
+    return output.file >= 0 && output.end > output.shown;
 }
 
 /* Waits for standard input, at most [limit_ms] long, and lets the engine run
  * meanwhile. False after the time or a signal. */
 static bool wait_for_input(int limit_ms)
 {
+    int64_t end = limit_ms < 0 ? -1 : now_ms() + limit_ms;
     int64_t ready = update();
 
     while (!stopped) {
         struct pollfd both[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
                                  {.fd = moonpipe_fd(engine), .events = POLLIN}};
-        int wait_ms = patience(limit_ms);
-        int count = poll_both(both, ready > 0 ? 0 : wait_ms);
+        int left = left_until(end);
+        bool shows = holds_output() && (left < 0 || left > HELD_MS);
+        int count = poll_both(both, ready > 0 ? 0 : shows ? HELD_MS : left);
 
         if (screen) heed_signals();
         if (both[0].revents) return true;
         if (count < 0 && errno != EINTR) return false;
-        if (count == 0 && ready <= 0 && wait_ms == limit_ms) return false;
-        if (count == 0 && ready <= 0) mp_edit_input_flush();
+        if (count == 0 && ready <= 0 && shows) mp_edit_input_flush();
+        if (left_until(end) == 0) return false;
         if (count >= 0) ready = update();
     }
     return false;

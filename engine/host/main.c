@@ -1,13 +1,12 @@
 /*
  * main.c: the program `moonpipe`: argv, signals, the exit code.
  *
- * `moonpipe repl`, or without words on a terminal, is repl.c. Else the first
- * Ctrl-C cancels what runs and ends with 130, a second one ends at
- * once: a compiled Lua loop does not hear the first. SIGTERM and SIGHUP do the
- * same, with 143 and 129; whoever wants to outlive its terminal (nohup) ignores
- * the latter. A standard output that
- * nobody reads any more counts as a Ctrl-C where something still runs, but
- * quietly, and with 141: what was complete is complete.
+ * Where a command line asks for the REPL, that is repl.c. Else the first Ctrl-C
+ * cancels what runs and ends with 130, a second one ends at once: a compiled
+ * Lua loop does not hear the first. SIGTERM and SIGHUP do the same, with 143
+ * and 129; whoever wants to outlive its terminal (nohup) ignores the latter. A
+ * standard output that nobody reads any more counts as a Ctrl-C where something
+ * still runs, but quietly, and with 141: what was complete is complete.
  */
 #include "moonpipe.h"
 
@@ -87,39 +86,8 @@ static int wants_no_jit(int argc, char **argv)
     return 0;
 }
 
-/* What `--color` says in the word at [*at], or in the one behind it, which is
- * passed then; NULL where it is no such option. */
-static const char *colour_at(int argc, char **argv, int *at)
-{
-    static const char *const among[] = {"auto", "always", "never"};
-    const char *word = argv[*at];
-    const char *value = NULL;
-
-    if (strncmp(word, "--color=", 8) == 0) value = word + 8;
-    if (strcmp(word, "--color") == 0 && *at + 1 < argc) value = argv[++*at];
-    for (size_t i = 0; value && i < sizeof among / sizeof among[0]; i++)
-        if (strcmp(value, among[i]) == 0) return among[i];
-    return NULL;
-}
-
-/* The colours of the REPL, where the words ask for it: its name or none, and
- * options; NULL where they ask for something else, or for what is not there. */
-static const char *wants_repl(int argc, char **argv)
-{
-    const char *colour = "auto";
-    int named = 0;
-
-    for (int at = 1; at < argc; at++) {
-        const char *said;
-
-        if (strncmp(argv[at], "--jit=", 6) == 0) continue;
-        if (strcmp(argv[at], "repl") == 0 && !named++) continue;
-        said = colour_at(argc, argv, &at);
-        if (!said) return NULL;
-        colour = said;
-    }
-    return named || isatty(STDIN_FILENO) ? colour : NULL;
-}
+/* What a command line gives that asks for the REPL, as in repl_command.lua. */
+#define READS_LINES 256
 
 static int run_command(int argc, char **argv)
 {
@@ -133,6 +101,7 @@ static int run_command(int argc, char **argv)
     code = moonpipe_command(engine, argc, argv);
     text = moonpipe_error_text(moonpipe_error(engine));
     handle(SIGPIPE, SIG_IGN);
+    if (code == READS_LINES) return mp_repl_run(engine);
     if (code != 0 && text[0] && signal_seen != SIGPIPE)
         fprintf(stderr, "%s\n", text);
     return code == MOONPIPE_INTERRUPTED ? 128 + signal_seen : code;
@@ -141,12 +110,11 @@ static int run_command(int argc, char **argv)
 int main(int argc, char **argv)
 {
     moonpipe_Config config;
-    const char *colour = wants_repl(argc, argv);
     int code;
 
     raise_descriptors();
     moonpipe_config_init(&config);
-    config.jit = !colour && !wants_no_jit(argc, argv);
+    config.jit = !wants_no_jit(argc, argv);
     config.no_cores = !wants_cores();
     engine = moonpipe_open(&config);
     if (!engine) {
@@ -154,7 +122,7 @@ int main(int argc, char **argv)
         return MOONPIPE_FAILED;
     }
     handle(SIGPIPE, SIG_IGN);
-    code = colour ? mp_repl_run(engine, colour) : run_command(argc, argv);
+    code = run_command(argc, argv);
     handle(SIGINT, SIG_DFL); /* the engine is going */
     handle(SIGTERM, SIG_DFL);
     handle_unless_ignored(SIGHUP, SIG_DFL);

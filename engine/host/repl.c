@@ -66,9 +66,13 @@ static void on_signal(int number)
     if (atomic_load(&running)) moonpipe_interrupt(engine);
 }
 
+/* What the user has ignored (nohup) stays so. */
 static void handle(int number)
 {
     struct sigaction action;
+
+    if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_IGN)
+        return;
 
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
@@ -134,12 +138,12 @@ static const char *complete(const char *line, size_t length, int columns)
 /* --- the loop
  * ----------------------------------------------------------------- */
 
-static uint64_t load(const char *name, const char *colour)
+static uint64_t load(const char *name)
 {
     char source[128];
-    int length = snprintf(source, sizeof source,
-                          "return require('moonpipe.tool.repl').open('%s').%s",
-                          colour, name);
+    int length =
+        snprintf(source, sizeof source,
+                 "return require('moonpipe.tool.repl').open().%s", name);
     uint64_t id = moonpipe_load_text(engine, "repl", source, (size_t)length);
 
     if (!id)
@@ -147,12 +151,12 @@ static uint64_t load(const char *name, const char *colour)
     return id;
 }
 
-static bool load_all(const char *colour)
+static bool load_all(void)
 {
-    chain.read = load("read", colour);
-    chain.run = load("run", colour);
-    chain.complete = load("complete", colour);
-    chain.finish = load("finish", colour);
+    chain.read = load("read");
+    chain.run = load("run");
+    chain.complete = load("complete");
+    chain.finish = load("finish");
     return chain.read && chain.run && chain.complete && chain.finish;
 }
 
@@ -219,14 +223,15 @@ static int finish(void)
     return code ? (int)strtol(code, NULL, 10) : MOONPIPE_FAILED;
 }
 
-int mp_repl_run(moonpipe_Engine *opened, const char *colour)
+int mp_repl_run(moonpipe_Engine *opened)
 {
     int code;
 
     engine = opened;
-    if (!load_all(colour)) return MOONPIPE_FAILED;
+    if (!load_all()) return MOONPIPE_FAILED;
     handle(SIGINT);
     handle(SIGTERM);
+    handle(SIGHUP);
     mp_edit_open(engine, complete);
     if (mp_edit_is_terminal())
         printf("moonpipe %s. :help tells more, Ctrl-D leaves.\n",

@@ -8,10 +8,9 @@
 
 #include "moonpipe.h"
 
-/* Reads, runs and prints until the input ends; sets the handlers of SIGINT and
- * SIGTERM. Borrows [engine], which should not compile: a compiled loop does not
- * hear Ctrl-C. [colour] is "auto", "always" or "never". Returns the exit code.
- */
-int mp_repl_run(moonpipe_Engine *engine, const char *colour);
+/* Reads, runs and prints until the input ends; sets the handlers of SIGINT,
+ * SIGTERM and SIGHUP. Borrows [engine], which should not compile: a compiled
+ * loop does not hear Ctrl-C. Returns the exit code. */
+int mp_repl_run(moonpipe_Engine *engine);
 
 #endif

@@ -211,7 +211,7 @@ describe("repl's commands", function()
     local stdout, stderr = repl(":trace RunnablePassthrough():invoke 'x'\n1\n")
     assert.equal('"x"\n1\n', stdout)
     assert.matches("RunnablePassthrough +%d", stderr)
-    _, stderr = repl("function f() error 'bad' end\nf()\n:trace on\nf()\n")
+    stderr = select(2, repl("function f() error 'bad' end\nf()\n:trace on\nf()\n"))
     assert.equal(1, select(2, stderr:gsub("stack traceback", "")))
   end)
 

@@ -53,24 +53,31 @@ function Terminal:line(text)
   self:press("Enter")
 end
 
---- Gives a text at once, as a paste does.
-function Terminal:paste(text)
+--- Gives a text at once, as a paste does; marked as one, where the program wants that.
+---@param is_marked boolean?
+function Terminal:paste(text, is_marked)
   tmux(self, "set-buffer", text)
-  tmux(self, "paste-buffer")
+  tmux(self, "paste-buffer", is_marked and "-p" or nil)
 end
 
---- What is on the screen, without the blank lines at its end.
-function Terminal:screen()
-  return (tmux(self, "capture-pane", "-p"):gsub("%s+$", ""))
+--- Makes the terminal another size.
+function Terminal:resize(columns, rows)
+  tmux(self, "resize-window", "-x", tostring(columns), "-y", tostring(rows))
 end
 
---- Waits until the screen matches a pattern; an error after ten seconds.
-function Terminal:wait(pattern)
-  for _ = 1, 200 do
-    if self:screen():find(pattern) then return end
+--- What is on the screen, without the blank lines at its end. Options of tmux's
+--- capture-pane: "-e" gives colours, "-S", "-" what has scrolled away.
+function Terminal:screen(...)
+  return (tmux(self, "capture-pane", "-p", ...):gsub("%s+$", ""))
+end
+
+--- Waits until the screen matches a pattern; an error after half a minute.
+function Terminal:wait(pattern, ...)
+  for _ = 1, 600 do
+    if self:screen(...):find(pattern) then return end
     os.execute("sleep 0.05")
   end
-  error(("never shown: %s\n%s"):format(pattern, self:screen()), 2)
+  error(("never shown: %s\n%s"):format(pattern, self:screen(...)), 2)
 end
 
 function Terminal:stop()

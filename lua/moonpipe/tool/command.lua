@@ -117,6 +117,9 @@ function command.main(argv, host)
   local action, problem = dispatch, nil
   if (argv[2] or ""):sub(1, 1) == "-" then action, problem = read_options(state) end
   if not action then return wrong(problem) end
+  if action == dispatch and not argv[state.at] and require("moonpipe.native").c.isatty(0) then
+    action = function() return carry_out(state, "repl") end
+  end
   if action == dispatch and not argv[state.at] then
     io.stderr:write(require("moonpipe.tool.help").overview(), "\n")
     return USAGE

@@ -10,6 +10,7 @@ local text = require "moonpipe.tool.repl.text"
 
 local repl = { complete = require "moonpipe.tool.repl.complete" }
 
+local opened = false
 local next_run -- what `run` does
 
 local function complain(problem)
@@ -59,12 +60,16 @@ end
 function repl.finish(source)
   if not text.is_blank(source) then plan_of(source, true)() end
   if not require("moonpipe.native").c.isatty(0) then session.wait() end
+  for _, flush in ipairs(require("moonpipe.tool.repl_command").flushes) do flush() end
   return tostring(session.code)
 end
 
----@param when "auto"|"always"|"never"  colours
-function repl.open(when)
-  colour.set(when)
+---Makes the REPL ready.
+---@async
+function repl.open()
+  if opened then return repl end
+  opened = true
+  colour.open()
   env.keep("mp", require "moonpipe")
   session.note_modules()
   return repl

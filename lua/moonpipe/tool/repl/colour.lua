@@ -1,20 +1,15 @@
 --- Colours of the REPL's output: of values by what they are, of failures, of notes.
-local c = require("moonpipe.native").c
+local terminal = require "moonpipe.terminal"
 
 local colour = {}
 
 local CODES = { red = "31", green = "32", yellow = "33", blue = "34", dim = "2" }
 local on = { false, false } -- by descriptor
 
-local function is_wanted(descriptor, when)
-  if when ~= "auto" then return when == "always" end
-  local no, kind = os.getenv "NO_COLOR", os.getenv "TERM"
-  return (no == nil or no == "") and kind ~= nil and kind ~= "dumb" and c.isatty(descriptor)
-end
-
----@param when "auto"|"always"|"never"  auto: on a terminal that has some, unless NO_COLOR is set
-function colour.set(when)
-  for descriptor = 1, 2 do on[descriptor] = is_wanted(descriptor, when) end
+--- Asks once which of standard output and error have colours.
+---@async
+function colour.open()
+  for descriptor = 1, 2 do on[descriptor] = terminal.may_color(descriptor) end
 end
 
 ---The text in a colour, where its descriptor has some.

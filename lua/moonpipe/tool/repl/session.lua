@@ -54,7 +54,8 @@ local function watched(fn)
   if session.trace then
     callbacks[2] = require("moonpipe.tracers.timeline").TimelineTracer()
   end
-  local ctx = context.derive(context.current(), { callbacks = callbacks })
+  local ctx = context.derive(context.current(), { callbacks = callbacks,
+    timeout = host.timeout })
   return context.within(ctx, fn)
 end
 

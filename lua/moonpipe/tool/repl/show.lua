@@ -64,21 +64,17 @@ local function streams(step)
   return found
 end
 
--- One piece is a value like any other; a text is shown from the second one on.
+-- Texts are shown from the first one on; an answer of anything else is shown when it is whole.
 local function collect_shown(stream, writer, mine)
-  local held, is_text = nil, true
+  local is_text = true
   return (chunk.collect(function()
     local value = stream:next()
     local text = value ~= nil and text_of(value)
     is_text = is_text and (value == nil or text ~= nil)
-    if not is_text or not text or text == "" then return value end
-    if mine.shown then
-      writer.write(text)
-    elseif held then
+    if is_text and text and text ~= "" then
       mine.shown = true
-      writer.write(held .. text)
+      writer.write(text)
     end
-    held = text
     return value
   end))
 end
