@@ -97,7 +97,7 @@ describe("moonpipe new", function()
   end
 
   it("writes a chain that runs, is drawn, and passes its test", function()
-    assert.equal("joke.lua\njoke_spec.lua\n", (inside "moonpipe new joke"))
+    assert.equal("joke.lua\njoke_spec.lua\n.luarc.json\n", (inside "moonpipe new joke"))
     local stdout, stderr, code = inside "moonpipe run joke.lua bears"
     assert.equal(0, code, stderr)
     assert.truthy(#stdout > 1)

@@ -6,7 +6,8 @@ local new = {
   name = "new",
   usage = "NAME",
   summary = "Writes NAME.lua, a small chain with comments, and NAME_spec.lua, a test of it.",
-  about = "What is there is left as it is. The test needs no key and no network: `moonpipe test`.",
+  about = "With a .luarc.json, where there is none, that tells editors of the language. What is "
+    .. "there is left as it is. The test needs no key and no network: `moonpipe test`.",
   example = "moonpipe new joke && moonpipe run joke.lua bears",
   files = {},
   exits = { 0, 1, 2 },
@@ -91,6 +92,8 @@ function new.run(_, words)
   end
   write(name .. ".lua", filled(CHAIN, name))
   write(name .. "_spec.lua", filled(SPEC, name))
+  local settings = (name:match("^.*/") or "") .. ".luarc.json"
+  if not host.exists(settings) then write(settings, require("moonpipe.tool.editor").settings()) end
 end
 
 return new
