@@ -152,8 +152,22 @@ static const char *next_text(Inbox *inbox, const Frame *frame, size_t *len)
     return text;
 }
 
-/* inbox:texts(before, behind, list) -> count: writes the texts of the records
- * that are there and are framed so to the list, up to the first that is not */
+/* Writes the text on top of the stack to the list at index 4, as number
+ * [count]. The first one stays where it is until there is a second: most come
+ * alone, and the collector looks again at what is written to. */
+static void add_text(lua_State *L, int count)
+{
+    if (count == 1) return;
+    if (count == 2) {
+        lua_pushvalue(L, -2);
+        lua_rawseti(L, 4, 1);
+    }
+    lua_rawseti(L, 4, count);
+}
+
+/* inbox:texts(before, behind, list) -> count, first: writes the texts of the
+ * records that are there and are framed so to the list, up to the first that is
+ * not; a single one is only returned */
 static int f_texts(lua_State *L)
 {
     Inbox *inbox = luaL_checkudata(L, 1, INBOX);
@@ -162,6 +176,7 @@ static int f_texts(lua_State *L)
     size_t len;
     int count = 0;
 
+    lua_settop(L, 4);
     frame.before = luaL_checklstring(L, 2, &frame.before_len);
     frame.behind = luaL_checklstring(L, 3, &frame.behind_len);
     luaL_checktype(L, 4, LUA_TTABLE);
@@ -170,13 +185,15 @@ static int f_texts(lua_State *L)
             finish_first(L, inbox);
         } else if ((text = next_text(inbox, &frame, &len))) {
             lua_pushlstring(L, text, len);
-            lua_rawseti(L, 4, ++count);
+            add_text(L, ++count);
         } else {
             break;
         }
     }
     lua_pushinteger(L, count);
-    return 1;
+    if (count == 0) return 1;
+    lua_pushvalue(L, 5);
+    return 2;
 }
 
 /* inbox:head() -> status and headers, or nil: once, before the first read */

@@ -219,17 +219,18 @@ function chunk.additions(source)
   end
 end
 
--- Merges neighbours of equal weight, as a binary counter carries: each byte is copied log n times,
--- where merging one by one would copy it n times. `__add` is therefore taken to be associative.
-local function collect_many(values, weights, source)
+-- Merges neighbours of equally many chunks, as a binary counter carries: each byte is copied log n
+-- times, where merging one by one would copy it n times. `__add` is therefore taken to be
+-- associative.
+local function collect_many(values, source)
   local top, count, value = 1, 2, source()
   while value ~= nil do
     top, count = top + 1, count + 1
-    values[top], weights[top] = value, 1
-    while top > 1 and weights[top - 1] == weights[top] do
+    values[top] = value
+    local carries = count
+    while carries % 2 == 0 do
       values[top - 1] = merge(values[top - 1], values[top], nil)
-      weights[top - 1] = 2 * weights[top]
-      top = top - 1
+      top, carries = top - 1, carries / 2
     end
     value = source()
   end
@@ -254,7 +255,7 @@ function chunk.collect(source)
   if second == nil then
     return first, 1
   end
-  return collect_many({ merge(first, second, nil) }, { 2 }, source)
+  return collect_many({ merge(first, second, nil) }, source)
 end
 
 --- Merges the chunks of a list; nil of none.

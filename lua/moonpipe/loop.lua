@@ -204,7 +204,7 @@ local function pump(done, subject)
   while not done(subject) do
     if not turn() and not done(subject) then
       check_hope(subject)
-      tidy()
+      tidy.idle()
       c.wait()
     end
   end
@@ -224,6 +224,7 @@ end
 ---@return integer ready   tasks that are still ready, and one for events that wait
 function loop.update(seconds)
   local limit = c.now() + (seconds or UNASKED)
+  if seconds then tidy.frame(seconds) end
   local ran, left
   repeat ran, left = turn(limit) until not ran or c.now() >= limit
   local waiting = tail - head + (left and 2 or 1)
@@ -284,10 +285,7 @@ local function new_task(parent, ctx, group, fn, a, b, x, loose)
     level = parent and parent.level + 1 or 1,
     ctx = ctx or loop.root_context,
     group = group,
-    fn = fn,
-    a = a,
-    b = b,
-    c = x,
+    fn = fn, a = a, b = b, c = x,
     co = co,
     loose = loose,
     cancelled = parent and parent.cancelled,

@@ -13,17 +13,21 @@ local CALLBACKS = { "on_done", "on_error", "on_token" }
 -- on_error is a key of any config
 local OPTIONS = require("moonpipe.context_config").keys_and { "on_done", "on_token" }
 
--- Streams, tells each chunk, and gives them merged. After a cancel, which the
--- callback may make too, nothing is told any more.
+-- Pulls, and tells each chunk. After a cancel, which the callback may make too, nothing is told any
+-- more. A function of its own: upvalues of one that is running are looked at in each cycle's pause.
+local function telling(pull, on_token, task)
+  return function()
+    local value = pull()
+    scheduler.raise_if_cancelled(task)
+    if value ~= nil then on_token(value) end
+    return value
+  end
+end
+
+-- Streams, tells each chunk, and gives them merged.
 local function told(on_token)
   return function(step, input, ctx)
-    local pull, task = run.stream(step, input, ctx), scheduler.current()
-    return (chunk.collect(function()
-      local value = pull()
-      scheduler.raise_if_cancelled(task)
-      if value ~= nil then on_token(value) end
-      return value
-    end))
+    return (chunk.collect(telling(run.stream(step, input, ctx), on_token, scheduler.current())))
   end
 end
 

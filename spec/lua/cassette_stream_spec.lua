@@ -52,7 +52,7 @@ describe("native: an inbox that is fed", function()
     inbox:feed("data: [a]\n\ndata: [b]\n\n")
     inbox:feed("data: [c]\n\ndata: (d)\n\n")
     local list = {}
-    assert.equal(3, inbox:texts("[", "]", list))
+    assert.same({ 3, "a" }, { inbox:texts("[", "]", list) })
     assert.same({ "a", "b", "c" }, list)
     assert.same({ "|(d)" }, records(inbox))
   end)

@@ -191,8 +191,12 @@ describe("http.open", function()
       content_type = "text/event-stream" }))
     local function texts()
       local list = {}
-      local count = reader:texts("[", "]", list)
-      assert.equal(count, #list)
+      local count, first = reader:texts("[", "]", list)
+      if count < 2 then
+        assert.same({}, list) -- nothing is written for a single one
+        return { first }
+      end
+      assert.same({ count, first }, { #list, list[1] })
       return list
     end
     assert.same({ "[a]", "" }, { reader:read() })
@@ -219,7 +223,9 @@ describe("http.open", function()
     local data = reader:read()
     while data do
       seen[#seen + 1] = data:match("%d+")
-      for i = 1, reader:texts("[", "]", list) do seen[#seen + 1] = list[i] end
+      local count, first = reader:texts("[", "]", list)
+      seen[#seen + 1] = first
+      for i = 2, count do seen[#seen + 1] = list[i] end
       data = reader:read()
     end
     assert.equal(1000, #seen)

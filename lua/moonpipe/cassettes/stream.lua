@@ -6,9 +6,10 @@ local errors = require "moonpipe.error"
 local http = require "moonpipe.http.http"
 local jobs = require "moonpipe.jobs"
 local native = require "moonpipe.native"
+local readers = require "moonpipe.http.reader"
 local scheduler = require "moonpipe.scheduler"
 
-local Reader = http.Reader
+local Reader = readers.Reader
 
 local stream = {
   --- Seconds that a call which was cancelled then waits to be cancelled now: a hedge may do it.
@@ -162,7 +163,7 @@ function stream.play(exchange, framing, times)
   local head = head_of(response)
   local self = setmetatable({
     exchange = exchange, status = response.status, head = head,
-    header = http.header_reader(head), inbox = stream.inbox(framing), begun = true, at = 0,
+    header = readers.header_of(head), inbox = stream.inbox(framing), begun = true, at = 0,
     times = times, kind = jobs.DONE,
   }, played_mt)
   if not response.stream then

@@ -14,8 +14,10 @@ function Inbox:read() end
 
 ---@param before string
 ---@param behind string
----@param list string[]  the texts that stand between the two, in records that are there
+---@param list string[]  the texts that stand between the two, in records that are there; of one
+---  alone nothing is written
 ---@return integer count
+---@return string? first
 function Inbox:texts(before, behind, list) end
 
 ---@return string? head  status and headers, before the first read

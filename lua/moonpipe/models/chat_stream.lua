@@ -23,9 +23,9 @@ local CHUNK = message.AIMessageChunk.instance_mt
 
 local FINISH = 1 -- second for a transfer to end by itself after its last record
 
--- Texts that become one. Whatever is written to while the collector marks, it looks at
--- again, whole, and stops all else for it: no list may grow with the stream.
-local JOIN = 64
+-- Texts that become one. What is written to while the collector marks, it looks at again, whole,
+-- and stops all else for it: only `parts` is written to for each token, and does not grow.
+local JOIN = 32
 
 ---@class moonpipe.ChatRecords  what the records of a provider's stream mean
 ---@field key string  of the text in a record, for records that differ in it alone
@@ -41,8 +41,7 @@ local JOIN = 64
 ---@field records moonpipe.ChatRecords
 ---@field reader moonpipe.HttpReader
 ---@field call moonpipe.Attempts
----@field parts string[]      the last texts; in `joined` those before
----@field count integer       of all texts
+---@field parts string[]      the last texts; in `joined` those before, in `count` how many in all
 ---@field ahead string[]?     texts that were read in one go
 ---@field at integer          the one that was given last
 ---@field last integer        the last one of them
@@ -67,9 +66,9 @@ local stream = {}
 ---@param is_lenient boolean  the end of the body is the end of the answer
 ---@return moonpipe.ChatStream
 function stream.new(records, reader, call, is_lenient)
-  -- eight fields until its end, of a stream whose tokens come one by one
+  -- seven fields until its end, of a stream whose tokens come one by one
   local self = setmetatable({
-    records = records, reader = reader, call = call, parts = {}, count = 0, id = nil,
+    records = records, reader = reader, call = call, parts = { count = 0 }, id = nil,
     shape = record_shape.new(records.key), envelope = nil,
   }, mt)
   if is_lenient then self.is_lenient = true end
@@ -93,7 +92,7 @@ end
 ---@return string
 function Stream:text()
   local parts = self.parts
-  local last = table.concat(parts, "", 1, self.count > 0 and (self.count - 1) % JOIN + 1 or 0)
+  local last = table.concat(parts, "", 1, parts.count > 0 and (parts.count - 1) % JOIN + 1 or 0)
   return parts.joined and table.concat(parts.joined) .. last or last
 end
 
@@ -193,11 +192,12 @@ end
 
 -- A chunk of text; the first brings the id of the whole.
 local function text_chunk(self, fields)
-  local count = self.count
+  local parts = self.parts
+  local count = parts.count
   local place = count % JOIN + 1
-  if place == 1 and count > 0 then join(self.parts) end
+  if place == 1 and count > 0 then join(parts) end
   count = count + 1
-  self.count, self.parts[place] = count, fields.content
+  parts.count, parts[place] = count, fields.content
   if count == 1 then
     fields.id = self.id
     if not fields.id then return message.first_chunk(fields) end
@@ -238,8 +238,14 @@ local function refuse_record(self, data, value, problem)
     problem or type(value), provider.excerpt(data)))
 end
 
--- The chunk of one record, nil where it brings nothing to show.
+-- The chunk of one record, nil where it brings nothing to show, as the last one.
 local function read_record(self, data, name)
+  if data:sub(1, 6) == "[DONE]" then
+    self.over = true
+    return nil
+  elseif name == "error" then
+    self:refuse(provider.said_by((decode(data))) or { message = provider.excerpt(data) })
+  end
   local known = self.shape:text(data)
   if known then return text_chunk(self, { content = whole_characters(self, known) }) end
   local value, problem = decode(data)
@@ -286,15 +292,16 @@ end
 
 -- The transfer has ended without a last record.
 local function end_of_body(self)
-  if not self.finished and not (self.is_lenient and self.count > 0) then
+  if not self.finished and not (self.is_lenient and self.parts.count > 0) then
     raise(self, "truncated", "the stream ended before the answer did")
   end
   return last_chunk(self)
 end
 
+-- The next record, nil at the end, false where it had to wait: what came may be for read_ahead.
 -- A failure after the finish reason takes nothing from the answer.
 local function read(self)
-  local ok, data, name = pcall(self.reader.read, self.reader)
+  local ok, data, name = pcall(self.reader.read_or_wait, self.reader)
   if ok then return data, name end
   if not self.finished or not errors.is(data) or data.kind == "cancelled" then self:fail(data) end
 end
@@ -306,14 +313,14 @@ local spare = {} -- for streams that have no list
 local function read_ahead(self)
   local shape, list = self.shape, self.ahead or spare
   if not shape.before or self.held ~= "" then return nil end
-  local count = self.reader:texts(shape.before, shape.behind, list)
+  local count, first = self.reader:texts(shape.before, shape.behind, list)
   if count == 0 then return nil end
-  shape.misses = 0
+  if shape.misses > 0 then shape.misses = 0 end
   if count > 1 then
     if list == spare then self.ahead, spare = list, {} end
     self.at, self.last = 1, count
   end
-  return list[1]
+  return first
 end
 
 -- The next text of those that need no decoding, nil where there is none.
@@ -333,12 +340,8 @@ function Stream:next()
     local text = next_text(self)
     if text then return text_chunk(self, { content = text }) end
     local data, name = read(self)
-    if not data then return end_of_body(self) end
-    if data:sub(1, 6) == "[DONE]" then return over(self) end
-    if name == "error" then
-      self:refuse(provider.said_by((decode(data))) or { message = provider.excerpt(data) })
-    end
-    local chunk = read_record(self, data, name)
+    if data == nil then return end_of_body(self) end
+    local chunk = data and read_record(self, data, name)
     if chunk then return chunk end
   end
   return over(self)
