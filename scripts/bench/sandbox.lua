@@ -14,12 +14,12 @@ local LEVELS = { { "in a VM of its own", false }, { "in a process of its own", t
 
 local LOADS = {
   { "a loop over numbers", "local n = 0 for i = 1, 2e6 do n = n + i % 7 end" },
-  { "vectors multiplied", "local a, n = {}, 0 for i = 1, 1000 do a[i] = i / 7 end for _ = 1, 500 do "
-    .. "for i = 1, 1000 do n = n + a[i] * a[1001 - i] end end" },
+  { "vectors multiplied", "local a, n = {}, 0 for i = 1, 1000 do a[i] = i / 7 end "
+    .. "for _ = 1, 500 do for i = 1, 1000 do n = n + a[i] * a[1001 - i] end end" },
   { "tables filled and read", "local t = {} for i = 1, 1e5 do t[i] = { i } end "
     .. "local n = 0 for _ = 1, 5 do for i = 1, #t do n = n + t[i][1] end end" },
-  { "a table sorted", "local t, x = {}, 1 for i = 1, 2e4 do x = x * 16807 % 2147483647 t[i] = x end "
-    .. "table.sort(t)" },
+  { "a table sorted", "local t, x = {}, 1 "
+    .. "for i = 1, 2e4 do x = x * 16807 % 2147483647 t[i] = x end table.sort(t)" },
   { "text taken apart by patterns", "local s, n = ('key = value; '):rep(20000), 0 "
     .. "for k, v in s:gmatch '(%w+)%s*=%s*(%w+)' do n = n + #k + #v end" },
 }
@@ -90,8 +90,8 @@ local function print_walls()
       chain:close()
     end)
     local ending = ms_of(10, function() pcall(box.run, box, "while true do end") end)
-    print(("%s: opened and closed in %.1f ms, %.2f MB; a call %.3f ms; the limit is 80 ms, `while true"
-      .. " do end` takes %.0f ms"):format(level[1], opening, used / 1e6, (calling - opening) / 2000,
+    print(("%s: opened and closed in %.1f ms, %.2f MB; a call %.3f ms; the limit is 80 ms, "
+      .. "`while true do end` takes %.0f ms"):format(level[1], opening, used / 1e6, (calling - opening) / 2000,
       ending - opening))
   end
 end
