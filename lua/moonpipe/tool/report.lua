@@ -228,17 +228,17 @@ local function add_place(out, err, paint)
   end
 end
 
----What happened, for the terminal that file descriptor 2 is. [is_brief]: without the line of the
----source and the traceback, as where lines are typed.
+---What happened, for the terminal that file descriptor 2 is. [typed]: where lines are typed, which
+---have one name, so that it shows none; its text has no colours.
 ---@param err moonpipe.Error
----@param is_brief boolean?
+---@param typed { traceback: boolean? }?
 ---@return string
-function report.of(err, is_brief)
-  local paint = painter(terminal.may_color(2))
+function report.of(err, typed)
+  local paint = painter(not typed and terminal.may_color(2))
   local out = { paint("red", clean(headline(err))) }
   local details = errors.details(err)
   if details ~= "" then out[2] = "  " .. clean(details) end
-  if not is_brief then add_place(out, err, paint) end
+  if not typed then add_place(out, err, paint) end
   if err.input then out[#out + 1] = "  input: " .. clean(errors.text(err.input)) end
   local hint = require "moonpipe.tool.hints"(err)
   if hint then out[#out + 1] = "  try: " .. clean(hint) end
@@ -247,7 +247,7 @@ function report.of(err, is_brief)
     add_fields(out, err)
     add_causes(out, err)
   end
-  if not is_brief or is_verbose then add_traceback(out, err, is_verbose) end
+  if not typed or typed.traceback or is_verbose then add_traceback(out, err, is_verbose) end
   return table.concat(out, "\n")
 end
 

@@ -38,8 +38,7 @@ end
 -- ---- running -----------------------------------------------------------------------
 
 local function text_of(err)
-  local words = failure.text_of(err)
-  return session.trace and words or (words:gsub("\nstack traceback:.*", ""))
+  return require("moonpipe.tool.report").of(err, { traceback = session.trace })
 end
 
 ---Says what failed.
