@@ -91,8 +91,8 @@ local function print_walls()
     end)
     local ending = ms_of(10, function() pcall(box.run, box, "while true do end") end)
     print(("%s: opened and closed in %.1f ms, %.2f MB; a call %.3f ms; the limit is 80 ms, "
-      .. "`while true do end` takes %.0f ms"):format(level[1], opening, used / 1e6, (calling - opening) / 2000,
-      ending - opening))
+      .. "`while true do end` takes %.0f ms"):format(level[1], opening, used / 1e6,
+      (calling - opening) / 2000, ending - opening))
   end
 end
 
