@@ -90,7 +90,7 @@ describe("repl", function()
   end)
 
   it("says of an error value what it is", function()
-    complains("input: bad (in nowhere)", "error(mp.Error { kind = 'input', message = 'bad', path = 'nowhere' })")
+    complains("input: bad\n  in nowhere", "error(mp.Error { kind = 'input', message = 'bad', path = 'nowhere' })")
     complains("nil", "error(nil)")
   end)
 
