@@ -268,7 +268,7 @@ static void close_editor(void)
     editor = NULL;
 }
 
-static void open_editor(void)
+static void open_editor(bool keeps)
 {
     const char *kind = getenv("TERM");
 
@@ -282,7 +282,7 @@ static void open_editor(void)
         close_editor();
         return;
     }
-    mp_edit_history_open(lib, history_list);
+    mp_edit_history_open(lib, history_list, keeps);
     lib->el_set(editor, EL_PROMPT, get_prompt);
     lib->el_set(editor, EL_EDITOR, "emacs");
     lib->el_set(editor, EL_HIST, lib->history, history_list);
@@ -311,17 +311,19 @@ static const mp_EditScreen screen = {hide_line, show_line, on_resumed,
 /* --- either
  * ------------------------------------------------------------------- */
 
-void mp_edit_open(moonpipe_Engine *engine, mp_EditComplete completes)
+void mp_edit_open(moonpipe_Engine *engine, mp_EditComplete completes,
+                  bool keeps)
 {
     const mp_EditScreen *shown = NULL;
 
     terminal = isatty(STDIN_FILENO);
 #ifdef MOONPIPE_EDIT
     complete = completes;
-    if (terminal) open_editor();
+    if (terminal) open_editor(keeps);
     if (editor) shown = &screen;
 #else
     (void)completes;
+    (void)keeps;
 #endif
     mp_edit_input_open(engine, shown);
 }

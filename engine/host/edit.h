@@ -22,8 +22,10 @@
 typedef const char *(*mp_EditComplete)(const char *line, size_t length,
                                        int columns);
 
-/* Borrows [engine] until mp_edit_close, and reads the history. */
-void mp_edit_open(moonpipe_Engine *engine, mp_EditComplete complete);
+/* Borrows [engine] until mp_edit_close, and reads the history, if it [keeps]
+ * one. */
+void mp_edit_open(moonpipe_Engine *engine, mp_EditComplete complete,
+                  bool keeps);
 
 /* Puts the next line, with its '\n' if it has one, into the [size] bytes at
  * [line]. Returns its length; 0 at the end, after a signal that mp_edit_stop
@@ -33,7 +35,8 @@ size_t mp_edit_line(const char *prompt, char *line, size_t size);
 /* Whether something was typed already where mp_edit_line was stopped. */
 bool mp_edit_had_text(void);
 
-/* Keeps the string [text] for those who go back, now and in later runs. */
+/* Keeps the string [text] for those who go back, now and, where a history is
+ * kept, in later runs. */
 void mp_edit_remember(const char *text);
 
 /* Makes mp_edit_line return 0. For signal handlers. */

@@ -130,7 +130,7 @@ static void end_last_line(FILE *file)
     fputc('\n', file);
 }
 
-void mp_edit_history_open(const mp_EditLib *opened, History *kept)
+void mp_edit_history_open(const mp_EditLib *opened, History *kept, bool keeps)
 {
     HistEvent event;
     FILE *file;
@@ -139,7 +139,7 @@ void mp_edit_history_open(const mp_EditLib *opened, History *kept)
     list = kept;
     lib->history(list, &event, H_SETSIZE, KEPT);
     lib->history(list, &event, H_SETUNIQUE, 1);
-    find_path();
+    if (keeps) find_path();
     make_folders();
     file = open_locked();
     if (!file) {

@@ -12,8 +12,11 @@
 #ifdef MOONPIPE_EDIT
 #include "edit_lib.h"
 
-/* Reads the file into [list], which is borrowed for the rest of the run. */
-void mp_edit_history_open(const mp_EditLib *lib, History *list);
+#include <stdbool.h>
+
+/* Reads the file into [list], which is borrowed for the rest of the run; unless
+ * [keeps] there is no file. */
+void mp_edit_history_open(const mp_EditLib *lib, History *list, bool keeps);
 
 void mp_edit_history_add(const char *text);
 #endif

@@ -86,8 +86,10 @@ static int wants_no_jit(int argc, char **argv)
     return 0;
 }
 
-/* What a command line gives that asks for the REPL, as in repl_command.lua. */
+/* What a command line gives that asks for lines: those of the REPL, as in
+ * repl_command.lua, or of a conversation, as in chat.lua. */
 #define READS_LINES 256
+#define READS_CHAT  257
 
 static int run_command(int argc, char **argv)
 {
@@ -101,7 +103,8 @@ static int run_command(int argc, char **argv)
     code = moonpipe_command(engine, argc, argv);
     text = moonpipe_error_text(moonpipe_error(engine));
     handle(SIGPIPE, SIG_IGN);
-    if (code == READS_LINES) return mp_repl_run(engine);
+    if (code == READS_LINES || code == READS_CHAT)
+        return mp_repl_run(engine, code == READS_CHAT);
     if (code != 0 && text[0] && signal_seen != SIGPIPE)
         fprintf(stderr, "%s\n", text);
     return code == MOONPIPE_INTERRUPTED ? 128 + signal_seen : code;

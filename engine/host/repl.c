@@ -3,7 +3,7 @@
  *
  * A text is read, run and completed by steps that repl.lua gives, each a chain
  * of its own. So a line is a task like any other, and Ctrl-C is
- * moonpipe_interrupt.
+ * moonpipe_interrupt. In a conversation they are those of chat/lines.lua.
  *
  * Ctrl-C at the prompt clears what was typed, in a call it cancels, and within
  * a second of another one it ends the program, unless it clears something.
@@ -30,6 +30,7 @@ static atomic_llong last_ms = -AGAIN_MS;
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t ended_by;
 
+static bool is_chat;
 static char text[TEXT_MAX]; /* what is typed, with a NUL behind it */
 static size_t text_len;
 
@@ -141,9 +142,9 @@ static const char *complete(const char *line, size_t length, int columns)
 static uint64_t load(const char *name)
 {
     char source[128];
-    int length =
-        snprintf(source, sizeof source,
-                 "return require('moonpipe.tool.repl').open().%s", name);
+    int length = snprintf(source, sizeof source,
+                          "return require('moonpipe.tool.%s').open().%s",
+                          is_chat ? "chat.lines" : "repl", name);
     uint64_t id = moonpipe_load_text(engine, "repl", source, (size_t)length);
 
     if (!id)
@@ -207,7 +208,8 @@ static void loop(void)
     bool goes_on = true;
 
     while (goes_on && !ended_by && read_line())
-        if (text_len > 0 && !mp_edit_continues()) goes_on = evaluate();
+        if (text_len > 0 && (is_chat || !mp_edit_continues()))
+            goes_on = evaluate();
     if (goes_on && !ended_by && mp_edit_is_terminal()) putchar('\n');
 }
 
@@ -223,16 +225,17 @@ static int finish(void)
     return code ? (int)strtol(code, NULL, 10) : MOONPIPE_FAILED;
 }
 
-int mp_repl_run(moonpipe_Engine *opened)
+int mp_repl_run(moonpipe_Engine *opened, bool talks)
 {
     int code;
 
     engine = opened;
+    is_chat = talks;
     if (!load_all()) return MOONPIPE_FAILED;
     handle(SIGINT);
     handle(SIGTERM);
     handle(SIGHUP);
-    mp_edit_open(engine, complete);
+    mp_edit_open(engine, complete, !is_chat);
     if (mp_edit_is_terminal())
         printf("moonpipe %s. :help tells more, Ctrl-D leaves.\n",
                moonpipe_version());

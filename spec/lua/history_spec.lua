@@ -161,6 +161,19 @@ describe("history_sqlite", function()
     assert.equal(1, #session("b' OR 1=1 --"):messages())
   end)
 
+  it("lists its sessions, and forgets the end of one", function()
+    local path = new_path()
+    local a = mp.SQLiteChatMessageHistory("a", { path = path })
+    a:add_messages { "one", "two", "three" }
+    mp.SQLiteChatMessageHistory("b", { path = path }):add_user_message "for b"
+    a:remove_last(2)
+    assert.equal("Human: one", mp.get_buffer_string(a:messages()))
+    local list = mp.SQLiteChatMessageHistory.sessions { path = path }
+    assert.same({ "a", 1, "b", 1 }, { list[1].session_id, list[1].messages, list[2].session_id,
+      list[2].messages })
+    assert.truthy(list[1].last:find "^%d%d%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d$")
+  end)
+
   it("is there for the next process", function()
     local path = new_path()
     mp.SQLiteChatMessageHistory("s", { path = path }):add_user_message "from here"

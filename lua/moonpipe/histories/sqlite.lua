@@ -91,6 +91,14 @@ function methods:add_messages(list)
   if statements[1] then file_of(self):transaction(statements) end
 end
 
+---Forgets the last messages of this session.
+---@async
+---@param count integer
+function methods:remove_last(count)
+  file_of(self):run("DELETE FROM message_store WHERE id IN (SELECT id FROM message_store"
+    .. " WHERE session_id = ? ORDER BY id DESC LIMIT ?)", self.session_id, count)
+end
+
 ---Forgets this session.
 ---@async
 function methods:clear()
@@ -100,6 +108,16 @@ end
 ---@async
 function methods:lock_key()
   return file_of(self).path .. "\0" .. self.session_id
+end
+
+---The sessions in a file, the latest last: how many messages each has, and when the last of them
+---came (UTC).
+---@async
+---@param opts moonpipe.SQLiteHistoryOptions
+---@return { session_id: string, messages: integer, last: string }[]
+function SQLite.sessions(opts)
+  return file_of(SQLite("*", opts)):rows("SELECT session_id, count(*) AS messages,"
+    .. " max(created_at) AS last FROM message_store GROUP BY session_id ORDER BY max(id)")
 end
 
 return { SQLiteChatMessageHistory = SQLite }

@@ -4,7 +4,7 @@ local commands = {}
 commands.GROUPS = {
   { title = "scripts", "run", "repl", "new", "test" },
   { title = "chains", "batch", "graph", "trace" },
-  { title = "models and texts", "ask", "index", "models" },
+  { title = "models and texts", "ask", "chat", "index", "models" },
   { title = "the program", "doctor", "completion", "man", "help" },
 }
 

@@ -70,10 +70,10 @@ return {
     { "OTEL_SERVICE_NAME", "The name of this program there; default: moonpipe." },
   },
   { title = "the machine",
-    { "HOME", "Where `.config` and `.local/state` are." },
+    { "HOME", "Where `.config`, `.local/share` and `.local/state` are." },
     { "XDG_STATE_HOME", "The same, instead of `~/.local/state`." },
+    { "XDG_DATA_HOME", "Where `moonpipe/chats.db` is; default: `~/.local/share`." },
     { "XDG_CONFIG_HOME", "Where `moonpipe/config.lua` is; default: `~/.config`." },
-    { "NO_COLOR", "Not empty: no colors, unless `--color` asks for them." },
     { "SOURCE_DATE_EPOCH", "The second whose day manual pages bear; default: now." },
   },
 }

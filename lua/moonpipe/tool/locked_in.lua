@@ -62,7 +62,9 @@ function locked_in.command(host, file, given, arguments)
   if not grants then return USAGE, "moonpipe: " .. message end
   local text, problem = host.read(file)
   if not text then return USAGE, "moonpipe: " .. problem end
-  return locked_in.run(host, grants, function(box) box:run(text, file, arguments) end)
+  return locked_in.run(host, grants, function(box)
+    return box:run(text, file, arguments)
+  end)
 end
 
 ---The chain that a script of somebody else's returns.

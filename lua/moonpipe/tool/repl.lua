@@ -2,6 +2,7 @@
 --
 -- A text is read first, which tells whether it is complete and may be remembered, then run. It
 -- is tried as an expression, then as statements.
+local colon = require "moonpipe.tool.colon"
 local colour = require "moonpipe.tool.repl.colour"
 local commands = require "moonpipe.tool.repl.commands"
 local env = require "moonpipe.tool.repl.env"
@@ -20,14 +21,14 @@ end
 local function command(source)
   return function()
     local said
-    session.run(function() said = commands.run(source) end)
+    session.run(function() said = commands:run(source) end)
     return said
   end
 end
 
 -- What is to be done with a text; nil where it has not ended.
 local function plan_of(source, is_last)
-  if commands.is(source) then return command(source) end
+  if colon.is(source) then return command(source) end
   local fn, problem, expression = text.read(source)
   if fn then return function() session.evaluate(source, fn, expression) end end
   if text.is_incomplete(problem) and not is_last then return nil end

@@ -114,6 +114,10 @@ function talk.print_usage(usage)
   for name in pairs(usage.by_model) do models[#models + 1] = name end
   table.sort(models)
   local total = usage.total
+  if total.calls == 0 then
+    io.stderr:write "moonpipe: nobody told what the calls used\n"
+    return
+  end
   local cost = next(usage.unpriced) and total.cost == 0 and "at an unknown price"
     or ("$%.6f"):format(total.cost):gsub("(%.%d%d%d-)0+$", "%1")
   io.stderr:write(("moonpipe: %d tokens in, %d out, %s (%s)\n"):format(total.input_tokens,

@@ -1,18 +1,11 @@
 --- The commands at the prompt: `:help`, `:time`, `:load` and so on.
+local colon = require "moonpipe.tool.colon"
 local env = require "moonpipe.tool.repl.env"
 local errors = require "moonpipe.error"
 local runnable = require "moonpipe.steps.runnable"
 local session = require "moonpipe.tool.repl.session"
 
-local commands = {}
-
----@class moonpipe.ReplCommand
----@field usage string?
----@field help string
----@field takes "code"|"file"|string[]|nil  what can be completed
----@field run async fun(argument: string, is_forced: boolean): string?  "quit" leaves
-
----@type table<string, moonpipe.ReplCommand>
+---@type table<string, moonpipe.ColonCommand>
 local TABLE = {}
 
 local function wrong(name)
@@ -136,65 +129,7 @@ TABLE.save = {
 
 TABLE.quit = { help = "leave, as Ctrl-D does", run = function() return "quit" end }
 
-TABLE.help = {
-  help = "print this",
-  run = function()
-    for _, name in ipairs(commands.names()) do
-      local one = TABLE[name]
-      local left = (":%s %s"):format(name, one.usage or "")
-      print(("  %-20s %s"):format(left, (one.help:gsub("\n", "\n" .. (" "):rep(23)))))
-    end
-    print [[
-
+return colon.commands(TABLE, [[
 An expression prints its value, and `_` is the last one. Names of the language need no `mp.`.
 A text goes on until it is complete; `|` at the end, or at the beginning of the next line, goes on.
-Tab completes, Ctrl-R searches, Ctrl-C cancels what runs or clears the line, twice leaves.]]
-  end,
-}
-
----@return string[]
-function commands.names()
-  return session.sorted_keys(TABLE)
-end
-
--- The command of this name, or of the only one that begins so.
-local function find(name)
-  local found = {}
-  for _, one in ipairs(commands.names()) do
-    if one == name then return TABLE[one] end
-    if one:sub(1, #name) == name then found[#found + 1] = one end
-  end
-  if #found == 1 then return TABLE[found[1]] end
-  return nil, found
-end
-
----What can be completed behind a command.
----@param name string
----@return "code"|"file"|string[]|nil
-function commands.takes(name)
-  local one = find(name)
-  return one and one.takes
-end
-
----Whether a text is a command.
----@param text string
----@return boolean
-function commands.is(text)
-  return text:find("^%s*:%a") ~= nil
-end
-
----@async
----@param text string
----@return string? what  "quit"
-function commands.run(text)
-  local name, mark, argument = text:match("^%s*:(%a+)(!?)%s*(.-)%s*$")
-  local one, found = find(name)
-  if one then return one.run(argument, mark == "!") end
-  if #found > 1 then
-    errors.raise("input", (":%s may be :%s"):format(name, table.concat(found, ", :")))
-  end
-  errors.raise("input", ("no command :%s; see :help%s"):format(name,
-    errors.hint(name, commands.names())))
-end
-
-return commands
+Tab completes, Ctrl-R searches, Ctrl-C cancels what runs or clears the line, twice leaves.]])

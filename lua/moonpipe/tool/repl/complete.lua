@@ -47,10 +47,10 @@ end
 local function in_command(text)
   local name, argument = text:match("^%s*:(%a*)!?%s+(.*)$")
   if not name then
-    return { word = text:match("(%a*)$"), names = commands.names(),
+    return { word = text:match("(%a*)$"), names = commands:names(),
       behind = function() return " " end }
   end
-  local takes = commands.takes(name)
+  local takes = commands:takes(name)
   if takes == "code" then return nil, argument end
   if takes ~= "file" then return { word = argument, names = takes or {} } end
   return { word = argument, names = files(argument) }
