@@ -112,6 +112,10 @@ function members.options(path, argument)
     return told_by(configs.check, NO_OPTION)
   end
   local called = members.at(path)
+  if argument == 2 and name:find("^from_") and type(called) == "function" then
+    local names = told_by(called, {}, NO_OPTION)
+    return #names > 0 and names or told_by(called, "", NO_OPTION)
+  end
   if argument ~= 1 then return {} end
   if runnable.is_class(called) then return told_by(called, NO_OPTION) end
   if type(called) ~= "function" or not (SAFE[name] or name:find("^%u")) then return {} end

@@ -84,8 +84,9 @@ end
 local OPERATORS = { ["and"] = true, ["not"] = true, ["or"] = true, ["function"] = true }
 local IN_CALLS = { ["."] = true, [":"] = true }
 
--- What may stand in `a.b[c](d):e`, between brackets.
-local function is_in_call(word)
+-- What may stand in `a.b[c](d):e`, between brackets; `..` comes as two words.
+local function is_in_call(word, before)
+  if word.text == "." and before and before.text == "." then return false end
   if word.kind == "name" then return not OPERATORS[word.text] end
   return word.kind == "string" or word.kind == "mark" and IN_CALLS[word.text]
 end
@@ -94,7 +95,7 @@ end
 ---@param expression string
 ---@return string? callee
 function scan.final_call(expression)
-  local depth, from, last = 0, nil, nil
+  local depth, from, last, before = 0, nil, nil, nil
   for word in scan.words(expression) do
     local text = word.kind == "mark" and word.text
     if text == "(" or text == "[" or text == "{" then
@@ -103,12 +104,12 @@ function scan.final_call(expression)
     elseif text == ")" or text == "]" or text == "}" then
       depth = depth - 1
     elseif depth == 0 and word.kind ~= "comment" then
-      if not is_in_call(word) then return nil end
+      if not is_in_call(word, before) then return nil end
       from = word.kind == "string" and word.at or nil
     end
-    last = from
+    last, before = from, word
   end
-  return last and expression:sub(1, last - 1):match("^%s*(.-)%s*$") or nil
+  return last and expression:sub(1, last - 1):match("^%s*(.*%S)") or nil
 end
 
 -- ---- where a text stops ----------------------------------------------------------
@@ -147,7 +148,7 @@ end
 -- `mp.ChatOpenAI` so far, with one more word.
 local function longer(path, word, is_joined)
   if word.kind == "name" then return is_joined and path .. word.text or word.text end
-  local joins = path and word.kind == "mark" and (word.text == "." or word.text == ":")
+  local joins = path and not is_joined and word.kind == "mark" and (word.text == "." or word.text == ":")
   return joins and path .. word.text or nil
 end
 

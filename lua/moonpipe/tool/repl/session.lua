@@ -80,13 +80,22 @@ local function print_values(fn, expression)
   show.values(values)
 end
 
+-- Keeps the running task, until what it started has ended.
+local function keep_task()
+  local going = { scheduler.current() }
+  for _, one in ipairs(session.tasks) do
+    if not one:poll() then going[#going + 1] = one end
+  end
+  session.tasks = going
+end
+
 ---Runs a text that is complete.
 ---@async
 ---@param source string
 ---@param fn function
 ---@param expression string?
 function session.evaluate(source, fn, expression)
-  session.tasks[#session.tasks + 1] = scheduler.current()
+  keep_task()
   if not session.run(function() print_values(fn, expression) end) then return end
   if text.holds_key(source) then
     left_out = left_out + 1
