@@ -363,8 +363,8 @@ describe("moonpipe batch's progress", function()
       local mp, count = require "moonpipe", 0
       return function(text)
         count = count + 1
-        if count == 2500 then mp.sleep(0.4) end
-        if count == 2600 then mp.sleep(0.5) os.execute "kill -9 $PPID" end
+        if count == 2500 then mp.sleep(0.2) end
+        if count == 2600 then mp.sleep(1) os.execute "kill -9 $PPID" end
         return text
       end]] }
     local shown = shown_by(here:words("in.txt", "-j", "200"), 137)
@@ -375,8 +375,8 @@ describe("moonpipe batch's progress", function()
       journal:close()
       return n
     end)
-    assert.equal(counted, said) -- the last tenths of a second brought nothing
-    assert.equal(2999, said)
+    assert.is_true(said <= counted, shown)
+    assert.equal(2999, said) -- what ended within the last second, when nothing was read any more
   end)
 
   local long_it = helper.long and it or pending

@@ -238,24 +238,45 @@ function base.records(self, cut)
   end
 end
 
----A function that gives the lines of the file: { text, number }, and the bytes until its end.
+-- The rest of a line that begins at [at] of [buffer] and does not end there; what follows it, and
+-- where; and how many bytes were passed until there.
+local function long_line(self, read, buffer, at)
+  local parts, size, passed, stop = {}, 0, 0, nil
+  while buffer do
+    stop = buffer:find("\n", at, true)
+    local part = buffer:sub(at, (stop or #buffer + 1) - 1)
+    parts[#parts + 1], size = part, size + #part
+    if size > self.max_bytes then too_large(self, "a line of") end
+    if stop then break end
+    passed, buffer, at = passed + #buffer, read(), 1
+  end
+  if not buffer and size == 0 then return nil end
+  return table.concat(parts), buffer or "", stop and stop + 1 or 1, passed
+end
+
+---A function that gives the lines of the file, without their ends: the text, its number, and the
+---bytes until its end.
 ---@param self moonpipe.Loader
----@return fun(): { [1]: string, [2]: integer }?, integer?
+---@return fun(): string?, integer?, integer?
 function base.lines(self)
   local read, buffer, at, before, number = base.pieces(self), "", 1, 0, 0
   return function()
-    local parts, size, stop = {}, 0, nil
-    while buffer and not stop do
-      stop = buffer:find("\n", at, true)
-      local part = buffer:sub(at, (stop or #buffer + 1) - 1)
-      parts[#parts + 1], size = part, size + #part
-      if size > self.max_bytes then too_large(self, "a line of") end
-      at = stop and stop + 1 or 1
-      if not stop then before, buffer = before + #buffer, read() end
+    local stop = buffer:find("\n", at, true)
+    local text
+    if stop then
+      text, at = buffer:sub(at, stop - 1), stop + 1
+      if #text > self.max_bytes then too_large(self, "a line of") end
+    else
+      local passed
+      text, buffer, at, passed = long_line(self, read, buffer, at)
+      if not text then
+        buffer, at = "", 1
+        return nil
+      end
+      before = before + passed
     end
-    if not stop and size == 0 then return nil end
     number = number + 1
-    return { parts[2] and table.concat(parts) or parts[1], number }, before + at - 1
+    return text, number, before + at - 1
   end
 end
 

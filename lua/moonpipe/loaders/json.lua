@@ -136,8 +136,8 @@ end
 local function line_values(self)
   local next_line = base.lines(self)
   return function()
-    for line in next_line do
-      if line[1]:find("%S") then return placed(self, line[2], json.decode, line[1]) end
+    for text, number in next_line do
+      if text:find("%S") then return placed(self, number, json.decode, text) end
     end
   end
 end

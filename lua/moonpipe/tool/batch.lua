@@ -145,6 +145,7 @@ end
 -- ---- what is said ------------------------------------------------------------------------
 
 local function say(text)
+  if log.before then log.before() end
   io.stderr:write("moonpipe: ", text, "\n")
 end
 
@@ -219,10 +220,8 @@ local function tell_failures(self, given, asked, teller)
   if teller and asked.paths.errors == "-" then
     function self.output.before_errors() teller:clear() end
   end
-  if not given.verbose then return end
-  function self.on_failure(err)
-    if teller then teller:clear() end
-    say(failure.text_of(err))
+  if given.verbose then
+    function self.on_failure(err) say(failure.text_of(err)) end
   end
 end
 

@@ -68,39 +68,30 @@ end
 
 local Lines = base.class("Lines", {}, {})
 
--- Lines that are not blank, without their ends.
-local function lines(self)
+-- Items of the lines that are not blank, without their ends: the value is the text.
+local function plain_lines(self)
   local next_line = base.lines(source(self, Lines))
   return function()
-    for line, offset in next_line do
-      if line[1]:find("%S") then
-        return { line = line[2], text = line[1]:gsub("\r$", ""), offset = offset }
+    for text, line, offset in next_line do
+      if text:find("%S") then
+        if text:byte(-1) == 13 then text = text:sub(1, -2) end
+        return { index = 0, line = line, value = text, text = text, offset = offset,
+          digest = digest_of(text) }
       end
     end
   end
 end
 
-local function plain_lines(self)
-  local next_line = lines(self)
-  return function()
-    local item = next_line()
-    if not item then return nil end
-    item.value, item.digest = item.text, digest_of(item.text)
-    return item
-  end
-end
-
 local function json_lines(self)
-  local next_line = lines(self)
+  local next_item = plain_lines(self)
   return function()
-    local item = next_line()
+    local item = next_item()
     if not item then return nil end
-    item.digest = digest_of(item.text)
     local ok, value = pcall(json.decode, item.text)
     if ok then
       item.value, item.text = value, nil
     elseif errors.is(value) and value.kind == "decode" then
-      item.err = bad(self, item.line, "%s", value.message)
+      item.value, item.err = nil, bad(self, item.line, "%s", value.message)
     else
       error(value, 0)
     end
