@@ -32,13 +32,15 @@ describe("guest", function()
   end)
 
   it("locks scripts of others in", function()
-    prints("2\thi\nlimit\n", [[
+    prints("2\thi\nlimit\n2\thi\nlimit\n", [[
       local model = mp.FakeListChatModel { responses = { "hi" } }
-      local box = mp.sandbox { models = { default = model } }
-      local chain = box:load "local mp = require 'moonpipe' return mp.init_chat_model()"
-      print(box:run "return 1 + 1", chain:invoke("?").content)
-      local _, err = pcall(box.run, box, "while true do pcall(function() while true do end end) end")
-      print(err.kind)]])
+      for _, isolate in ipairs { false, true } do
+        local box = mp.sandbox { models = { default = model }, isolate = isolate }
+        local chain = box:load "local mp = require 'moonpipe' return mp.init_chat_model()"
+        print(box:run "return 1 + 1", chain:invoke("?").content)
+        local _, err = pcall(box.run, box, "while true do pcall(function() while true do end end) end")
+        print(err.kind)
+      end]])
   end)
 
   it("waits in place in a coroutine inside of a step #concurrency", function()

@@ -138,6 +138,22 @@ describe("sandbox.process", function()
     assert.same({}, pids())
   end)
 
+  it("belongs to who has started it: a forked child starts its own", function()
+    assert.same({ "old\tinternal\nagain\t2\nparent\t3\n", "", 0 }, { helper.moonpipe { "-e", [[
+      local ffi, mp = require "ffi", require "moonpipe"
+      ffi.cdef "int fork(void); int waitpid(int, int *, int); void _exit(int);"
+      local chain = mp.sandbox { isolate = true }:load "return function(x) return x end"
+      local pid = ffi.C.fork()
+      if pid == 0 then
+        local _, err = chain:try_invoke(1)
+        io.write("old\t", err.kind, "\nagain\t", tostring(chain:invoke(2)), "\n")
+        io.flush()
+        ffi.C._exit(0)
+      end
+      ffi.C.waitpid(pid, nil, 0)
+      print("parent", chain:invoke(3))]] } })
+  end)
+
   it("leaves nothing behind", function()
     box():run "return 1"
     settle()

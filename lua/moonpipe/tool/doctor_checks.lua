@@ -102,6 +102,11 @@ check("libpq (vectors in PostgreSQL)", function()
   return "works"
 end)
 
+check("libseccomp (run --isolate)", function()
+  mp.sandbox({ isolate = true }):run "return 1"
+  return "works"
+end)
+
 -- Programs and modules of others, and what brings them.
 local function check_program(name, what, program, package)
   check(("%s (%s)"):format(name, what), function()
