@@ -44,7 +44,7 @@ local function fail(err)
     scheduler.raise_if_cancelled(scheduler.current()) -- the host says so
   end
   code = failure.code_of(err)
-  io.stderr:write("moonpipe: ", report.of(err, true), "\n")
+  io.stderr:write("moonpipe: ", report.of(err), "\n")
 end
 
 -- ---- what the host calls -----------------------------------------------------------------------
