@@ -125,6 +125,14 @@ describe("moonpipe test", function()
     refused("--record and --live exclude one another", 2, "test --record --live")
   end)
 
+  it("ends at its deadline", function()
+    write("a_spec.lua", [[it("hangs", function() require("moonpipe").sleep(50) end)
+      it("follows", function() end)]])
+    local stdout, stderr, code = moonpipe "test --timeout=0.2"
+    assert.equal(124, code, stdout)
+    assert.truthy(stderr:find("no end within 0.2 s", 1, true), stderr)
+  end)
+
   it("says how to get busted where it is missing", function()
     write("a_spec.lua", "")
     refused("busted, which runs the specs, is not installed: `apt-get install lua-busted`", 3, "test",

@@ -166,6 +166,7 @@ describe("moonpipe trace", function()
     refused("this is no trace: it is empty", 1, "trace", helper.temp "")
     refused("cannot open /no/such/file", 1, "trace", "/no/such/file")
     refused("trace takes one file", 2, "trace")
+    refused("--follow reads run logs, of --trace=FILE.jsonl", 1, "trace", "-f", "x.json")
     refused("--slow needs a whole file", 2, "trace", "-f", "-s1", "x.jsonl")
   end)
 

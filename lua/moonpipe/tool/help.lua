@@ -83,16 +83,21 @@ end
 -- ---- a command -----------------------------------------------------------------------------
 
 local function usage_of(command)
-  local lines, name = {}, "moonpipe " .. (command.name ~= "" and command.name .. " " or "")
-  for line in command.usage:gmatch "[^\n]+" do
-    lines[#lines + 1] = (#lines == 0 and "usage: " or "       ") .. name .. line
+  local lines = {}
+  for line in (command.usage .. "\n"):gmatch "(.-)\n" do
+    lines[#lines + 1] = (#lines == 0 and "usage: " or "       ")
+      .. (("moonpipe %s [OPTIONS] %s"):format(command.name, line):gsub("%s+", " "):gsub(" $", ""))
   end
-  return #lines > 0 and table.concat(lines, "\n") or "usage: " .. name:sub(1, -2)
+  return table.concat(lines, "\n")
 end
 
 local function add_options(command, out)
-  out[#out + 1] = "\noptions:"
-  for _, option in ipairs(options.all(command)) do
+  for i, option in ipairs(options.all(command)) do
+    if i == #command.options + 1 then
+      out[#out + 1] = "\noptions of every command:"
+    elseif i == 1 then
+      out[#out + 1] = "\noptions:"
+    end
     local short = option.short and "-" .. option.short .. ", " or "    "
     out[#out + 1] = row(short .. options.shown(option), option.help, LEFT)
   end

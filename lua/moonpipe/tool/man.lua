@@ -106,11 +106,12 @@ end
 
 local function add_synopsis(out, command)
   add(out, ".SH SYNOPSIS")
-  local name = "\\fBmoonpipe" .. (command.name == "" and "" or " " .. command.name) .. "\\fR"
+  local name = "\\fBmoonpipe" .. (command.name == "" and "" or " " .. command.name)
+    .. "\\fR [\\fIOPTIONS\\fR]"
   local lines = 0
   for line in (command.usage .. "\n"):gmatch "(.-)\n" do
     if lines > 0 then add(out, ".br") end
-    add(out, name .. (line == "" and " [\\fIOPTIONS\\fR]" or " " .. usage(line)))
+    add(out, name .. (line == "" and "" or " " .. usage(line)))
     lines = lines + 1
   end
 end
@@ -124,7 +125,8 @@ end
 
 local function add_options(out, command)
   add(out, ".SH OPTIONS")
-  for _, option in ipairs(options.all(command)) do
+  for i, option in ipairs(options.all(command)) do
+    if i == #command.options + 1 and i > 1 then add(out, ".SS Of every command") end
     add(out, ".TP", shown(option), prose_lines(raised(option.help) .. "."))
   end
 end

@@ -164,7 +164,7 @@ function options.shown(option)
   return option.optional and ("%s[=%s]"):format(name, option.value) or name .. "=" .. option.value
 end
 
---- The options of a command, those that all have and `--help` with them.
+--- The options of a command: its own, then those that all have, then `--help`.
 ---@param command moonpipe.Command
 ---@return moonpipe.CommandOption[]
 function options.all(command)

@@ -1,8 +1,7 @@
 --- The options of the program itself, which stand before a command.
 return {
   name = "",
-  usage = "[OPTIONS] COMMAND [ARGUMENTS...]\n[OPTIONS] FILE [ARGUMENTS...]\n"
-    .. "[OPTIONS] -e CODE [ARGUMENTS...]\n[OPTIONS] - [ARGUMENTS...]",
+  usage = "COMMAND [ARGUMENTS...]\nFILE [ARGUMENTS...]\n-e CODE [ARGUMENTS...]\n- [ARGUMENTS...]",
   summary = "Runs Lua scripts in which `|` joins steps to chains of model calls, and a table is a "
     .. "parallel map.",
   about = "FILE is the same as `run FILE`, for scripts that begin with #!; - stands for what comes "

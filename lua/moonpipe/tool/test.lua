@@ -6,6 +6,7 @@ local cassette = require "moonpipe.cassettes.cassette"
 local errors = require "moonpipe.error"
 local host = require "moonpipe.tool.host"
 local native = require "moonpipe.native"
+local scheduler = require "moonpipe.scheduler"
 local settings = require "moonpipe.settings"
 
 local test = {
@@ -20,7 +21,7 @@ local test = {
     .. "there is an error that names it.",
   example = "moonpipe new joke && moonpipe test\n"
     .. "moonpipe test --record joke_spec.lua",
-  exits = { 0, 1, 2, 3, 130, 143 },
+  exits = { 0, 1, 2, 3, 124, 130, 143 },
   meaning = { [1] = "a test failed", [2] = "wrong usage, or there is no spec",
     [3] = "busted is not installed" },
   files = { "lua" },
@@ -173,6 +174,7 @@ function test.run(given, words)
   local ok, err = pcall(run, require "busted.runner")
   if ok then return end
   if err ~= nil then error(err, 0) end
+  scheduler.raise_if_cancelled(scheduler.current()) -- tests failed of it, one by one
   return FAILED
 end
 

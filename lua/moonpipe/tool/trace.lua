@@ -157,6 +157,10 @@ local function opened(path)
 end
 
 local function follow(given, path)
+  if path:find "%.json$" then
+    errors.raise("input", "--follow reads run logs, of --trace=FILE.jsonl; a Chrome trace is whole "
+      .. "when its program has ended")
+  end
   local file, lines, waiting = opened(path), trace_read.lines(path), {}
   while true do
     local at = file:seek "cur" -- and reads on behind an end that was met
