@@ -53,6 +53,40 @@ static void check_again(const mp_Pipe *pipe)
     mp_pipe_term(&again);
 }
 
+static int is_line_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* A span lies in its line. */
+static void check_span(mp_PipeSpan span, const char *text, size_t size)
+{
+    size_t at = 0;
+
+    if (span.line == 0) return;
+    for (uint32_t line = 1; line < span.line; line++) {
+        while (at < size && !is_line_end(text[at]))
+            at++;
+        if (at + 1 < size && is_line_end(text[at + 1]) &&
+            text[at] != text[at + 1])
+            at++;
+        at++;
+    }
+    REQUIRE(span.column >= 1 && at + span.column - 1 + span.width <= size);
+    for (uint32_t i = 0; i < span.width; i++)
+        REQUIRE(!is_line_end(text[at + span.column - 1 + i]));
+}
+
+static void check_spans(const mp_Pipe *pipe, const char *text, size_t size)
+{
+    for (uint32_t i = 0; i < pipe->site_count && i < 50; i++) {
+        check_span(pipe->sites[i].left_span, text, size);
+        check_span(pipe->sites[i].right_span, text, size);
+    }
+    for (uint32_t i = 0; i < pipe->entry_count && i < 50; i++)
+        check_span(pipe->entries[i].span, text, size);
+}
+
 static void check_sites(const mp_Pipe *pipe, uint32_t lines)
 {
     for (uint32_t i = 0; i < pipe->site_count; i++) {
@@ -76,6 +110,7 @@ static void check_output(const mp_Pipe *pipe, const char *text, size_t size)
     /* a last "\r" and the "\n" before `end` are one line end */
     REQUIRE(after == before + 1 || (after == before && text[size - 1] == '\r'));
     check_sites(pipe, before);
+    check_spans(pipe, text, size);
     check_again(pipe);
 }
 
@@ -90,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     status = mp_pipe_translate(&pipe, text, size, "fuzz", &err);
     if (status != MP_OK) {
         REQUIRE(status == -MP_KIND_LUA && err.message[0]);
+        check_span(pipe.failed, text, size);
         return 0;
     }
     if (pipe.changed) check_output(&pipe, text, size);
