@@ -46,6 +46,12 @@ describe("moonpipe ask's question", function()
     answers("before a diff behind\n", { "before", "-", "behind" }, "a diff")
   end)
 
+  it("may begin with the name of a folder, and names a file that is no index", function()
+    answers("spec of what?\n", { "spec", "of", "what?" })
+    refused(1, "'README.md' is no index; `moonpipe index README.md -o docs.mp` makes one",
+      { "README.md", "what?" })
+  end)
+
   it("needs some text", function()
     refused(2, "ask takes a question", {}, "  \n")
   end)

@@ -133,6 +133,10 @@ describe("a file of settings that is wrong", function()
     refused("config.lua:1: '=' expected near 'is'", "this is no Lua")
   end)
 
+  it("ends", function()
+    refused("config.lua: the script computed for too long", "while true do end")
+  end)
+
   it("can reach nothing", function()
     refused("getenv", "return { model = os.getenv 'HOME' }")
     refused("'io'", "return { model = io.open '/etc/passwd' }")

@@ -45,9 +45,10 @@ local function piped()
   return text:find("%S") and text:gsub("%s+$", "") or nil
 end
 
+-- A question may begin with the name of some folder or file: a path is more than a word.
 local function is_index(words)
-  local first = words[1]
-  return first and (first:find("%.mp$") or #words > 1 and first ~= "-" and host.exists(first))
+  local first = words[1] or ""
+  return first:find("%.mp$") or #words > 1 and first:find("[./]") and host.exists(first)
 end
 
 -- What was asked: the index, the question alone, and the whole text.

@@ -126,13 +126,14 @@ local function checked(values, path, source)
   return out
 end
 
-local SECONDS = 5 -- of computing: a loaded machine is no mistake of the user's
+local SECONDS = 1 -- of computing
 
 local function run(source, path)
   local box = require("moonpipe.sandbox.sandbox").sandbox { seconds = SECONDS }
   local ok, values = pcall(box.run, box, source, path)
   if ok then return values end
-  errors.raise("config", errors.is(values) and errors.text(values.message) or errors.text(values))
+  local message = errors.text(errors.is(values) and values.message or values)
+  errors.raise("config", message:find(path, 1, true) and message or path .. ": " .. message)
 end
 
 ---Where the file is, or would be; nil where there is no home.

@@ -1,4 +1,5 @@
 --- What is found in an index for a question.
+local errors = require "moonpipe.error"
 local mp = require "moonpipe"
 
 local found = {}
@@ -26,6 +27,18 @@ local function retriever_of(store, way, k)
   return mp.EnsembleRetriever { retrievers = { near, lexical }, weights = how.weights, c = how.c }
 end
 
+local function load(given, path)
+  local ok, store = pcall(mp.FAISS.load_local, path, {
+    embedding = given.embeddings and mp.init_embeddings(given.embeddings) or nil,
+  })
+  if ok then return store end
+  if errors.is(store) and store.message:find("is no file of a store", 1, true) then
+    errors.raise("input", ("'%s' is no index; `moonpipe index %s -o docs.mp` makes one, and `ask"
+      .. " -a %s` takes the file along as it is"):format(path, path, path))
+  end
+  error(store, 0)
+end
+
 --- Opens the index at [path]; the function finds the texts for a question.
 ---@async
 ---@param given table  by found.OPTIONS
@@ -33,9 +46,7 @@ end
 ---@return async fun(question: string): moonpipe.Document[]
 function found.finder(given, path)
   local k = given.results or 4
-  local store = mp.FAISS.load_local(path, {
-    embedding = given.embeddings and mp.init_embeddings(given.embeddings) or nil,
-  })
+  local store = load(given, path)
   local retriever = retriever_of(store, given.search or "hybrid", k)
   return function(question)
     local list = retriever:invoke(question)
