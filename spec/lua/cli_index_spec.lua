@@ -81,7 +81,7 @@ describe("moonpipe index", function()
 
   it("has a help with an example", function()
     local help = run("index", "--help")
-    assert.truthy(help:find("usage: moonpipe index PATHS... -o FILE", 1, true))
+    assert.truthy(help:find("usage: moonpipe index [OPTIONS] PATHS... -o FILE", 1, true))
     assert.truthy(help:find("example:\n  moonpipe index ", 1, true))
   end)
 end)
