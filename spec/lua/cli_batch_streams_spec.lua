@@ -241,8 +241,10 @@ describe("moonpipe batch's bounds", function()
     assert.equal(6, code)
     assert.matches("moonpipe: it is bad (in item 2, " .. here:path "in.txt" .. ":2)\n", err, 1, true)
     assert.is_nil(err:find("the first failure", 1, true))
-    assert.equal(0, (here:run("in.txt", "--limit", "1", "--resume", "-q")) - 6)
+    assert.equal(6, (here:run("in.txt", "--limit", "1", "--retry-failed", "-q")))
     assert.equal("a\nbad\nb\n", here:read "calls")
+    assert.same({ "A", "B" }, here:outputs()) -- though what is between them was not tried again
+    assert.equal(1, #here:failures())
   end)
 end)
 

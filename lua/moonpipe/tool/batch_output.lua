@@ -77,9 +77,8 @@ function Output:advance()
   self.journal:written(self.next)
 end
 
----Writes what is there of the rest, where a batch ends early.
----@async
-function Output:rest()
+-- What is there shall be in the files, whatever is missing before it.
+local function write_rest(self)
   local rows, more
   repeat
     rows, more = self.journal:page(self.next, "item, ok, line")
@@ -90,8 +89,11 @@ function Output:rest()
   until not more
 end
 
----Ends the files: an old one of errors is removed where none are left.
+---Writes what is there of the rest, and ends the files: an old one of errors is removed where
+---none are left.
+---@async
 function Output:finish()
+  write_rest(self)
   for name, file in pairs(self.files) do
     local ok, message
     if self.paths[name] == "-" then ok, message = file:flush() else ok, message = file:close() end

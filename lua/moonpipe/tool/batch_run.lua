@@ -219,7 +219,9 @@ function Run:wind_down(why)
   if self.ending then return nil end
   self.ending = why
   self.window:close()
-  if self.reading then tree.cancel(self.reader, tree.cancelled("the batch is ending")) end
+  if self.reading and self.reader then
+    tree.cancel(self.reader, tree.cancelled("the batch is ending"))
+  end
   self.timer = jobs.timer(GRACE, function()
     self.timer = nil
     self.window:cancel("the batch has ended")
@@ -234,15 +236,7 @@ function Run:go()
   self.reader = scheduler.spawn(nil, nil, read_on, self)
   for task, index in self.window.next, self.window do keep(self, task, index) end
   if self.timer then jobs.forget(self.timer) end
-  self.output:advance() -- nothing was left to do, but for the shards of an empty input
   if self.problem then error(self.problem, 0) end
-  if self.ending then self.output:rest() end
-  self.output:finish()
-end
-
--- What is there shall be in the files, whatever is missing before it.
-local function write_rest(self)
-  self.output:rest()
   self.output:finish()
 end
 
@@ -254,7 +248,7 @@ function Run:stop()
   self.window:stop "the batch has ended"
   local task, index = self.window:take()
   if task then pcall(keep, self, task, index) end
-  pcall(write_rest, self)
+  pcall(self.output.finish, self.output)
 end
 
 ---@param fields table  taken: chain, input, journal, shard, retry, rate, most, on_failure
