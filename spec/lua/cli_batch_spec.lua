@@ -237,7 +237,7 @@ describe("moonpipe batch", function()
 
   it("has a help with an example", function()
     local help = helper.moonpipe { "batch", "--help" }
-    assert.matches("usage: moonpipe batch [options] CHAIN.lua INPUT -o OUTPUT", help, 1, true)
+    assert.matches("usage: moonpipe batch [OPTIONS] CHAIN.lua INPUT -o OUTPUT", help, 1, true)
     assert.matches("examples:\n  moonpipe batch chain.lua in.jsonl", help, 1, true)
   end)
 end)
