@@ -102,7 +102,8 @@ end)
 describe("moonpipe doctor", function()
   it("says what there is and what is missing, by groups", function()
     has(run { "doctor" }, "the program:\n  ok      moonpipe ", "\n\npackages:\n  ok      libcurl",
-      "  ok      libseccomp (run --isolate) ", "  ok      busted (moonpipe test) ", "\n\nkeys and models:\n  missing keys ", "none is set",
+      "  ok      libseccomp (run --isolate) ",
+      "  ok      busted (moonpipe test) ", "\n\nkeys and models:\n  missing keys ", "none is set",
       "\n\nlimits:\n  ok      open files ")
     local list = cjson.decode(run { "doctor", "--json" })
     assert.is_true(#list >= 14)

@@ -23,7 +23,8 @@ local processes = {}
 
 local OPENING = 10       -- seconds of CPU time, on machines that are slow or under a tool
 local GRACE = 0.05       -- ... more than the VM's own limit, which gives the better message
-local PATIENCE = 10      -- times of that which may go by on the clock, and seconds more
+local PATIENCE = 10      -- seconds of silence, and times a turn's, on the clock
+local SECONDS_MAX = 1e9
 local SOONEST = 0.005    -- seconds between two looks
 local PIECES_SPARE = 4 * 2 ^ 20 -- bytes of an answer, beside what its texts may have
 
@@ -102,6 +103,7 @@ local function answered(self, good, used, peak, ...)
   self.used, self.peak = used, peak
   self.waiting = self.waiting - 1
   self.budget = self.turn_budget
+  self.patience = PATIENCE * (1 + self.turn_budget)
   begin_turn(self)
   local list, message, kind = ...
   if type(list) == "table" then return self.hear(list) end
@@ -113,6 +115,7 @@ local function on_bytes(self, _, bytes)
   if self.gone then return end
   local pieces = self.pieces
   pieces[#pieces + 1], self.held = bytes, self.held + #bytes
+  self.clock = c.now()
   while not self.gone and self.held >= (self.needed or 4) do
     local text = table.concat(self.pieces)
     self.needed = c.frame_len(text)
@@ -176,7 +179,7 @@ end
 local function command_of(limits)
   local program, own = c.sandbox_program()
   if not program then errors.raise("unsupported", own) end
-  return { program, ("%d"):format(limits.memory), ("%d"):format(limits.seconds * 1e6),
+  return { program, ("%d"):format(limits.memory), ("%d"):format(math.min(limits.seconds, SECONDS_MAX) * 1e6),
     ("%d"):format(limits.instructions or 0), ("%d"):format(own) }
 end
 
@@ -188,7 +191,7 @@ function processes.open(limits, hear)
   local self = setmetatable({
     hear = hear, used = 0, peak = 0, waiting = 1, pieces = {}, held = 0,
     budget = OPENING, turn_budget = limits.seconds + GRACE,
-    patience = PATIENCE + PATIENCE * (limits.seconds + GRACE),
+    patience = PATIENCE * (1 + OPENING),
     answer_max = limits.memory + PIECES_SPARE,
   }, mt)
   self.child = child.start(command_of(limits), { env = false, cwd = "/", raw = true,
