@@ -179,8 +179,10 @@ end
 local function command_of(limits)
   local program, own = c.sandbox_program()
   if not program then errors.raise("unsupported", own) end
-  return { program, ("%d"):format(limits.memory), ("%d"):format(math.min(limits.seconds, SECONDS_MAX) * 1e6),
-    ("%d"):format(limits.instructions or 0), ("%d"):format(own) }
+  local list = { limits.memory, math.min(limits.seconds, SECONDS_MAX) * 1e6,
+    limits.instructions or 0, own }
+  for i, number in ipairs(list) do list[i] = ("%d"):format(number) end
+  return { program, unpack(list) }
 end
 
 ---Starts one; its VM is there when the first turn is answered.
