@@ -206,6 +206,20 @@ describe("moonpipe chat in a terminal", function()
     shown:wait "exit 0"
   end)
 
+  it("completes commands and providers", function()
+    start()
+    shown:type ":mo"
+    shown:press "Tab"
+    shown:type "anthr"
+    shown:press "Tab"
+    shown:wait ":model anthropic$"
+    shown:press "C-c"
+    shown:type "plain"
+    shown:press "Tab"
+    shown:press "Enter"
+    shown:wait "\nplain\n"
+  end)
+
   it("takes a paste as one question, recalls it, and writes no line down", function()
     start()
     shown:paste("first\n  | second\nthird", true)

@@ -5,12 +5,19 @@ local mp = require "moonpipe"
 
 ---@alias moonpipe.Answerer async fun(fn: async fun(tell: fun(text: string)))  prints what fn tells
 
----@type table<string, { usage: string?, help: string, run: async fun(open: moonpipe.Conversation,
----  argument: string, answer: moonpipe.Answerer): string? }>
+---@class moonpipe.ChatCommand
+---@field usage string?
+---@field takes string[]?
+---@field help string
+---@field run async fun(open: moonpipe.Conversation, argument: string, answer: moonpipe.Answerer):
+---  string?
+
+---@type table<string, moonpipe.ChatCommand>
 local COMMANDS = {}
 
 COMMANDS.model = {
-  usage = "[NAME]", help = "have another model answer, or say which one does",
+  usage = "[NAME]", takes = require("moonpipe.models.names").providers(),
+  help = "have another model answer, or say which one does",
   run = function(open, name)
     if name ~= "" then return open:ask_another(name) end
     print(mp.printable(open.model.model or tostring(open.model)))
@@ -63,7 +70,7 @@ question, :retry asks it again.]]
 return function(open, answer)
   local list = {}
   for name, one in pairs(COMMANDS) do
-    list[name] = { usage = one.usage, help = one.help,
+    list[name] = { usage = one.usage, takes = one.takes, help = one.help,
       run = function(argument) return one.run(open, argument, answer) end }
   end
   return colon.commands(list, ABOUT)

@@ -4,6 +4,7 @@ local errors = require "moonpipe.error"
 local failure = require "moonpipe.tool.failure"
 local found = require "moonpipe.tool.found"
 local native = require "moonpipe.native"
+local offer = require "moonpipe.tool.offer"
 local report = require "moonpipe.tool.report"
 local scheduler = require "moonpipe.scheduler"
 local talk = require "moonpipe.tool.talk"
@@ -70,9 +71,14 @@ function lines.run()
   return (said == "quit" or code ~= 0 and not is_terminal) and "quit" or ""
 end
 
----@return string  what Tab adds: nothing
-function lines.complete()
-  return ""
+---What Tab does, in commands alone.
+---@async
+---@param input string  columns of the terminal, a newline, the text up to the cursor
+---@return string
+function lines.complete(input)
+  local columns, typed = input:match("^(%d+)\n(.*)$")
+  return offer.answer(colon.is(typed) and offer.in_command(commands, typed) or nil,
+    tonumber(columns))
 end
 
 ---@async
