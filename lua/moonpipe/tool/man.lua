@@ -182,6 +182,7 @@ local FILES = {
   { "~/.config/moonpipe/config.lua", "What holds for all calls: a Lua table." },
   { "~/.local/state/moonpipe/history", "What was typed in the REPL." },
   { "~/.local/share/moonpipe/chats.db", "What `moonpipe chat` was told to keep, in SQLite." },
+  { "~/.local/share/moonpipe/chats.db", "Conversations of `moonpipe chat` that were kept." },
   { "FILE.mp", "An index that `moonpipe index` made; `FILE.mp.records` tells what was read." },
   { "OUT.jsonl.journal", "The results of `moonpipe batch`, in SQLite, until and after they are "
     .. "written to OUT.jsonl." },
