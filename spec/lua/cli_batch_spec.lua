@@ -92,8 +92,8 @@ describe("moonpipe batch", function()
     assert.same({ 2, 2, "bad", "lua", "it is bad" }, { failed[1].index, failed[1].line,
       failed[1].input, failed[1].error.kind, failed[1].error.message })
     assert.equal(here:path "out.jsonl" .. ": 2 results (4 new); 2 failed ("
-      .. here:path "out.errors.jsonl" .. ")\nmoonpipe: the first failure: it is bad (in item 2, "
-      .. here:path "in.txt" .. ":2)\n", stderr)
+      .. here:path "out.errors.jsonl" .. ")\nmoonpipe: the first failure: it is bad\n  in item 2, "
+      .. here:path "in.txt" .. ":2\n  input: \"bad\" (string, 3 bytes)\n", stderr)
   end)
 
   it("runs what failed again when it is told to, and only that", function()

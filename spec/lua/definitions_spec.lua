@@ -1,4 +1,5 @@
 -- What editors are told of the language (lua/moonpipe/meta/mp/) is what there is.
+local cjson = require "cjson"
 local definitions = require "spec.support.definitions"
 local errors = require "moonpipe.error"
 local helper = require "spec.helper"
@@ -225,6 +226,30 @@ describe("the definitions of", function()
 end)
 
 local ALIASES = { Confirm = true, ErrorKind = true, Filter = true }
+
+describe("the settings for editors", function()
+  it("that `moonpipe new` writes name the definitions, and stay as they are", function()
+    local folder = helper.temp()
+    os.remove(folder)
+    local bin = helper.execute({ "readlink", "-f", helper.bin }):gsub("\n$", "")
+    local in_folder = ("mkdir -p %s && cd %s && %s new "):format(folder, folder, bin)
+    local shown = helper.execute({ "sh", "-c", in_folder .. "a" })
+    assert.equal("a.lua\na_spec.lua\n.luarc.json\n", shown)
+    local settings = cjson.decode(helper.read(folder .. "/.luarc.json"))
+    assert.equal("LuaJIT", settings["runtime.version"])
+    assert.matches("@meta moonpipe", helper.read(settings["workspace.library"][1] .. "/moonpipe.lua"), 1, true)
+    helper.write(folder .. "/.luarc.json", "{}")
+    assert.equal("b.lua\nb_spec.lua\n", (helper.execute({ "sh", "-c", in_folder .. "b" })))
+    assert.equal("{}", helper.read(folder .. "/.luarc.json"))
+    os.execute("rm -r " .. folder)
+  end)
+
+  it("of this project find them too", function()
+    local settings = cjson.decode(helper.read ".luarc.json")
+    assert.equal("LuaJIT", settings["runtime.version"])
+    assert.equal(1, definitions.folder:find(settings["workspace.library"][1], 1, true))
+  end)
+end)
 
 describe("the definitions' text", function()
   it("names no class that is not defined", function()

@@ -166,7 +166,7 @@ local function summary(self, paths)
   words[#words + 1] = batch_progress.used(self.usage)
   io.stderr:write(table.concat(words, "; "), "\n")
   if self.first_failure and not self.on_failure then
-    say("the first failure: " .. failure.text_of(self.first_failure))
+    say("the first failure: " .. host.told(self.first_failure))
   end
 end
 

@@ -40,12 +40,18 @@ local function run_in_time(fn, call)
   end, context.derive(context.current(), { timeout = seconds }), run_main, fn, call)
 end
 
--- A person gets more than a host that keeps a log.
-local function text_of(err)
-  if not host.person then return "moonpipe: " .. require("moonpipe.tool.failure").text_of(err) end
+---What is told of a failure: a person gets more than a host that keeps a log.
+---@param err moonpipe.Error
+---@return string
+function host.told(err)
+  if not host.person then return require("moonpipe.tool.failure").text_of(err) end
   local report = require "moonpipe.tool.report"
   if host.main then report.remember(host.main.name, host.main.text) end
-  return "moonpipe: " .. report.of(err)
+  return report.of(err)
+end
+
+local function text_of(err)
+  return "moonpipe: " .. host.told(err)
 end
 
 local function outcome(main, call)
