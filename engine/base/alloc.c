@@ -86,6 +86,11 @@ void mp_alloc_use(mp_AllocFn fn, void *userdata)
     alloc_userdata = userdata;
 }
 
+bool mp_alloc_is_replaced(void)
+{
+    return alloc_fn != libc_alloc;
+}
+
 void mp_alloc_fail_at(int64_t nth, bool forever)
 {
     atomic_store(&asked, 0);

@@ -38,6 +38,9 @@ void mp_alloc_free(void *ptr);
 /* Replaces the allocator; NULL restores libc's. */
 void mp_alloc_use(mp_AllocFn fn, void *userdata);
 
+/* Whether it is another than libc's. */
+bool mp_alloc_is_replaced(void);
+
 /* Test hook: the [nth] allocation from now (1 is the next) fails, and with
  * [forever] all later ones too. 0 switches it off. */
 void mp_alloc_fail_at(int64_t nth, bool forever);

@@ -12,6 +12,7 @@
  * engine's, when nobody runs it any more.
  */
 #include "bind.h"
+#include "bind_vm.h"
 
 #include "alloc.h"
 #include "clock.h"
@@ -105,7 +106,7 @@ static mp_CpuStep begin(LaneJob *self)
 {
     int status;
 
-    self->L = luaL_newstate();
+    self->L = mp_vm_new();
     if (!self->L) {
         mp_err_memory(&self->cpu.err);
         return MP_CPU_FAILED;

@@ -117,6 +117,13 @@ static mp_Status table_room(mp_Engine *engine)
     return MP_OK;
 }
 
+void mp_engine_tell(mp_Engine *engine, void (*on_wake)(void *userdata),
+                    void *userdata)
+{
+    mp_queue_tell(&engine->answers, on_wake, userdata);
+    mp_queue_keep_armed(&engine->answers);
+}
+
 /* --- fork --- */
 
 static const mp_Error forked = {
@@ -127,6 +134,8 @@ static const mp_Error forked = {
  * if no descriptor is left, the child's engine never wakes from a wait. */
 static void start_anew(mp_Engine *engine)
 {
+    void (*on_wake)(void *userdata) = engine->answers.on_ring;
+    void *userdata = engine->answers.ring_userdata;
     mp_Job *job = table_empty(engine);
     mp_Job *next;
 
@@ -135,6 +144,7 @@ static void start_anew(mp_Engine *engine)
     engine->pool = NULL;
     mp_os_close(engine->answers.waker);
     mp_queue_init(&engine->answers, NULL);
+    if (on_wake) mp_engine_tell(engine, on_wake, userdata);
     engine->batch = NULL;
     for (; job; job = next) {
         next = job->bucket_next;
@@ -272,7 +282,7 @@ int mp_engine_fd(mp_Engine *engine)
 
 void mp_engine_wake(mp_Engine *engine)
 {
-    if (engine->answers.keep_armed) mp_os_wake(engine->answers.waker);
+    if (engine->answers.keep_armed) mp_queue_ring(&engine->answers);
 }
 
 size_t mp_engine_live(const mp_Engine *engine)

@@ -62,6 +62,11 @@ bool mp_engine_wait(mp_Engine *engine, int64_t timeout_us);
  * never read it. */
 int mp_engine_fd(mp_Engine *engine);
 
+/* Calls [on_wake] whenever the descriptor becomes readable, on any thread, but
+ * not for an interrupt. Before the first job; survives a fork. */
+void mp_engine_tell(mp_Engine *engine, void (*on_wake)(void *userdata),
+                    void *userdata);
+
 /* Makes the descriptor readable, if a host polls it, until events are taken
  * next: there is work that no event tells of. */
 void mp_engine_wake(mp_Engine *engine);

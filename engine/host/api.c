@@ -135,6 +135,12 @@ static moonpipe_Engine *configured(moonpipe_Engine *engine,
                                    const moonpipe_Config *config)
 {
     if (config->no_cores) mp_secret_forbid_cores();
+    if (config->memory > 0 && !engine->guest)
+        mp_vm_limit(engine->L, &engine->limit,
+                    config->memory < LEAST_MEMORY ? LEAST_MEMORY
+                                                  : config->memory);
+    if (config->on_wake)
+        mp_engine_tell(engine->engine, config->on_wake, config->wake_userdata);
     engine->on_log = config->on_log;
     engine->log_userdata = config->log_userdata;
     if ((!config->on_log || mp_host_set_log(engine)) &&
@@ -148,13 +154,13 @@ moonpipe_Engine *moonpipe_open(const moonpipe_Config *given)
 {
     moonpipe_Config config;
     moonpipe_Engine *engine = NULL;
-    lua_State *L = luaL_newstate();
+    lua_State *L = mp_vm_new();
 
     if (!L) return NULL;
     moonpipe_config_init(&config);
     mp_host_copy(&config, sizeof config, given);
     if (lua_cpcall(L, f_open_libs, NULL) == 0) {
-        if (!config.jit)
+        if (!config.jit || config.memory > 0)
             luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
         engine = new_engine(L);
     }
@@ -211,6 +217,7 @@ static int f_call(lua_State *L)
 /* [-1, +1] Message handler: the list that mp_error_read reads. */
 static int f_describe(lua_State *L)
 {
+    mp_vm_lift(&mp_host_engine(L)->limit, true); /* it may be what failed */
     lua_settop(L, 1);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "moonpipe.tool.embed");
@@ -270,11 +277,13 @@ static int f_protected(lua_State *L)
     int status;
 
     luaL_checkstack(L, STACK, "call");
+    mp_vm_collect(L, &frame->engine->limit);
     lua_pushcfunction(L, f_describe);
     lua_pushcfunction(L, f_call);
     lua_pushlightuserdata(L, (void *)(uintptr_t)frame->call);
     status = lua_pcall(L, 1, 0, 2);
     frame->failed = status != 0;
+    mp_vm_lift(&frame->engine->limit, true); /* the error needs some, too */
     if (frame->failed) take_error(frame->engine, L, status);
     return 0;
 }
@@ -283,7 +292,7 @@ bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call)
 {
     Frame frame = {.engine = engine, .call = call};
     lua_State *L;
-    bool good;
+    bool good, lifted;
     int status;
 
     if (!mp_host_is_own(engine)) return false;
@@ -292,8 +301,10 @@ bool mp_host_call(moonpipe_Engine *engine, const mp_HostCall *call)
     L = engine->L;
     engine->depth++;
     atomic_store(&engine->running_lua, true);
+    lifted = mp_vm_lift(&engine->limit, true);
     status = lua_cpcall(L, f_protected, &frame);
     if (status != 0) take_error(engine, L, status);
+    mp_vm_lift(&engine->limit, lifted);
     good = status == 0 && !frame.failed;
     if (good && call->wakes && engine->engine) mp_engine_wake(engine->engine);
     leave(engine);
@@ -332,6 +343,7 @@ void moonpipe_close(moonpipe_Engine *engine)
     if (engine->L) mp_host_call(engine, &close);
     if (engine->L) {
         *engine->box = NULL;
+        mp_vm_unlimit(engine->L, &engine->limit);
         if (!engine->guest) lua_close(engine->L);
     }
     mp_alloc_free(engine);

@@ -11,6 +11,7 @@
 
 #include "moonpipe.h"
 
+#include "bind_vm.h"
 #include "engine.h"
 
 #include <lauxlib.h>
@@ -37,6 +38,7 @@ struct moonpipe_Engine {
     uintptr_t thread;        /* which opened it; never changes */
     atomic_bool running_lua; /* an interrupt may set the hook */
     atomic_llong deaf_until_us;
+    mp_VmLimit limit;
     int depth;    /* calls into Lua that are on the stack */
     bool guest;   /* the VM is somebody else's */
     bool closing; /* close was called within a callback */

@@ -125,7 +125,7 @@ typedef struct moonpipe_Config {
     size_t size;
 
     /* Whether LuaJIT compiles. Default 1; with 0 every Lua loop can be
-     * interrupted. Not looked at by moonpipe_attach. */
+     * interrupted. Not looked at by moonpipe_attach. See memory. */
     int jit;
 
     /* Takes what else goes to standard error: one line of [length] bytes,
@@ -149,9 +149,12 @@ typedef struct moonpipe_Config {
 
     /* Bytes that the Lua of the engine may have. What would need more fails
      * with MOONPIPE_KIND_MEMORY. Garbage counts until it is collected, so give
-     * twice of what is alive; the engine itself needs about 4 MiB. Answers that
-     * have not been read, indexes and vectors are not Lua's. Default 0: no
-     * limit. Not looked at by moonpipe_attach. */
+     * twice of what is alive; a small chain takes 0.4 MiB, and less than 1 MiB
+     * is as much. LuaJIT does not compile then: its compiled code does not
+     * survive a failed allocation. An engine that is full of what still runs
+     * fails until that has ended, or it is closed.
+     * Answers that have not been read, indexes and vectors are not Lua's.
+     * Default 0: no limit. Not looked at by moonpipe_attach. */
     size_t memory;
 
     /* There is something to do for moonpipe_update: for hosts that cannot poll

@@ -22,6 +22,19 @@ void mp_queue_term(mp_Queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
+void mp_queue_tell(mp_Queue *queue, void (*on_ring)(void *userdata),
+                   void *userdata)
+{
+    queue->on_ring = on_ring;
+    queue->ring_userdata = userdata;
+}
+
+void mp_queue_ring(mp_Queue *queue)
+{
+    mp_os_wake(queue->waker);
+    if (queue->on_ring) queue->on_ring(queue->ring_userdata);
+}
+
 void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last)
 {
     bool ring;
@@ -38,7 +51,7 @@ void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last)
     if (ring) atomic_fetch_add(&queue->ringing, 1);
     pthread_mutex_unlock(&queue->lock);
     if (!ring) return; /* and the reader may have freed the queue */
-    mp_os_wake(queue->waker);
+    mp_queue_ring(queue);
     atomic_fetch_sub(&queue->ringing, 1);
 }
 
@@ -91,5 +104,5 @@ void mp_queue_keep_armed(mp_Queue *queue)
     queue->keep_armed = queue->armed = true;
     ring = queue->first != NULL;
     pthread_mutex_unlock(&queue->lock);
-    if (ring) mp_os_wake(queue->waker);
+    if (ring) mp_queue_ring(queue);
 }

@@ -33,6 +33,8 @@ typedef struct mp_Queue {
         keep_armed; /* somebody else polls the waker: ring at each first push */
     atomic_uint ringing; /* pushes that ring: they touch the queue once more */
     int waker;
+    void (*on_ring)(void *userdata); /* NULL: nobody but the waker is told */
+    void *ring_userdata;
 } mp_Queue;
 
 mp_Status mp_queue_init(mp_Queue *queue, mp_Error *err);
@@ -56,6 +58,14 @@ bool mp_queue_is_empty(mp_Queue *queue);
 /* Says that the reader is going to poll `waker`. False if there is something
  * to drain already: then it should not. */
 bool mp_queue_arm(mp_Queue *queue);
+
+/* Tells [on_ring] too, on whatever thread rings, without a lock. Before the
+ * first push. */
+void mp_queue_tell(mp_Queue *queue, void (*on_ring)(void *userdata),
+                   void *userdata);
+
+/* Rings, as a push would. */
+void mp_queue_ring(mp_Queue *queue);
 
 /* Rings the waker at every push into an empty queue from now on: for hosts
  * that poll the descriptor themselves. */

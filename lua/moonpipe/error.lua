@@ -83,6 +83,7 @@ end
 function errors.wrap(value, traceback)
   if getmetatable(value) == mt then return value end
   local err = { kind = "lua", message = errors.text(value), traceback = traceback }
+  if err.message:find "not enough memory$" then err.kind = "memory" end -- LuaJIT's own words
   if type(value) ~= "string" then err.cause = value end -- false too
   return errors.new(err)
 end
