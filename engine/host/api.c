@@ -136,9 +136,7 @@ static moonpipe_Engine *configured(moonpipe_Engine *engine,
 {
     if (config->no_cores) mp_secret_forbid_cores();
     if (config->memory > 0 && !engine->guest)
-        mp_vm_limit(engine->L, &engine->limit,
-                    config->memory < LEAST_MEMORY ? LEAST_MEMORY
-                                                  : config->memory);
+        mp_vm_limit(engine->L, &engine->limit, config->memory);
     if (config->on_wake)
         mp_engine_tell(engine->engine, config->on_wake, config->wake_userdata);
     engine->on_log = config->on_log;
