@@ -260,14 +260,8 @@ static void bind_keys(void)
         lib->el_set(editor, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
 
-static void close_editor(void)
-{
-    if (history_list) lib->history_end(history_list);
-    if (editor) lib->el_end(editor);
-    history_list = NULL;
-    editor = NULL;
-}
-
+/* Never closed: el_end would lose the names that EL_ADDFN was given, and
+ * el_gets leaves the terminal as it found it. */
 static void open_editor(bool keeps)
 {
     const char *kind = getenv("TERM");
@@ -279,7 +273,7 @@ static void open_editor(bool keeps)
     editor = lib->el_init("moonpipe", stdin, stdout, stderr);
     history_list = lib->history_init();
     if (!editor || !history_list) {
-        close_editor();
+        editor = NULL;
         return;
     }
     mp_edit_history_open(lib, history_list, keeps);
@@ -369,7 +363,4 @@ bool mp_edit_is_terminal(void)
 void mp_edit_close(void)
 {
     mp_edit_input_close();
-#ifdef MOONPIPE_EDIT
-    close_editor();
-#endif
 }

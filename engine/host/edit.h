@@ -48,7 +48,7 @@ bool mp_edit_continues(void);
 /* Whether standard input is a terminal. */
 bool mp_edit_is_terminal(void);
 
-/* Gives the terminal back. */
+/* Shows what calls have printed and was held back. */
 void mp_edit_close(void);
 
 #endif

@@ -13,7 +13,6 @@
 #include <histedit.h>
 
 #define MP_EDIT_FUNCTIONS(X)                                                   \
-    X(el_end)                                                                  \
     X(el_gets)                                                                 \
     X(el_init)                                                                 \
     X(el_insertstr)                                                            \
@@ -23,7 +22,6 @@
     X(el_set)                                                                  \
     X(el_source)                                                               \
     X(history)                                                                 \
-    X(history_end)                                                             \
     X(history_init)
 
 typedef struct mp_EditLib {

@@ -148,7 +148,7 @@ end
 -- `mp.ChatOpenAI` so far, with one more word.
 local function longer(path, word, is_joined)
   if word.kind == "name" then return is_joined and path .. word.text or word.text end
-  local joins = path and not is_joined and word.kind == "mark" and (word.text == "." or word.text == ":")
+  local joins = path and not is_joined and word.kind == "mark" and IN_CALLS[word.text]
   return joins and path .. word.text or nil
 end
 
