@@ -449,6 +449,17 @@ static void test_takes_a_longer_config(void)
     moonpipe_close(engine);
 }
 
+static void test_forgets_options_of_a_command_line(moonpipe_Engine *engine)
+{
+    char name[] = "moonpipe", limit[] = "--timeout=0.01", eval[] = "-e",
+         code[] = "require('moonpipe').sleep(0.05)";
+    char *limited[] = {name, limit, eval, code};
+    char *plain[] = {name, eval, code};
+
+    CHECK(moonpipe_command(engine, 4, limited) == 124);
+    CHECK(moonpipe_command(engine, 3, plain) == 0);
+}
+
 int main(void)
 {
     moonpipe_Engine *engine = moonpipe_open(NULL);
@@ -466,6 +477,7 @@ int main(void)
     test_keeps_a_budget(engine);
     test_can_be_polled(engine);
     test_cancels_at_a_token(engine);
+    test_forgets_options_of_a_command_line(engine);
     moonpipe_close(engine);
     test_logs();
     test_logs_warnings();

@@ -107,12 +107,19 @@ local function read_settings()
   return require("moonpipe.tool.config").read()
 end
 
+-- A host in C may have several command lines carried out.
+local function forget_options(host)
+  local common = package.loaded["moonpipe.tool.common"]
+  if common then common.forget(host) end
+end
+
 ---@param argv string[]  with the program's name first
 ---@param host table     moonpipe.tool.host
 ---@return integer code
 ---@return string? text
 function command.main(argv, host)
   require("moonpipe.settings").file = read_settings
+  forget_options(host)
   local state = { arguments = argv, at = 2, host = host, program = argv[1], flushes = {} }
   local action, problem = dispatch, nil
   if (argv[2] or ""):sub(1, 1) == "-" then action, problem = read_options(state) end

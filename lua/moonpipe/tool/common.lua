@@ -61,4 +61,14 @@ function common.begin(given, host)
   if given.quiet or given.verbose then speak(given) end
 end
 
+---Forgets what options of an earlier command line said.
+---@param host table  moonpipe.tool.host
+function common.forget(host)
+  require("moonpipe.settings").flags, host.timeout = {}, nil
+  require("moonpipe.log").quiet = false
+  local config = package.loaded["moonpipe.tool.config"]
+  if config then config.install() end
+  if package.loaded["moonpipe.http.watch"] then require "moonpipe.http.watch"(nil) end
+end
+
 return common

@@ -179,7 +179,8 @@ local function add_environment(out)
 end
 
 local FILES = {
-  { "~/.config/moonpipe/config.lua", "What holds for all calls: a Lua table." },
+  { "~/.config/moonpipe/config.lua", "What holds for all calls: a script that returns a table of "
+    .. table.concat(require("moonpipe.tool.config").names(), ", ") .. "." },
   { "~/.local/state/moonpipe/history", "What was typed in the REPL." },
   { "~/.local/share/moonpipe/chats.db", "What `moonpipe chat` was told to keep, in SQLite." },
   { "~/.local/share/moonpipe/chats.db", "Conversations of `moonpipe chat` that were kept." },
