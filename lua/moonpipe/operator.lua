@@ -69,10 +69,16 @@ local function bits(a, b, where)
   return bit.bor(a, b)
 end
 
+-- Where an operator and its operands stand; made once a site.
+local function place(p, site)
+  site.where = where_of(p, site.line)
+  site.left_at, site.right_at = span_of(p, site.left_span), span_of(p, site.right_span)
+end
+
 local function join(p, a, b, site)
-  local where = where_of(p, site.line)
-  if not is_step(a) or not is_step(b) then mistakes().refuse(a, b, site, where) end
-  return compose.join(a, b, where, span_of(p, site.left_span), span_of(p, site.right_span))
+  if not site.where then place(p, site) end
+  if not is_step(a) or not is_step(b) then mistakes().refuse(a, b, site, site.where) end
+  return compose.join(a, b, site.where, site.left_at, site.right_at)
 end
 
 -- In the order of Lua 5.4: the left operand's metamethod, then the right's.
