@@ -99,16 +99,22 @@ local function fields(value)
   return "{ " .. table.concat(items, ", ") .. " }"
 end
 
+-- A message, a Document, a prompt's value: what it says.
+local function named(value, name)
+  for _, key in ipairs { "content", "text", "page_content" } do
+    local text = rawget(value, key)
+    if type(text) == "string" then return name .. " " .. scalar(text) end
+  end
+  return name
+end
+
 ---`{ docs = list of 4 Document, question = "where did…" (string, 64 bytes) }`
 ---@param value any
 ---@return string
 return function(value)
   if type(value) ~= "table" then return scalar(value) end
   local name = name_of(value)
-  if name then
-    local ok, text = pcall(rawget, value, "content")
-    return ok and type(text) == "string" and name .. " " .. scalar(text) or name
-  end
+  if name then return named(value, name) end
   if getmetatable(value) ~= nil and not require("moonpipe.json").is_array(value) then
     return errors.shape(value)
   end

@@ -13,7 +13,10 @@ describe("glimpse", function()
     assert.equal("list of 2", glimpse { "a", 1 })
     assert.equal("list of 2 Document", glimpse { mp.Document "a", mp.Document "b" })
     assert.equal('HumanMessage "hi" (string, 2 bytes)', glimpse(mp.HumanMessage "hi"))
-    assert.equal("Document", glimpse(mp.Document "a"))
+    assert.equal('Document "a" (string, 1 byte)', glimpse(mp.Document "a"))
+    assert.equal('StringPromptValue "a 1" (string, 3 bytes)',
+      glimpse(mp.PromptTemplate.from_template("a {b}"):invoke { b = 1 }))
+    assert.equal("Error", glimpse(mp.Error { kind = "io", message = "x" }))
     assert.equal('{ [1.5] = {}, [" "] = list of 1 number, a = table, b = AIMessage }',
       glimpse { [1.5] = {}, a = { c = 1 }, b = mp.AIMessage "x", [" "] = { 1 } })
   end)

@@ -40,7 +40,7 @@ moonpipe: http 429 rate_limit: …
   in step 1 of 2 RunnableParallel<joke> > map key 'joke' > step 2 of 3 ChatOpenAI, composed at FILE:4, TIMES
     4 |     | model | mp.StrOutputParser() }
       |       ^^^^^
-  input: StringPromptValue
+  input: StringPromptValue "bears" (string, 5 bytes)
   try: ask less at once: …; or with_retry (the server asks to wait 7 s)
 ]], text)
   end)
@@ -195,6 +195,14 @@ f()
     local _, stderr = helper.moonpipe({ path }, nil, ENV)
     os.execute("rm -r " .. folder)
     assert.truthy(stderr:find("\n    2 | error 'far'\n", 1, true), stderr)
+  end)
+
+  it("is known of a script that is locked in", function()
+    local text = HEAD .. "local c = mp.RunnablePassthrough() | function(x) return x.a.b end\nc:invoke {}\n"
+    local path = helper.temp(text)
+    local _, stderr = helper.moonpipe({ "run", "--sandbox", path }, nil, ENV)
+    assert.truthy(stderr:find("\n    2 | local c = mp.RunnablePassthrough() | function(x) return x.a.b end\n"
+      .. "      | " .. (" "):rep(#"local c = mp.RunnablePassthrough() | function(x) return x.") .. "^\n", 1, true), stderr)
   end)
 
   it("is known of standard input and of -e", function()

@@ -63,6 +63,7 @@ function locked_in.command(host, file, given, arguments)
   local text, problem = host.read(file)
   if not text then return USAGE, "moonpipe: " .. problem end
   return locked_in.run(host, grants, function(box)
+    host.main = { name = "@" .. file, text = text }
     return box:run(text, file, arguments)
   end)
 end
