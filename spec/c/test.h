@@ -1,11 +1,11 @@
 /* test.h: the two macros of our C tests. A test file is a plain main that
- * CHECKs and ends with `return TEST_END();`. */
+ * CHECKs, on any thread, and ends with `return TEST_END();`. */
 #ifndef MP_TEST_H
 #define MP_TEST_H
 
 #include <stdio.h>
 
-static int test_failed, test_checked;
+static _Atomic int test_failed, test_checked;
 
 #define CHECK(condition)                                                       \
     do {                                                                       \

@@ -1,11 +1,15 @@
 /*
  * test_life.c: a host that sees moonpipe.h alone: many engines at once, which
- * close in any order, and forks before and after the first thread, with calls
- * under way.
+ * close in any order, on one thread and each on its own, and forks before and
+ * after the first thread, with calls under way.
  */
 #include "host.h"
 
 #include "fork_case.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 enum { ENGINES = 64, CALLS = 3 };
 
@@ -25,6 +29,7 @@ static Life lives[ENGINES];
 static void begin_life(Life *life)
 {
     uint64_t chain;
+    int64_t ready;
 
     life->engine = moonpipe_open(NULL);
     CHECK(life->engine != NULL);
@@ -34,7 +39,10 @@ static void begin_life(Life *life)
 
         CHECK(start(life->engine, chain, i ? "60" : "0.001", &options) != 0);
     }
-    CHECK(moonpipe_update(life->engine, -1) == 0);
+    do
+        ready = moonpipe_update(life->engine, -1); /* a second long at most */
+    while (ready > 0);
+    CHECK(ready == 0);
 }
 
 static void end_life(Life *life)
@@ -54,6 +62,54 @@ static void test_many_at_once(void)
         begin_life(&lives[i]);
     for (int i = 0; i < ENGINES; i++)
         end_life(&lives[i * 37 % ENGINES]);
+}
+
+/* --- one on each of many threads --------------------------------------------
+ */
+
+static pthread_barrier_t all_call;
+
+static void *live(void *life)
+{
+    begin_life(life);
+    pthread_barrier_wait(&all_call);
+    end_life(life);
+    return NULL;
+}
+
+static void test_one_on_each_thread(void)
+{
+    pthread_t threads[ENGINES];
+
+    CHECK(pthread_barrier_init(&all_call, NULL, ENGINES) == 0);
+    for (int i = 0; i < ENGINES; i++)
+        CHECK(pthread_create(&threads[i], NULL, live, &lives[i]) == 0);
+    for (int i = 0; i < ENGINES; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    pthread_barrier_destroy(&all_call);
+}
+
+static int entries(const char *path)
+{
+    DIR *folder = opendir(path);
+    int count = 0;
+
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* The system may still show a thread that was joined just now. */
+static void test_leaves_nothing_behind(void (*test)(void))
+{
+    int threads = entries("/proc/self/task"), files = entries("/proc/self/fd");
+
+    test();
+    for (int i = 0; i < 5000 && entries("/proc/self/task") > threads; i++)
+        usleep(1000);
+    CHECK(entries("/proc/self/task") == threads);
+    CHECK(entries("/proc/self/fd") == files);
 }
 
 /* --- forks ------------------------------------------------------------------
@@ -122,8 +178,15 @@ static void test_forks_with_calls_under_way(void)
 
 int main(void)
 {
+    const int rounds = getenv("MOONPIPE_LONG") ? 20 : 1;
+
     if (FORKS) test_forks_before_the_first_thread(); /* so it comes first */
-    test_many_at_once();
+    begin_life(&lives[0]); /* what a process has but once is there then */
+    end_life(&lives[0]);
+    for (int i = 0; i < rounds; i++) {
+        test_leaves_nothing_behind(test_many_at_once);
+        test_leaves_nothing_behind(test_one_on_each_thread);
+    }
     if (FORKS_BUSY) test_forks_with_calls_under_way();
     return TEST_END();
 }

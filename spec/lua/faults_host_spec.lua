@@ -72,6 +72,8 @@ describe("row 39: a VM that is closed", function()
       assert.same({ 2 * count .. " cancelled, 0 others, 0 threads, 0 descriptors\n", "", 0 },
         { out, err, code })
     end
+    helper.figure(("%d engines opened and closed with calls in flight: no thread and no descriptor left")
+      :format(count * (helper.long and 20 or 1)))
     server:wait(function(stats) return stats.in_flight == 0 end)
   end)
 
