@@ -15,18 +15,38 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Within this a second signal is the first one told twice: timeout(1) sends it
+ * to its child, and to the group that the child is in. */
+#define SAME_MS 100
 
 static moonpipe_Engine *engine;
 static volatile sig_atomic_t signal_seen;
+static struct timespec seen_at; /* set before signal_seen */
 
+static bool is_the_same(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - seen_at.tv_sec) * 1000 +
+               (now.tv_nsec - seen_at.tv_nsec) / 1000000 <
+           SAME_MS;
+}
+
+/* No other of ours interrupts it: see handle. */
 static void on_interrupt(int number)
 {
-    if (signal_seen) _exit(128 + number);
+    if (signal_seen && !is_the_same()) _exit(128 + number);
+    if (signal_seen) return;
+    clock_gettime(CLOCK_MONOTONIC, &seen_at);
     signal_seen = number;
     moonpipe_interrupt(engine);
 }
@@ -48,7 +68,7 @@ static void handle(int number, void (*handler)(int))
 
     memset(&action, 0, sizeof action);
     action.sa_handler = handler;
-    sigemptyset(&action.sa_mask);
+    sigfillset(&action.sa_mask);
     sigaction(number, &action, NULL);
 }
 

@@ -91,6 +91,23 @@ describe("row 51: moonpipe batch, killed at any moment", function()
       killed * jobs))
   end)
 
+  it("row 32: repeats no call where it was only asked to end #signal", function()
+    local items = helper.long and 5000 or 400
+    local here = folder({ ["chain.lua"] = MODEL, ["in.txt"] = numbers(items) }, {
+      OPENAI_API_KEY = "sk-test", OPENAI_BASE_URL = server:lane("asked", { default = "delay=20" }),
+    })
+    local signals = { "TERM", "HUP", "INT" }
+    for i = 1, helper.long and 100 or 12 do
+      local code, _, err = here:run_until(signals[i % 3 + 1], 0.05 + math.random() * 0.15, "in.txt",
+        "-j", "8", "--resume")
+      assert.is_true(code == 0 or code >= 129 and code <= 143, err)
+    end
+    local code, _, err = here:run("in.txt", "-j", "64", "--resume")
+    assert.equal(0, code, err)
+    assert.equal(0, check_all(here, items))
+    assert.equal(items, server:stats().lanes.asked.requests)
+  end)
+
   it("row 52: has what was answered where the end of its log is cut or spoilt", function()
     local items = 400
     local here = folder({ ["chain.lua"] = MODEL, ["in.txt"] = numbers(items) }, {

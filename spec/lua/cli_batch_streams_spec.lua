@@ -87,6 +87,10 @@ describe("moonpipe batch on standard input", function()
     assert.equal(2, code)
     assert.matches("is compressed: `zcat " .. here:path "in.jsonl.gz" .. "`, piped into this", err,
       1, true)
+    code, _, err = here:run "in.json"
+    assert.equal(2, code)
+    assert.matches("in.json' is one document, and not a line for each item: `jq -c '.[]' ", err, 1,
+      true)
     local _, said, exit = helper.execute { "bash", "-c", ("%s batch %s <(echo a) -o -"):format(
       helper.bin, here:path "chain.lua") }
     assert.equal(2, exit)

@@ -23,8 +23,8 @@ local batch = {
     .. "`{\"index\":, \"line\":, \"output\":}` for each item, in the order of the input; - is "
     .. "standard output. What failed is in OUTPUT.errors.jsonl.\n\n"
     .. "OUTPUT.journal, a SQLite file, has each result before it is written: whatever ends the "
-    .. "program, --resume goes on where it was. So does a pipe, when the same items come through "
-    .. "it again. Ctrl-C, SIGTERM and SIGHUP let items under way end, for 5 seconds; a second one "
+    .. "program, --resume goes on where it was, and when all is done it may be removed. A pipe "
+    .. "goes on when the same items come through it again. Ctrl-C, SIGTERM and SIGHUP let items under way end, for 5 seconds; a second one "
     .. "ends at once. A refused key ends the batch, and is no item's failure.",
   example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume\n"
     .. "zcat in.jsonl.gz | moonpipe batch chain.lua - --format jsonl -o out.jsonl",
@@ -58,6 +58,8 @@ local batch = {
 
 local ITEMS_FAILED = 6
 local JOBS = 64
+local NO_LINES = "'%s' is one document, and not a line for each item: `jq -c '.[]' %s`, piped into"
+  .. " this with - for INPUT and --format jsonl, makes items of an array; or say --format"
 local LEAST = 100 -- items that a share of failures is of
 
 -- ---- the words ---------------------------------------------------------------------------
@@ -111,7 +113,8 @@ local function check_files(given, paths)
   if goes_on and not paths.journal then
     return "-o - keeps no journal to go on with; name one by --journal FILE"
   elseif has_journal and not goes_on then
-    return ("'%s' is there: --resume goes on with that batch"):format(paths.journal)
+    return ("'%s' is there: --resume goes on with that batch; to begin anew, remove it and '%s'")
+      :format(paths.journal, paths.output)
   elseif given.retry_failed and not has_journal then
     return ("--retry-failed needs the journal '%s', which is not there"):format(paths.journal)
   end
@@ -134,6 +137,7 @@ local function read_words(given, words)
   local shard, problem = read_shard(given.shard)
   local asked = { shard = shard, paths = paths_of(given) }
   asked.format = given.format or batch_input.format_of(words[2])
+  if not asked.format then return NO_LINES:format(words[2], words[2]) end
   if problem then return problem end
   asked.most, problem = read_most(given.max_failures)
   if problem then return problem end

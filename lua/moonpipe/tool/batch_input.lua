@@ -136,11 +136,12 @@ local READERS = {
   tsv = function(self) return csv_rows(self, "\t") end,
 }
 
----The format that a file's name tells.
+---The format that a file's name tells; nil where it is none of ours.
 ---@param path string
----@return string
+---@return string?
 function batch_input.format_of(path)
-  return ENDINGS[(path:match("%.(%w+)$") or ""):lower()] or "lines"
+  local ending = (path:match("%.(%w+)$") or ""):lower()
+  if ending ~= "json" then return ENDINGS[ending] or "lines" end
 end
 
 -- ---- reading -----------------------------------------------------------------------------
