@@ -62,6 +62,10 @@ void mp_bind_watch(lua_State *L);
  * for who sends it to its origin. */
 const char *mp_bind_secret(lua_State *L, int index, size_t *len);
 
+/* The program moonpipe-cell as the process of a lane: reads what lane_main.lua
+ * takes from standard input, answers on standard output. Its exit code. */
+int mp_lane_main(int argc, char **argv);
+
 /* [-0, +3] Pushes nil, message, kind; returns 3 for `return`. */
 int mp_bind_fail(lua_State *L, const mp_Error *err);
 

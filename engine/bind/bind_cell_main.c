@@ -15,7 +15,6 @@
 #include "clock.h"
 #include "confine.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
@@ -32,46 +31,6 @@ typedef struct Served {
     lua_State *L;  /* the VM outside: sandbox_turn, the cell, values */
     mp_Buf in, out;
 } Served;
-
-/* --- the channel --- */
-
-static bool read_all(char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t got = read(STDIN_FILENO, bytes, len);
-
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        bytes += got;
-        len -= (size_t)got;
-    }
-    return true;
-}
-
-static bool read_frame(mp_Buf *in)
-{
-    char head[MP_FRAME_HEAD];
-
-    mp_buf_clear(in);
-    if (!read_all(head, sizeof head)) return false;
-    if (mp_buf_reserve(in, mp_frame_len(head)) != MP_OK) return false;
-    in->len = mp_frame_len(head);
-    return read_all(in->data, in->len);
-}
-
-static bool write_frame(const mp_Buf *out)
-{
-    size_t at = 0;
-
-    while (at < out->len) {
-        ssize_t took = write(STDOUT_FILENO, out->data + at, out->len - at);
-
-        if (took < 0 && errno == EINTR) continue;
-        if (took < 0) return false;
-        at += (size_t)took;
-    }
-    return true;
-}
 
 /* --- turns --- */
 
@@ -98,9 +57,10 @@ static int f_turn(lua_State *L)
 
 static bool serve_one(Served *self)
 {
-    if (!read_frame(&self->in)) return false;
+    if (!mp_frame_read(STDIN_FILENO, &self->in)) return false;
     mp_buf_clear(&self->out);
-    return lua_cpcall(self->L, f_turn, self) == 0 && write_frame(&self->out);
+    return lua_cpcall(self->L, f_turn, self) == 0 &&
+           mp_frame_send(STDOUT_FILENO, &self->out);
 }
 
 /* --- opening --- */
@@ -171,7 +131,8 @@ int mp_cell_main(int argc, char **argv)
         !read_words(&self.cell->limits, argv + 1))
         return 2;
     open_cell(&self, &greeting.err);
-    if (lua_cpcall(self.L, f_greet, &greeting) != 0 || !write_frame(&self.out))
+    if (lua_cpcall(self.L, f_greet, &greeting) != 0 ||
+        !mp_frame_send(STDOUT_FILENO, &self.out))
         return 1;
     if (!self.cell->L) return 1;
     while (serve_one(&self))

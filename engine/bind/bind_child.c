@@ -44,12 +44,14 @@ static void copy_texts(lua_State *L, int index, mp_Buf *texts)
     }
 }
 
-/* child(argv, env, cwd or nil, raw, worthless)
- *     -> id, inbox, handle | nil, message, kind: env is all that it gets */
+/* child(argv, env, cwd or nil, raw, worthless, familiar)
+ *     -> id, inbox, handle | nil, message, kind: env is all that it gets,
+ * unless it is familiar: then it has ours, and our standard error */
 static int f_child(lua_State *L)
 {
     mp_ProcessSpec spec = {.cwd = luaL_optstring(L, 3, NULL),
-                           .worthless = lua_toboolean(L, 5)};
+                           .worthless = lua_toboolean(L, 5),
+                           .familiar = lua_toboolean(L, 6)};
     mp_Child **box;
     mp_Job *job = NULL;
     bool raw = lua_toboolean(L, 4);

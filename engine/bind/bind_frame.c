@@ -1,9 +1,10 @@
 /* bind_frame.c: see bind_frame.h. A value is a letter and what it needs. */
 #include "bind_frame.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FRAME      "moonpipe.Frame"
 #define VALUES_MAX 64 /* of a frame, beside what its lists hold */
@@ -72,6 +73,46 @@ mp_Status mp_frame_write(lua_State *L, int first, mp_Buf *out)
     len = (uint32_t)(out->len - start - MP_FRAME_HEAD);
     memcpy(out->data + start, &len, sizeof len);
     return MP_OK;
+}
+
+/* --- channels --- */
+
+static bool read_all(int fd, char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t got = read(fd, bytes, len);
+
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        bytes += got;
+        len -= (size_t)got;
+    }
+    return true;
+}
+
+bool mp_frame_read(int fd, mp_Buf *in)
+{
+    char head[MP_FRAME_HEAD];
+
+    mp_buf_clear(in);
+    if (!read_all(fd, head, sizeof head)) return false;
+    if (mp_buf_reserve(in, mp_frame_len(head)) != MP_OK) return false;
+    in->len = mp_frame_len(head);
+    return read_all(fd, in->data, in->len);
+}
+
+bool mp_frame_send(int fd, const mp_Buf *out)
+{
+    size_t at = 0;
+
+    while (at < out->len) {
+        ssize_t took = write(fd, out->data + at, out->len - at);
+
+        if (took < 0 && errno == EINTR) continue;
+        if (took < 0) return false;
+        at += (size_t)took;
+    }
+    return true;
 }
 
 /* --- reading --- */

@@ -14,12 +14,20 @@
 #include "bind.h"
 #include "buf.h"
 
+#include <stdbool.h>
+
 /* Bytes of the length before a frame. */
 #define MP_FRAME_HEAD 4
 
 /* Appends the frame of the values of [L] from [first] to the top; what is none
  * of these counts as nil. `memory` or `too_large`. */
 mp_Status mp_frame_write(lua_State *L, int first, mp_Buf *out);
+
+/* Reads the next frame of [fd], without its length. False: none comes. */
+bool mp_frame_read(int fd, mp_Buf *in);
+
+/* Writes all of [out]. False: nobody reads it. */
+bool mp_frame_send(int fd, const mp_Buf *out);
 
 /* The length in the first bytes of a frame. */
 size_t mp_frame_len(const char *head);

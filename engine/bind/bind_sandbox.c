@@ -152,8 +152,8 @@ static int f_sandbox_memory(lua_State *L)
     return 2;
 }
 
-/* sandbox_program() -> path of moonpipe-cell, this process's number | nil,
- * message, kind */
+/* sandbox_program() -> path of moonpipe-cell, this process's number, how many
+ * processors there are | nil, message, kind */
 static int f_sandbox_program(lua_State *L)
 {
     char path[MP_NEAR_PATH];
@@ -162,7 +162,8 @@ static int f_sandbox_program(lua_State *L)
     if (mp_near_find(PROGRAM, path)) {
         lua_pushstring(L, path);
         lua_pushinteger(L, getpid());
-        return 2;
+        lua_pushinteger(L, sysconf(_SC_NPROCESSORS_ONLN));
+        return 3;
     }
     mp_err_set(&err, MP_KIND_UNSUPPORTED,
                "a process for scripts of others needs the program " PROGRAM

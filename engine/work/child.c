@@ -450,6 +450,7 @@ mp_Job *mp_child_new(mp_ProcessSpec *spec, bool raw, mp_Child **child)
         if (spec->cwd)
             self->spec.cwd = mp_alloc_copy(spec->cwd, strlen(spec->cwd));
         self->spec.worthless = spec->worthless;
+        self->spec.familiar = spec->familiar;
         take(&self->spec.argv, &spec->argv);
         take(&self->spec.env, &spec->env);
     }

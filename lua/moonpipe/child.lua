@@ -57,13 +57,14 @@ end
 ---Starts a program. [fields] become those of the child: `on_line`, `on_error_line`, `on_end`.
 ---@param command string[]
 ---@param opts { env: table<string, string|boolean>|false|nil, cwd: string?, raw: boolean?,
----       worthless: boolean? }  raw: on_line gets what came at once; worthless: it is killed to end
----       it, with no word before
+---       worthless: boolean?, familiar: boolean? }  raw: on_line gets what came at once; worthless:
+---       it is killed to end it, with no word before; familiar: it has our environment and our
+---       standard error
 ---@param fields table  taken
 ---@return moonpipe.Child
 function child.start(command, opts, fields)
   local id, inbox, handle = c.child(command, environment(opts.env), opts.cwd, opts.raw,
-    opts.worthless)
+    opts.worthless, opts.familiar)
   if not id then errors.raise(handle, inbox) end
   local self = setmetatable(fields, Child)
   self.id, self.inbox, self.handle = id, inbox, handle

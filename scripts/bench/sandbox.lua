@@ -96,5 +96,13 @@ local function print_walls()
   end
 end
 
+local function print_lanes()
+  for _, kind in ipairs { { "in a thread", false }, { "in a process", true } } do
+    local lane = mp.lane(function(x) return x end, { process = kind[2] })
+    print(("a lane %s: %.1f ms a call"):format(kind[1], ms_of(100, function() lane:invoke(1) end)))
+  end
+end
+
 print_walls()
+print_lanes()
 print_loads()

@@ -157,10 +157,64 @@ describe("lane", function()
     end)
   end
 
+  for name, fn in pairs(ENDLESS) do
+    it("is killed in a process, compiled, in " .. name, function()
+      local began = mp.now()
+      local _, err = mp.lane(fn, { process = true }):try_invoke(1, { timeout = 0.3 })
+      assert.equal("timeout_total", err.kind)
+      assert.is_true(mp.now() - began < 10)
+    end)
+  end
+
+  it("in a process is the same step", function()
+    local path = helper.temp "local factor = 3 return function(x) return { x * factor } end"
+    local lane = mp.lane(path, { process = true })
+    assert.same({ { 3 }, { 6 }, { 9 }, { 12 }, { 15 }, n = 5 }, lane:batch { 1, 2, 3, 4, 5 })
+    local deep = { { "a\0\255", 1.5, true } }
+    assert.same(deep, mp.lane(function(x) return x end, { process = true }):invoke(deep))
+    local function about() return { os.getenv "PATH", (jit.status()) } end
+    assert.same({ os.getenv "PATH", true }, mp.lane(about, { process = true }):invoke(1))
+    assert.same({ os.getenv "PATH", false },
+      mp.lane(about, { process = true, jit = false }):invoke(1))
+  end)
+
+  it("in a process needs the program for it", function()
+    local c = require("moonpipe.native").c
+    local original, answer = c.sandbox_program, nil
+    c.sandbox_program = function() return unpack(answer, 1, 3) end
+    local lane = mp.lane(function() end, { process = true })
+    answer = { nil, "there is none", "unsupported" }
+    local _, missing = lane:try_invoke(1)
+    answer = { "/nonexistent/moonpipe-cell", 1, 1 }
+    local _, unstarted = lane:try_invoke(1)
+    c.sandbox_program = original
+    assert.equal("unsupported: there is none", missing.kind .. ": " .. missing.message)
+    assert.matches("cannot start '/nonexistent/moonpipe%-cell'", unstarted.message)
+  end)
+
+  it("in a process tells what ended it", function()
+    local function err_of(fn)
+      local _, err = mp.lane(fn, { process = true }):try_invoke(1)
+      return err
+    end
+    assert.matches("lane_spec.lua:%d+: attempt to index", err_of(function(x)
+      return x.y.z
+    end).message)
+    local err = err_of(function() os.exit(3) end)
+    assert.same({ "internal", "the process of a lane ended: the program ended (exit code 3)" },
+      { err.kind, err.message })
+    if helper.sanitized then return end -- which takes the signal itself
+    err = err_of(function() require("ffi").cast("int *", 0)[0] = 1 end)
+    assert.equal("internal", err.kind)
+    assert.matches("signal 11", err.message)
+  end)
+
   it("ends with its caller's VM #concurrency", function()
     guests.prints("end\n", [[
       local endless = mp.lane(function() while true do end end, { jit = false })
       for _ = 1, 5 do endless:start(1) end
+      local compiled = mp.lane(function() while true do end end, { process = true })
+      for _ = 1, 5 do compiled:start(1) end
       mp.sleep(0.05)
       print "end"]])
   end)

@@ -72,7 +72,8 @@ function c.gate(name, slots, seconds) end
 ---@return integer? id  of a job that lasts as long as the program
 ---@return moonpipe.Inbox|string|nil lines  those of its standard error are named "stderr"
 ---@return moonpipe.ChildHandle|string|nil handle
-function c.child(argv, env, cwd, raw, worthless) end
+---@param familiar boolean?  it has our environment and our standard error
+function c.child(argv, env, cwd, raw, worthless, familiar) end
 
 ---@param handle moonpipe.ChildHandle
 ---@return number? seconds  of CPU time that it has used; nil where it does not run
@@ -107,7 +108,7 @@ function c.sandbox_memory(cell) end
 
 ---@return string? program  the path of moonpipe-cell
 ---@return integer|string own  the number of this process, or a message
----@return string? kind
+---@return integer|string processors  that there are, or a kind
 function c.sandbox_program() end
 
 ---Values as bytes for a VM in another process: nil, booleans, numbers, strings, lists of these.

@@ -46,13 +46,14 @@ end
 ---`mp.lane(fn)`, or `mp.lane("file.lua")` where the file returns the function: a step that is
 ---called with its input in a VM of its own, which has LuaJIT's libraries and `package.path`. A
 ---cancelled one ends soon where it is interpreted, but a compiled loop runs to its end, and
----closing waits for it: `jit = false` compiles none.
+---closing waits for it: `jit = false` compiles none. With `process = true` the VM is in a process,
+---which is killed wherever it is; what it prints goes to standard error then.
 ---@param what function|string  the function without locals of outside
----@param opts { name: string?, jit: boolean? }?
+---@param opts { name: string?, jit: boolean?, process: boolean? }?
 ---@return moonpipe.RunnableLane
 function lane.lane(what, opts)
   local where = errors.caller()
-  opts = errors.options(opts, { "jit", "name" }, "lane")
+  opts = errors.options(opts, { "jit", "name", "process" }, "lane")
   local is_function = type(what) == "function"
   if not is_function and type(what) ~= "string" then
     errors.usage("lane takes a function or the name of a file, got " .. errors.shape(what), where)
@@ -60,7 +61,7 @@ function lane.lane(what, opts)
   return runnable.instance(RunnableLane, {
     code = is_function and code_of(what, where) or nil,
     file = not is_function and check_file(what, where) or nil,
-    jit = opts.jit ~= false,
+    jit = opts.jit ~= false, process = opts.process == true,
     name = opts.name or place_of(what),
   })
 end
@@ -73,8 +74,10 @@ local function encoded(self, input)
 end
 
 function methods:_invoke(input)
-  local id = check(c.lane(encoded(self, input), self.jit))
-  local out = buffer.decode((scheduler.await(id)))
+  local given = encoded(self, input)
+  local text = self.process and require("moonpipe.steps.lane_process").run(given, self.jit)
+    or scheduler.await(check(c.lane(given, self.jit)))
+  local out = buffer.decode(text)
   local err = out.err
   if not err then return out.value end
   if not errors.KINDS[err.kind] then err.kind = "lua" end
