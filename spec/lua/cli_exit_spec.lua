@@ -87,6 +87,16 @@ describe("exit code", function()
     assert.equal(3, server:wait(function(stats) return stats.aborted == 3 end).aborted)
   end)
 
+  it("is 124 where what a script started has not ended", function()
+    local path = helper.temp [[
+      local mp = require "moonpipe"
+      mp.RunnableLambda(function() mp.sleep(50) end):start(1)
+      print "begun"]]
+    local stdout, _, code = helper.moonpipe { "run", "--timeout=0.2", path }
+    assert.same({ "begun\n", 124 }, { stdout, code })
+    assert.equal(7, select(3, helper.moonpipe { "--timeout=9", "-e", "os.exit(7)" }))
+  end)
+
   it("is 130 and 143 after a signal #signal", function()
     for name, code in pairs { INT = 130, TERM = 143 } do
       local base_url = server:lane("wait" .. code, { "hold" })

@@ -15,7 +15,8 @@ local ask = {
   about = "What is piped in stands before the question, or where the word - is. INDEX is a file "
     .. "that `moonpipe index` made: the answer is from its texts. Without a key or a local server "
     .. "it works offline, with sentences of the texts.\n\n"
-    .. "The answer is printed as it comes. One that is not whole is an error.",
+    .. "The answer is printed as it comes. One that is not whole is an error. A loop that reads "
+    .. "lines itself gives ask another input: `</dev/null`.",
   example = 'moonpipe ask docs.mp "How do the branches of a map run?"\n'
     .. 'git diff | moonpipe ask "Explain this."\n'
     .. 'moonpipe ask --schema person.json --json "Who wrote Faust?"\n'

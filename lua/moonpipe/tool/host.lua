@@ -34,10 +34,13 @@ end
 
 -- The same, which must end within host.timeout seconds.
 local function run_in_time(fn, call)
-  local context, seconds = require "moonpipe.context", host.timeout
-  return require("moonpipe.task").within(seconds, function()
-    return errors.new { kind = "timeout_total", message = ("no end within %g s"):format(seconds) }
+  local context, seconds, passed = require "moonpipe.context", host.timeout, nil
+  local value = require("moonpipe.task").within(seconds, function()
+    passed = errors.new { kind = "timeout_total", message = ("no end within %g s"):format(seconds) }
+    return passed
   end, context.derive(context.current(), { timeout = seconds }), run_main, fn, call)
+  if passed then error(passed, 0) end -- what it started had not ended
+  return value
 end
 
 ---What is told of a failure: a person gets more than a host that keeps a log.
