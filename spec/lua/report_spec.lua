@@ -198,11 +198,11 @@ f()
   end)
 
   it("is known of a script that is locked in", function()
-    local text = HEAD .. "local c = mp.RunnablePassthrough() | function(x) return x.a.b end\nc:invoke {}\n"
-    local path = helper.temp(text)
+    local line = "local c = mp.RunnablePassthrough() | function(x) return x.a.b end"
+    local path = helper.temp(HEAD .. line .. "\nc:invoke {}\n")
     local _, stderr = helper.moonpipe({ "run", "--sandbox", path }, nil, ENV)
-    assert.truthy(stderr:find("\n    2 | local c = mp.RunnablePassthrough() | function(x) return x.a.b end\n"
-      .. "      | " .. (" "):rep(#"local c = mp.RunnablePassthrough() | function(x) return x.") .. "^\n", 1, true), stderr)
+    assert.truthy(stderr:find("\n    2 | " .. line .. "\n      | " .. (" "):rep(line:find(".b end", 1, true) - 2)
+      .. "^\n", 1, true), stderr)
   end)
 
   it("is known of standard input and of -e", function()
