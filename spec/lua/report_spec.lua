@@ -134,6 +134,10 @@ responses, sleep; did you mean 'sleep'?
 ]], "mp.FakeListChatModel { sleeep = 1 }\n")
   end)
 
+  it("of raising a table is told with what is in it", function()
+    assert.equal("moonpipe: a table was raised: { code = 7 }\n", told("error { code = 7 }\n"))
+  end)
+
   it("in a name that stands twice in the line is not guessed at", function()
     assert.equal("moonpipe: FILE:1: attempt to call global 'f' (a nil value)\n"
       .. "    1 | f = nil; f()\n  try: is the name written right, and is there a value in every case?\n",
@@ -179,6 +183,17 @@ os.remove(path)
 f()
 ]]):format(helper.temp()))
     assert.matches("^moonpipe: [^\n]*:1: gone\n  stack traceback:\n", text)
+  end)
+
+  it("is that of a module that does not load", function()
+    local folder = helper.temp()
+    os.remove(folder)
+    os.execute("mkdir " .. folder)
+    helper.write(folder .. "/wrong.lua", "\nlocal y = = 2\n")
+    local text = told(("package.path = %q\nrequire 'wrong'\n"):format(folder .. "/?.lua"))
+    os.execute("rm -r " .. folder)
+    assert.truthy(text:find("\n    2 | local y = = 2\n      |           ^\n", 1, true), text)
+    assert.is_nil(text:find("stack traceback", 1, true), text)
   end)
 
   it("is of no file that was not run", function()

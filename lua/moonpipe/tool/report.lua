@@ -118,9 +118,14 @@ local function place_in(message)
   return { line = line, number = number, from = from, to = to }
 end
 
+local function frames_of(err)
+  local frames = (err.traceback or ""):match("\nstack traceback:(.*)$") or ""
+  return frames:gmatch("\n\t([^\n]+)")
+end
+
 -- The user's line that called what fails with a place of ours.
 local function calling_place(err)
-  for line in (err.traceback or ""):gmatch("\n\t([^\n]+)") do
+  for line in frames_of(err) do
     local name, number = line:match("^(.-):(%d+):")
     if name and name ~= "moonpipe" and not name:find("^%[") then
       local text = source_of(name)
@@ -150,7 +155,9 @@ local function place_of(err)
   if err.kind == "lua" and message:find("^moonpipe:") then
     return calling_place(err) or composed_place(err)
   end
-  return err.kind == "lua" and place_in(message) or composed_place(err)
+  local place = err.kind == "lua" and (place_in(message)
+    or place_in(message:match "\n\t(.*)$" or "")) -- of a module that does not load
+  return place or composed_place(err)
 end
 
 -- ---- the words --------------------------------------------------------------------------------
@@ -170,6 +177,11 @@ end
 
 -- Without the kind where it is Lua's own: `rag.lua:6: attempt to …` is what editors jump to.
 local function headline(err)
+  local value = err.cause
+  if err.kind == "lua" and type(value) == "table" and not errors.is(value)
+    and errors.text(err.message):find("^table: 0x") then
+    return "a table was raised: " .. require "moonpipe.glimpse"(value)
+  end
   return err.kind == "lua" and errors.text(err.message) or errors.brief(err)
 end
 
@@ -208,7 +220,7 @@ end
 -- The user's frames; with -v then ours.
 local function add_traceback(out, err, is_verbose)
   local own, ours = {}, {}
-  for frame in (err.traceback or ""):gmatch("\n\t([^\n]+)") do
+  for frame in frames_of(err) do
     local list = is_ours(frame) and ours or own
     list[#list + 1] = "    " .. clean(frame)
   end
