@@ -30,22 +30,6 @@ const char *moonpipe_version(void)
     return MOONPIPE_VERSION;
 }
 
-void moonpipe_config_init(moonpipe_Config *config)
-{
-    memset(config, 0, sizeof *config);
-    config->size = sizeof *config;
-    config->jit = 1;
-}
-
-void mp_host_copy(void *to, size_t size, const void *from)
-{
-    size_t known;
-
-    if (!from) return;
-    memcpy(&known, from, sizeof known);
-    memcpy(to, from, known < size ? known : size);
-}
-
 static int f_gc_box(lua_State *L)
 {
     moonpipe_Engine **box = lua_touserdata(L, 1);

@@ -89,12 +89,6 @@ void moonpipe_drop(moonpipe_Engine *engine, uint64_t chain)
 /* --- calls ------------------------------------------------------------------
  */
 
-void moonpipe_options_init(moonpipe_Options *options)
-{
-    memset(options, 0, sizeof *options);
-    options->size = sizeof *options;
-}
-
 static void tell_error(lua_State *L, const moonpipe_Options *options,
                        uint64_t id)
 {
@@ -356,12 +350,6 @@ bool mp_host_set_log(moonpipe_Engine *engine)
 
 /* --- scripts that are locked in ---------------------------------------------
  */
-
-void moonpipe_sandbox_init(moonpipe_Sandbox *sandbox)
-{
-    memset(sandbox, 0, sizeof *sandbox);
-    sandbox->size = sizeof *sandbox;
-}
 
 static int push_sandbox(lua_State *L, const void *arguments)
 {

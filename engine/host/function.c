@@ -124,12 +124,6 @@ int moonpipe_register_value(moonpipe_Engine *engine, const char *name,
     return register_step(engine, &step);
 }
 
-void moonpipe_tool_init(moonpipe_Tool *tool)
-{
-    memset(tool, 0, sizeof *tool);
-    tool->size = sizeof *tool;
-}
-
 /* [-0, +1] nil for NULL */
 static void push_string(lua_State *L, const char *text)
 {

@@ -271,11 +271,33 @@ typedef void *(*moonpipe_Allocator)(void *userdata, void *ptr, size_t size);
 /* The version of the library in use, "1.0.0". */
 MOONPIPE_API const char *moonpipe_version(void);
 
+/* Fill a struct of [size] bytes with the defaults: what the functions below do
+ * with the size that this header knows. For other languages. */
+MOONPIPE_API void moonpipe_config_fill(moonpipe_Config *config, size_t size);
+MOONPIPE_API void moonpipe_options_fill(moonpipe_Options *options, size_t size);
+MOONPIPE_API void moonpipe_sandbox_fill(moonpipe_Sandbox *sandbox, size_t size);
+MOONPIPE_API void moonpipe_tool_fill(moonpipe_Tool *tool, size_t size);
+
 /* Fill a struct with the defaults. Call them before setting any field. */
-MOONPIPE_API void moonpipe_config_init(moonpipe_Config *config);
-MOONPIPE_API void moonpipe_options_init(moonpipe_Options *options);
-MOONPIPE_API void moonpipe_sandbox_init(moonpipe_Sandbox *sandbox);
-MOONPIPE_API void moonpipe_tool_init(moonpipe_Tool *tool);
+static inline void moonpipe_config_init(moonpipe_Config *config)
+{
+    moonpipe_config_fill(config, sizeof *config);
+}
+
+static inline void moonpipe_options_init(moonpipe_Options *options)
+{
+    moonpipe_options_fill(options, sizeof *options);
+}
+
+static inline void moonpipe_sandbox_init(moonpipe_Sandbox *sandbox)
+{
+    moonpipe_sandbox_fill(sandbox, sizeof *sandbox);
+}
+
+static inline void moonpipe_tool_init(moonpipe_Tool *tool)
+{
+    moonpipe_tool_fill(tool, sizeof *tool);
+}
 
 /* Makes all memory come from [allocator] (NULL: the usual ones): that of the
  * engine, of values and of Lua, but for machine code. Not what libcurl, FAISS,

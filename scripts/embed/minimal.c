@@ -22,17 +22,18 @@ static void show(void *out, uint64_t call, const char *token, size_t length)
 int main(void)
 {
     moonpipe_Engine *engine = moonpipe_open(NULL);
-    const char input[] = "{\"name\": \"engine\"}";
+    moonpipe_Value *input = moonpipe_new_object();
     moonpipe_Options options;
     uint64_t chain;
 
     if (!engine) return 1;
     moonpipe_options_init(&options);
-    options.flags = MOONPIPE_TEXT_OUT;
+    options.flags = MOONPIPE_TEXT_OUT; /* tokens, else JSON */
     options.userdata = stdout;
     options.on_token = show;
     chain = moonpipe_load_text(engine, "minimal", script, strlen(script));
-    if (!moonpipe_start(engine, chain, input, strlen(input), &options))
+    moonpipe_set(input, "name", moonpipe_new_string("engine"));
+    if (!moonpipe_start_value(engine, chain, input, &options))
         puts(moonpipe_error_text(moonpipe_error(engine)));
     moonpipe_wait(engine, 0, -1); /* or moonpipe_update, each frame */
     moonpipe_close(engine);

@@ -77,6 +77,82 @@ static mp_Status whole_life(void *userdata)
     return status;
 }
 
+/* --- values --- */
+
+/* Answers with what it was given and more. */
+static void tool(void *userdata, uint64_t answer, const moonpipe_Value *input)
+{
+    Trial *trial = userdata;
+    moonpipe_Value *result = moonpipe_new_object();
+
+    trial->asked++;
+    moonpipe_set(result, "was", moonpipe_copy(input));
+    moonpipe_complete_value(trial->engine, answer, result);
+}
+
+static const char value_chain[] =
+    "local mp = require 'moonpipe'\n"
+    "local vectors = mp.HashEmbeddings()\n"
+    "return mp.host.tool | { was = function(x) return x.was end,\n"
+    "  v = function(x) return vectors:embed_query(x.was.text) end,\n"
+    "  m = function() return mp.AIMessage 'hi' end }";
+
+static moonpipe_Value *new_input(void)
+{
+    static const float numbers[] = {1, 2};
+    moonpipe_Value *input = moonpipe_new_object();
+    moonpipe_Value *list = moonpipe_new_array();
+
+    moonpipe_set(input, "text", moonpipe_new_string("a bear"));
+    moonpipe_set(input, "list", list);
+    moonpipe_add(list, moonpipe_new_json("{\"b\":[1],\"a\":\"x\"}", 17));
+    moonpipe_add(list, moonpipe_new_floats(numbers, 1, 2));
+    return input;
+}
+
+static mp_Status call_with_values(Trial *trial)
+{
+    moonpipe_Engine *engine = trial->engine;
+    moonpipe_Value *result, *text;
+    moonpipe_Tool about;
+    uint64_t id;
+    mp_Status status;
+
+    moonpipe_tool_init(&about);
+    about.name = "tool";
+    about.description = "Gives it back.";
+    about.schema = "{\"type\":\"object\"}";
+    about.on_call = tool;
+    about.userdata = trial;
+    if (moonpipe_register_tool(engine, &about) != 0) return status_of(engine);
+    id = load(engine, value_chain);
+    if (!id) return status_of(engine);
+    result = moonpipe_call(engine, id, new_input(), NULL);
+    if (!result) return status_of(engine);
+    text = moonpipe_to_json(moonpipe_get(result, "was"));
+    status = text ? MP_OK : -MP_KIND_MEMORY;
+    if (text)
+        CHECK(strcmp(moonpipe_get_text(text, NULL, NULL),
+                     "{\"list\":[{\"a\":\"x\",\"b\":[1]},[1,2]],"
+                     "\"text\":\"a bear\"}") == 0);
+    CHECK(strcmp(moonpipe_get_text(result, "m", NULL), "hi") == 0);
+    moonpipe_free(text);
+    moonpipe_free(result);
+    return status;
+}
+
+static mp_Status life_of_values(void *userdata)
+{
+    Trial trial = {.engine = moonpipe_open(NULL)};
+    mp_Status status;
+
+    (void)userdata;
+    if (!trial.engine) return -MP_KIND_MEMORY;
+    status = call_with_values(&trial);
+    moonpipe_close(trial.engine);
+    return status;
+}
+
 static mp_Status script(void *userdata)
 {
     static const char text[] =
@@ -101,6 +177,7 @@ int main(void)
 {
     CHECK(torture(whole_life, NULL) > 20);
     CHECK(torture(script, NULL) > 10);
+    CHECK(torture(life_of_values, NULL) > 40);
     CHECK(whole_life(NULL) == MP_OK);
     return TEST_END();
 }

@@ -232,11 +232,12 @@ describe("README.md's other code", function()
       ["host.c"] = block_with("c", "moonpipe.h"),
       ["chain.lua"] = 'return function(x) return "said: " .. x end',
     })
+    assert.is_true(#block_with("c", "moonpipe.h"):gsub("[^\n]", "") < 20)
     local stdout, stderr, code = helper.execute({ "sh", "-c", [[
       include=$PWD/engine/include && cd "$1" &&
       cc -std=c11 -Wall -I"$include" host.c -L"$2" -lmoonpipe -Wl,-rpath,"$2" -o host && ./host
     ]], "sh", path, build })
-    assert.equal("said: where?", stdout, stderr)
+    assert.equal("said: where?\n", stdout, stderr)
     assert.equal(0, code)
     assert.equal("", stderr)
   end)
