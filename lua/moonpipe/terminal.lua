@@ -46,4 +46,16 @@ function terminal.may_color(fd)
   return require("moonpipe.native").c.isatty(fd)
 end
 
+local STYLES = { faint = "\27[2m", red = "\27[1;31m", bold = "\27[1m" }
+
+---Gives a function that paints a text in a style: `faint`, `red`, `bold`; any other leaves it.
+---@param colored boolean
+---@return fun(style: string, text: string): string
+function terminal.painter(colored)
+  return function(style, text)
+    if not colored or text == "" or not STYLES[style] then return text end
+    return STYLES[style] .. text .. "\27[0m"
+  end
+end
+
 return terminal

@@ -181,6 +181,14 @@ describe("moonpipe trace", function()
     end
   end)
 
+  it("paints steps that failed, where that is asked for", function()
+    local path = helper.temp(call("x", 1000000, "lua: no way"))
+    local stdout = run("trace", path, "--color=always")
+    assert.truthy(stdout:find("\n\27%[1;31m    left: a [^\n]*lua: no way\27%[0m\n"), stdout)
+    assert.truthy(stdout:find("\n    right: b", 1, true), stdout)
+    assert.is_nil(run("trace", path):find("\27", 1, true))
+  end)
+
   it("takes runs that come twice, or are their own parents, once", function()
     local one = call("x", 1000000)
     assert.truthy(run("trace", helper.temp(one .. one)):find("1 call, 5 steps", 1, true))

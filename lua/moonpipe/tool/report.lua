@@ -162,15 +162,6 @@ end
 
 -- ---- the words --------------------------------------------------------------------------------
 
-local STYLES = { faint = "\27[2m", red = "\27[1;31m", bold = "\27[1m" }
-
-local function painter(colored)
-  return function(style, text)
-    if not colored or text == "" then return text end
-    return STYLES[style] .. text .. "\27[0m"
-  end
-end
-
 local function clean(text)
   return redact.text(terminal.printable(text))
 end
@@ -246,7 +237,7 @@ end
 ---@param typed { traceback: boolean? }?
 ---@return string
 function report.of(err, typed)
-  local paint = painter(not typed and terminal.may_color(2))
+  local paint = terminal.painter(not typed and terminal.may_color(2))
   local out = { paint("red", clean(headline(err))) }
   local details = errors.details(err)
   if details ~= "" then out[2] = "  " .. clean(details) end

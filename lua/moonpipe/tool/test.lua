@@ -5,9 +5,9 @@
 local cassette = require "moonpipe.cassettes.cassette"
 local errors = require "moonpipe.error"
 local host = require "moonpipe.tool.host"
-local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
 local settings = require "moonpipe.settings"
+local terminal = require "moonpipe.terminal"
 
 local test = {
   name = "test",
@@ -141,15 +141,9 @@ local function hear(given)
   end
 end
 
-local function has_colors()
-  local color = settings.get "color" or "auto"
-  if color ~= "auto" then return color == "always" end
-  return native.c.isatty(1) and (os.getenv "NO_COLOR" or "") == ""
-end
-
 local function words_for_busted(given, specs)
   local list = { [0] = "moonpipe test", "--ignore-lua",
-    "--output=" .. (has_colors() and "utfTerminal" or "plainTerminal") }
+    "--output=" .. (terminal.may_color(1) and "utfTerminal" or "plainTerminal") }
   if given.filter then list[#list + 1] = "--filter=" .. given.filter end
   if given.tags then list[#list + 1] = "--tags=" .. given.tags end
   if given.verbose then list[#list + 1] = "--verbose" end

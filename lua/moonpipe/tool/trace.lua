@@ -7,6 +7,7 @@ local json = require "moonpipe.json"
 local log = require "moonpipe.log"
 local mp = require "moonpipe"
 local redact = require "moonpipe.redact"
+local terminal = require "moonpipe.terminal"
 local trace_read = require "moonpipe.tool.trace_read"
 
 local trace = {
@@ -37,8 +38,12 @@ local PAUSE = 0.1   -- seconds between looks at a file that grows
 
 -- ---- text --------------------------------------------------------------------------------------
 
+local function clean(text)
+  return mp.printable(redact.text(text))
+end
+
 local function say(text)
-  print(mp.printable(redact.text(text)))
+  print(clean(text))
 end
 
 local function add_usage(notes, tokens, cost)
@@ -68,11 +73,17 @@ local function print_call(call)
   calls_of.each(call, function(step, depth)
     rows[#rows + 1] = {
       depth = depth, name = drawing.name(step.name, step.model, step.tag), started = step.started,
-      ended = step.ended, notes = notes_of(step),
+      ended = step.ended, notes = notes_of(step), failed = step.error ~= nil,
     }
   end)
-  say(os.date("%Y-%m-%d %H:%M:%S", call.started))
-  say(table.concat(drawing.lines(rows), "\n") .. "\n")
+  local paint = terminal.painter(terminal.may_color(1))
+  print(paint("bold", os.date("%Y-%m-%d %H:%M:%S", call.started)))
+  local lines = drawing.lines(rows) -- a line each, unless the last one counts the rest
+  for i, line in ipairs(lines) do
+    local is_row = i < #lines or #lines == #rows
+    print(paint(is_row and rows[i].failed and "red" or "plain", clean(line)))
+  end
+  print()
 end
 
 local function print_slowest(list)
