@@ -513,11 +513,11 @@ MOONPIPE_API moonpipe_Value *moonpipe_new_json(const char *text, size_t length);
 MOONPIPE_API moonpipe_Value *moonpipe_to_json(const moonpipe_Value *value);
 
 /* Makes [item], which it takes, the member [key] (a string, copied) of an
- * object, in place of one that is there. Until the object ends [item] may
- * still be written to. Returns 1. Or 0: without memory, where [item] is NULL,
- * where [object] is no object, and where [item] is a member already. Then
- * [object] and all that it is in are broken, and what they are given to fails;
- * so who builds a value need not look. */
+ * object, in place of one that is there. Fill [item] before: it is not yours
+ * any more. Returns 1. Or 0: without memory, where [item] is NULL, where
+ * [object] is no object, and where [item] is a member already. Then [object] is
+ * broken, and so is what that is put into; what is given a broken value fails.
+ * So who builds a value need not look. */
 MOONPIPE_API int moonpipe_set(moonpipe_Value *object, const char *key,
                               moonpipe_Value *item);
 

@@ -104,9 +104,9 @@ static moonpipe_Value *new_input(void)
     moonpipe_Value *list = moonpipe_new_array();
 
     moonpipe_set(input, "text", moonpipe_new_string("a bear"));
-    moonpipe_set(input, "list", list);
     moonpipe_add(list, moonpipe_new_json("{\"b\":[1],\"a\":\"x\"}", 17));
     moonpipe_add(list, moonpipe_new_floats(numbers, 1, 2));
+    moonpipe_set(input, "list", list);
     return input;
 }
 

@@ -33,10 +33,10 @@ static moonpipe_Value *sample(void)
     moonpipe_Value *list = moonpipe_new_array();
 
     CHECK(moonpipe_set(value, "name", moonpipe_new_string("bear")) == 1);
-    CHECK(moonpipe_set(value, "list", list) == 1);
     CHECK(moonpipe_add(list, moonpipe_new_integer(7)) == 1);
     CHECK(moonpipe_add(list, moonpipe_new_number(0.5)) == 1);
     CHECK(moonpipe_add(list, moonpipe_new_null()) == 1);
+    CHECK(moonpipe_set(value, "list", list) == 1);
     CHECK(moonpipe_set(value, "a.b", moonpipe_new_boolean(1)) == 1);
     CHECK(moonpipe_set(value, "deep", moonpipe_new_object()) == 1);
     return value;
