@@ -154,12 +154,24 @@ local function read()
   return checked(run(source, path), path, source), path
 end
 
+-- A file that is wrong is read once too: who tells of it asks for colours.
+local function read_once()
+  local ok, values, from = pcall(read)
+  if ok then
+    config.values, config.from = values, from
+    return
+  end
+  config.problem = errors.is(values) and values.kind == "config" and values or nil
+  error(values, 0)
+end
+
 ---What the file says; nothing where there is none. Raises kind `config` where it is wrong.
 ---@async
 ---@return table<string, any> values
 ---@return string? path
 function config.read()
-  if not config.values then config.values, config.from = read() end
+  if config.problem then error(config.problem, 0) end
+  if not config.values then read_once() end
   return config.values, config.from
 end
 
@@ -167,7 +179,7 @@ end
 ---@param path string?
 ---@param off boolean?
 function config.install(path, off)
-  config.given, config.off, config.values = path, off, nil
+  config.given, config.off, config.values, config.problem = path, off, nil, nil
 end
 
 return config
