@@ -80,6 +80,7 @@ int mp_lane_main(int argc, char **argv)
     Lane self = {.jit = argc == 4 && argv[2][0] == '1'};
     int channel = dup(STDOUT_FILENO);
     lua_State *L = luaL_newstate();
+    bool done;
 
     if (argc != 4 || channel < 0 || !L ||
         dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
@@ -88,7 +89,10 @@ int mp_lane_main(int argc, char **argv)
         return 2;
     mp_buf_init(&self.in, UINT32_MAX);
     mp_buf_init(&self.out, UINT32_MAX);
-    if (!mp_frame_read(STDIN_FILENO, &self.in) || !run(&self, L)) return 1;
+    done = mp_frame_read(STDIN_FILENO, &self.in) && run(&self, L);
     lua_close(L);
-    return mp_frame_send(channel, &self.out) ? 0 : 1;
+    if (done) done = mp_frame_send(channel, &self.out);
+    mp_buf_term(&self.in);
+    mp_buf_term(&self.out);
+    return done ? 0 : 1;
 }

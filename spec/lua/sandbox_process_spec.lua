@@ -119,8 +119,8 @@ describe("sandbox.process", function()
     local process = processes.open({ memory = 2 ^ 24, seconds = 0.05 }, function(_, _, kind)
       heard = kind or "answered"
     end)
-    process.patience = 0.2
     while heard ~= "answered" do mp.sleep(0.005) end
+    process.patience = 0.2
     raise_signal "STOP"
     process:say "go"
     while heard ~= "limit" do mp.sleep(0.005) end
