@@ -61,6 +61,7 @@ function mp.loop(opts) end
 ---@class mp.LaneOptions
 ---@field name string?
 ---@field jit boolean?  compile its loops; true
+---@field process boolean?  in a process of its own, which ends at once where it is cancelled
 
 ---A step that runs a function in a VM and a thread of its own.
 ---@param what fun(input: any): any|string  the function, without locals of outside, or a file
