@@ -232,6 +232,7 @@ static bool wait_for_input(int limit_ms)
         int count = poll_both(both, ready > 0 ? 0 : shows ? HELD_MS : left);
 
         if (screen) heed_signals();
+        if (stopped) return false; /* what has come belongs to the next line */
         if (both[0].revents) return true;
         if (count < 0 && errno != EINTR) return false;
         if (count == 0 && ready <= 0 && shows) mp_edit_input_flush();
@@ -260,6 +261,7 @@ static bool read_more(int limit_ms)
 
 bool mp_edit_input_byte(char *byte, int limit_ms)
 {
+    if (stopped) return false;
     if (input.at == input.len) {
         input.at = input.len = 0;
         if (!read_more(limit_ms)) return false;
@@ -343,6 +345,7 @@ void mp_edit_input_stop(void)
 
 void mp_edit_input_go(void)
 {
+    if (stopped) input.at = input.len = 0;
     stopped = 0;
 }
 

@@ -41,7 +41,8 @@ bool mp_edit_input_is_ahead(void);
  * pasted: it belongs to what was read before. Its bytes stay. */
 bool mp_edit_input_has_pipe(void);
 
-/* Ends the waiting, until mp_edit_input_go. For signal handlers. */
+/* Ends the waiting, until mp_edit_input_go, which forgets what had come before.
+ * For signal handlers. */
 void mp_edit_input_stop(void);
 void mp_edit_input_go(void);
 bool mp_edit_input_is_stopped(void);

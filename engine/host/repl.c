@@ -120,7 +120,6 @@ static const char *ask(uint64_t asked, const char *input, size_t length)
         moonpipe_wait(engine, 0, -1) < 0)
         fprintf(stderr, "%s\n", moonpipe_error_text(moonpipe_error(engine)));
     atomic_store(&running, false);
-    interrupted = 0; /* it was about what ran */
     return answer.failed ? NULL : answer.text;
 }
 
@@ -196,10 +195,11 @@ static bool evaluate(void)
 {
     const char *said = ask(chain.read, text, text_len);
 
-    if (said && strcmp(said, "more") == 0) return true;
+    if (said && strcmp(said, "more") == 0 && !interrupted) return true;
     if (said && strcmp(said, "keep") == 0) mp_edit_remember(text);
     text_len = 0;
-    said = said ? ask(chain.run, "", 0) : NULL;
+    said = said && !interrupted ? ask(chain.run, "", 0) : NULL;
+    interrupted = 0; /* it was about what ran */
     return !said || strcmp(said, "quit") != 0;
 }
 
@@ -207,9 +207,13 @@ static void loop(void)
 {
     bool goes_on = true;
 
-    while (goes_on && !ended_by && read_line())
-        if (text_len > 0 && (is_chat || !mp_edit_continues()))
+    while (goes_on && !ended_by && read_line()) {
+        if (text_len == 0 || (!is_chat && mp_edit_continues())) continue;
+        if (interrupted)
+            take_interrupt();
+        else
             goes_on = evaluate();
+    }
     if (goes_on && !ended_by && mp_edit_is_terminal()) putchar('\n');
 }
 

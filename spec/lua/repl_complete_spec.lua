@@ -55,6 +55,13 @@ describe("completion", function()
     inserts("ide", "odd.ins")
     inserts("", "odd.inside.x")
     inserts("", "odd { zz")
+    for _, name in ipairs { "tool", "My", "ingest" } do
+      env.keep(name, function() called = true end)
+      inserts("", name .. " { zz")
+      env.keep(name, nil)
+    end
+    env.keep("odd", { with_retry = function() called = true end })
+    inserts("", "odd:with_retry { zz")
     assert.is_false(called)
   end)
 
@@ -99,6 +106,21 @@ describe("completion", function()
     inserts("  ", "for i = 1, 2 do\n")
     inserts("", "-- mp.ChatOpenA")
     inserts("", "--[[ mp.ChatOpenA")
+  end)
+end)
+
+describe("completion of anything", function()
+  it("gives an answer", function()
+    local pieces = { "mp", ".", ":", "ChatOpenAI", "{", "}", "(", ")", "[", "]", "'", '"', "[[", "]]", "--",
+      "--[[", "\n", " ", "x", "=", ",", "..", "te", "é", "\\", "::", ":load", "return", "function", "end",
+      "0x", "FAISS", "from_texts", "\0", "\255", "~/", "/", "%" }
+    for _ = 1, 2000 do
+      local text = {}
+      for i = 1, math.random(0, 12) do text[i] = pieces[math.random(#pieces)] end
+      local whole = table.concat(text)
+      local ok, inserted = pcall(tab, whole)
+      assert.is_true(ok and inserted ~= nil, whole)
+    end
   end)
 end)
 

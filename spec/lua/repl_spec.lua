@@ -133,6 +133,8 @@ describe("repl", function()
     prints("nil\n", "rawget(_G, 'PromptTemplate')\n")
     complains("stdin:1: undefined global 'StrOutputPaser'; did you mean 'StrOutputParser'?",
       "StrOutputPaser()")
+    complains("stdin:1: undefined global 'exit'; did you mean :quit?", "exit")
+    complains("stdin:1: undefined global 'help'; did you mean :help?", "help")
   end)
 
   it("takes a comment between the steps of a chain", function()
@@ -196,6 +198,7 @@ describe("repl's commands", function()
     local stdout = repl(":graph RunnablePassthrough() | StrOutputParser()\n"
       .. ":explain RunnablePassthrough() | StrOutputParser()\n")
     assert.matches("| StrOutputParser |", stdout, 1, true)
+    assert.matches("output", (repl(":graph { a = print }\n")), 1, true)
     assert.matches("chunks go through as they come", stdout, 1, true)
     complains("input: :graph takes a chain, got the number 5", ":graph 5")
     complains("input: :explain takes CHAIN", ":explain")

@@ -329,8 +329,17 @@ describe("repl in a terminal #signal", function()
       one:line("'line " .. i .. "'")
       one:wait('\n"line ' .. i .. '"\n> *$')
     end
-    first:stop()
     assert.equal("'line 1'\n'line 2'\n'line 3'\n", helper.read(state .. "/moonpipe/history"))
+    local lines = {}
+    for i = 1, 30 do lines[i] = ("x = %d --%s\n"):format(i, ("."):rep(60)) end
+    for _, one in ipairs { first, second } do one:paste(table.concat(lines)) end
+    for _, one in ipairs { first, second } do one:wait("x = 30 [^\n]*\n> *$") end
+    first:stop()
+    local counts = {}
+    for line in helper.read(state .. "/moonpipe/history"):gmatch("[^\n]+") do
+      counts[line .. "\n"] = (counts[line .. "\n"] or 0) + 1
+    end
+    for _, line in ipairs(lines) do assert.equal(2, counts[line], line) end
   end)
 
   local function reads_plainly(env)

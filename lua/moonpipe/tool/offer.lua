@@ -15,8 +15,10 @@ local LISTED = 200
 -- What lies in a folder, at most as many as anybody looks at.
 local function entries(folder)
   local native, scheduler = require "moonpipe.native", require "moonpipe.scheduler"
-  local id = native.c.folder(folder)
-  local ok, text = pcall(function() return id and scheduler.await(id) end)
+  local ok, text = pcall(function()
+    local id = native.c.folder(folder)
+    return id and scheduler.await(id)
+  end)
   local list = {}
   for kind, name in (ok and text or ""):gmatch("(.)(%Z+)%z") do
     list[#list + 1] = kind == "d" and name .. "/" or name

@@ -17,7 +17,8 @@ end
 local function chain_of(name, argument)
   if argument == "" then wrong(name) end
   local value = session.value(argument)
-  if type(value) == "function" then value = require("moonpipe.coerce").step(value) end
+  local is_plain = type(value) == "table" and getmetatable(value) == nil
+  if is_plain or type(value) == "function" then value = require("moonpipe.coerce").step(value) end
   if not runnable.is(value) then
     errors.raise("input", (":%s takes a chain, got %s"):format(name, errors.shape(value)))
   end
@@ -128,6 +129,11 @@ TABLE.save = {
 -- ---- the rest ------------------------------------------------------------------------------
 
 TABLE.quit = { help = "leave, as Ctrl-D does", run = function() return "quit" end }
+
+-- What people write elsewhere, and the names without their colon.
+env.hints.exit, env.hints.q = ":quit", ":quit"
+for name in pairs(TABLE) do env.hints[name] = ":" .. name end
+env.hints.help = ":help"
 
 return colon.commands(TABLE, [[
 An expression prints its value, and `_` is the last one. Names of the language need no `mp.`.

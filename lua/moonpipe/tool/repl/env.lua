@@ -18,6 +18,7 @@ local NIL = {} -- a kept variable whose value is nil
 local kept = {} -- name -> value
 local assigned = {} -- globals that were assigned, even nil
 local language -- name -> true
+env.hints = {} -- what is meant by names that are none
 env.used = {} -- names of the language that were used without `mp.`
 
 local function is_language(name)
@@ -62,6 +63,9 @@ function env.names()
 end
 
 local function complain(name)
+  if env.hints[name] then
+    errors.usage(("undefined global '%s'; did you mean %s?"):format(name, env.hints[name]))
+  end
   local names, of_language = env.names()
   for _, one in ipairs(of_language) do names[#names + 1] = one end
   errors.usage(("undefined global '%s'%s"):format(errors.text(name), errors.hint(name, names)))

@@ -69,6 +69,15 @@ function members.at(path)
   return value
 end
 
+---Whether its methods are those of the library.
+---@param value any
+---@return boolean
+function members.is_ours(value)
+  local mt = type(value) == "table" and debug.getmetatable(value)
+  local name = type(mt) == "table" and rawget(mt, "__name")
+  return type(name) == "string" and name:find("^moonpipe%.") ~= nil
+end
+
 -- ---- options -------------------------------------------------------------------------
 
 -- Functions that look at their options before anything else, and methods that only make a step.
@@ -94,11 +103,26 @@ local function told_by(fn, ...)
   return names
 end
 
--- The value that has a method, and its name.
-local function split(path)
-  local owner, separator, name = path:match("^(.*)([.:])([^.:]+)$")
-  if not owner then return nil, ".", path end
-  return members.at(owner), separator, name
+-- Whether [value] is what the language has under this name: nothing of the user's is called.
+local function is_language(name, value)
+  return value ~= nil and rawequal(rawget(mp, name), value)
+end
+
+local function of_method(owner, name, argument)
+  if not runnable.is(owner) and not members.is_ours(owner) then return {} end
+  if CONFIG[name] == argument and runnable.is(owner) then
+    return told_by(require("moonpipe.context_config").check, NO_OPTION)
+  end
+  if argument ~= 1 or not SAFE[name] then return {} end
+  return told_by(members.field(owner, name), owner, NO_OPTION)
+end
+
+-- `FAISS.from_texts(texts, { … })`: the first argument may have to be a list or a text.
+local function of_static(owner, of, name, argument)
+  local called = members.field(owner, name)
+  if not is_language(of, owner) or not name:find("^from_") or argument ~= 2 then return {} end
+  local names = told_by(called, {}, NO_OPTION)
+  return #names > 0 and names or told_by(called, "", NO_OPTION)
 end
 
 ---The names of the options in a table that is given to what is called [path].
@@ -106,21 +130,16 @@ end
 ---@param argument integer  which argument the table is
 ---@return string[]
 function members.options(path, argument)
-  local owner, separator, name = split(path)
-  if separator == ":" and CONFIG[name] == argument and runnable.is(owner) then
-    local configs = require "moonpipe.context_config"
-    return told_by(configs.check, NO_OPTION)
+  local owner_path, separator, name = path:match("^(.*)([.:])([^.:]+)$")
+  local owner = owner_path and members.at(owner_path)
+  if separator == ":" then return of_method(owner, name, argument) end
+  if owner and not rawequal(owner, mp) then
+    return of_static(owner, owner_path:match("[^.:]+$"), name, argument)
   end
+  name = name or path
   local called = members.at(path)
-  if argument == 2 and name:find("^from_") and type(called) == "function" then
-    local names = told_by(called, {}, NO_OPTION)
-    return #names > 0 and names or told_by(called, "", NO_OPTION)
-  end
-  if argument ~= 1 then return {} end
-  if runnable.is_class(called) then return told_by(called, NO_OPTION) end
-  if type(called) ~= "function" or not (SAFE[name] or name:find("^%u")) then return {} end
-  if separator == ":" then return told_by(called, owner, NO_OPTION) end
-  return told_by(called, NO_OPTION)
+  if argument ~= 1 or not is_language(name, called) then return {} end
+  return (SAFE[name] or name:find("^%u")) and told_by(called, NO_OPTION) or {}
 end
 
 return members
