@@ -649,7 +649,8 @@ MOONPIPE_API const char *moonpipe_error_path(const moonpipe_Error *error);
 /* file:line at which the failing step was composed. */
 MOONPIPE_API const char *moonpipe_error_where(const moonpipe_Error *error);
 
-/* All fields as a JSON object: status, attempts, retry_after, partial, … */
+/* All fields as a JSON object: status, attempts, retry_after, partial, span (of
+ * the failing step, as file:line:column-column), … */
 MOONPIPE_API const char *moonpipe_error_json(const moonpipe_Error *error);
 
 #ifdef __cplusplus

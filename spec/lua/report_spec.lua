@@ -134,6 +134,11 @@ responses, sleep; did you mean 'sleep'?
 ]], "mp.FakeListChatModel { sleeep = 1 }\n")
   end)
 
+  it("in an error of one's own does not hide it", function()
+    assert.equal("moonpipe: a table whose __tostring fails\n",
+      told(HEAD .. 'error(mp.Error { kind = "io", message = "x", where = {} })\n'))
+  end)
+
   it("of raising a table is told with what is in it", function()
     assert.equal("moonpipe: a table was raised: { code = 7 }\n", told("error { code = 7 }\n"))
   end)

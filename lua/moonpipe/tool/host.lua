@@ -47,10 +47,13 @@ end
 ---@param err moonpipe.Error
 ---@return string
 function host.told(err)
-  if not host.person then return require("moonpipe.tool.failure").text_of(err) end
-  local report = require "moonpipe.tool.report"
-  if host.main then report.remember(host.main.name, host.main.text) end
-  return report.of(err)
+  local ok, text
+  if host.person then
+    local report = require "moonpipe.tool.report"
+    if host.main then report.remember(host.main.name, host.main.text) end
+    ok, text = pcall(report.of, err) -- its fields may be the user's
+  end
+  return ok and text or require("moonpipe.tool.failure").text_of(err)
 end
 
 local function text_of(err)
