@@ -23,9 +23,10 @@ local batch = {
     .. "`{\"index\":, \"line\":, \"output\":}` for each item, in the order of the input; - is "
     .. "standard output. What failed is in OUTPUT.errors.jsonl.\n\n"
     .. "OUTPUT.journal, a SQLite file, has each result before it is written: whatever ends the "
-    .. "program, --resume goes on where it was, and when all is done it may be removed. A pipe "
-    .. "goes on when the same items come through it again. Ctrl-C, SIGTERM and SIGHUP let items under way end, for 5 seconds; a second one "
-    .. "ends at once. A refused key ends the batch, and is no item's failure.",
+    .. "program, --resume goes on where it was, and when all is done it may be removed. A pipe goes "
+    .. "on when the same items come through it again. Ctrl-C, SIGTERM and SIGHUP let items under "
+    .. "way end, for 5 seconds; a second one ends at once. A refused key ends the batch, and is no "
+    .. "item's failure.",
   example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume\n"
     .. "zcat in.jsonl.gz | moonpipe batch chain.lua - --format jsonl -o out.jsonl",
   exits = { 0, 1, 2, 3, 4, 5, 6, 124, 129, 130, 141, 143 },
@@ -209,6 +210,7 @@ local function new_run(given, words, input, asked)
   local chain, print_of = chain_of(words[1], given), fingerprint(words[1], given.chain)
   local journal = batch_journal.open(asked.paths.journal, {
     format = asked.format, errors = given.errors or "", chain = print_of,
+    mended = given.retry_failed,
     shard = ("%d/%d"):format(asked.shard.at, asked.shard.of), output = given.output,
     is_there = given.journal and given.output ~= "-" and host.exists(given.output),
   })

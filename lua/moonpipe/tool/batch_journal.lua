@@ -67,7 +67,7 @@ local function check(self, row, asked)
     errors.raise("input", ("'%s' is there, and '%s' is of a batch whose output was '%s'"):format(
       asked.output, self.path, row.output))
   end
-  if row.chain ~= asked.chain and row.chain ~= "" then
+  if row.chain ~= asked.chain and row.chain ~= "" and not asked.mended then
     log.warn(("the chain is not the one that this batch began with ('%s'); results that are there"
       .. " stay"):format(self.path))
   end
@@ -117,9 +117,9 @@ end
 ---@async
 ---@param path string?  nil: none that lasts
 ---@param asked { format: string, shard: string, errors: string, chain: string, output: string,
----  is_there: boolean }  format, shard and errors, as it was given, or "", must be as they were;
----  chain, what tells it from others, may change; is_there: the output is, and its name does not
----  say whose it is
+---  is_there: boolean, mended: boolean }  format, shard and errors, as it was given, or "", must
+---  be as they were; chain, what tells it from others, may change, which is told unless it is
+---  `mended`; is_there: the output is, and its name does not say whose it is
 ---@return moonpipe.BatchJournal
 function batch_journal.open(path, asked)
   local self = setmetatable({ path = path or NONE, lasts = path ~= nil, ok = 0, failed = 0,
