@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "os.h"
 #include "secret.h"
+#include "value.h"
 
 #include <luajit.h>
 #include <lualib.h>
@@ -73,6 +74,7 @@ static int f_open(lua_State *L)
     lua_pushliteral(L, "moonpipe.native");
     lua_call(L, 1, 0);
     mp_error_prepare(L);
+    mp_value_prepare(L);
     engine->engine = mp_bind_engine(L);
     push_box(L, engine);
     return 0;

@@ -100,13 +100,11 @@ static void answer_nothing(void *userdata, uint64_t answer,
                            const moonpipe_Value *input)
 {
     Host *host = userdata;
-    moonpipe_Value *broken = moonpipe_new_array();
+    moonpipe_Value *broken = moonpipe_copy(input);
 
-    if (moonpipe_type(input) == MOONPIPE_TYPE_STRING) { /* no message */
-        broken = moonpipe_copy(input);
+    if (moonpipe_type(input) == MOONPIPE_TYPE_STRING) {
         moonpipe_add(broken, moonpipe_new_null());
-    } else if (moonpipe_length(input) > 0) {
-        broken = moonpipe_copy(input);
+    } else if (moonpipe_length(input) > 0) { /* a message */
         moonpipe_set(broken, "content", moonpipe_new_integer(1));
     } else {
         moonpipe_free(broken);
