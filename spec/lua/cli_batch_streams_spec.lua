@@ -228,6 +228,24 @@ describe("moonpipe batch's bounds", function()
     assert.equal(50, #here:failures())
   end)
 
+  it("take no failure for a result where the time is over", function()
+    local here = folder { ["in.txt"] = ("x\n"):rep(20), ["chain.lua"] = [[
+      local mp, count = require "moonpipe", 0
+      return function(text)
+        count = count + 1
+        mp.sleep(count % 5 == 0 and 60 or 0)
+        return text
+      end]] }
+    local code, _, err = here:run("in.txt", "-j", "4", "--timeout", "0.5")
+    assert.equal(124, code, err)
+    assert.matches("moonpipe: %d+ results are safe; %-%-resume goes on\nmoonpipe: timeout_total: ",
+      err)
+    here:write("chain.lua", ECHO)
+    code, _, err = here:run("in.txt", "--resume")
+    assert.equal(0, code, err)
+    assert.same({ 20, 0 }, { #here:results(), #here:failures() })
+  end)
+
   it("stop it at a share of failures, once there are a hundred items", function()
     local here = noted { ["in.txt"] = ("bad\na\na\na\n"):rep(100) }
     assert.equal(6, (here:run("in.txt", "-j", "4", "--max-failures", "20%")))

@@ -23,9 +23,9 @@ local batch = {
     .. "`{\"index\":, \"line\":, \"output\":}` for each item, in the order of the input; - is "
     .. "standard output. What failed is in OUTPUT.errors.jsonl.\n\n"
     .. "OUTPUT.journal, a SQLite file, has each result before it is written: whatever ends the "
-    .. "program, --resume goes on where it was, and when all is done it may be removed. A pipe goes "
-    .. "on when the same items come through it again. Ctrl-C, SIGTERM and SIGHUP let items under "
-    .. "way end, for 5 seconds; a second one ends at once. A refused key ends the batch, and is no "
+    .. "program, --resume goes on where it was, and when all is done it may be removed. A pipe "
+    .. "goes on when the same items come through it again. Ctrl-C, SIGTERM and SIGHUP let items "
+    .. "under way end, for 5 seconds; a second one ends at once. A refused key ends the batch, and is no "
     .. "item's failure.",
   example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume\n"
     .. "zcat in.jsonl.gz | moonpipe batch chain.lua - --format jsonl -o out.jsonl",
