@@ -25,8 +25,8 @@ local batch = {
     .. "OUTPUT.journal, a SQLite file, has each result before it is written: whatever ends the "
     .. "program, --resume goes on where it was, and when all is done it may be removed. A pipe "
     .. "goes on when the same items come through it again. Ctrl-C, SIGTERM and SIGHUP let items "
-    .. "under way end, for 5 seconds; a second one ends at once. A refused key ends the batch, and is no "
-    .. "item's failure.",
+    .. "under way end, for 5 seconds; a second one ends at once. A refused key ends the batch, "
+    .. "and is no item's failure.",
   example = "moonpipe batch chain.lua in.jsonl -o out.jsonl -j 64 --resume\n"
     .. "zcat in.jsonl.gz | moonpipe batch chain.lua - --format jsonl -o out.jsonl",
   exits = { 0, 1, 2, 3, 4, 5, 6, 124, 129, 130, 141, 143 },
