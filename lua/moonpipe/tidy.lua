@@ -42,28 +42,24 @@ end
 -- ---- at the beginning of a frame -----------------------------------------------------
 
 local FRAME_GROWN = 1.5 -- times what was left over: a cycle begins
-local SHARE = 0.1       -- of a frame's time, times how far the heap has grown: what steps may take
 local PACE = 2          -- KiB of its steps for each that was asked for, as LuaJIT has it
+local SHARE = 0.15      -- of a frame's time, after which steps are put off to the next
+local SLACK = 0.25      -- of the heap: so many may be owed, or garbage would outrun its collector
 local FRAME_STEP = 8    -- KiB between two looks at the clock, some 20 us
 
 local is_cycling = false
 local seen, owed = 0, 0 -- KiB: the heap behind the last frame's steps; steps to be taken
 
--- Takes the steps that are owed, until c.now() is [limit].
+-- Takes the steps that are owed, until c.now() is [limit] where that can be.
 local function take_steps(limit)
+  local slack = left_over * SLACK
   repeat
     if collectgarbage("step", FRAME_STEP) then
       left_over, owed, is_cycling = collectgarbage "count", 0, false
       return
     end
     owed = owed - FRAME_STEP
-  until owed <= 0 or now() >= limit
-end
-
--- Until when a frame of [seconds] may take steps.
-local function steps_limit(count, seconds)
-  local grown = left_over > 0 and count / left_over or 1
-  return now() + seconds * math.min(SHARE * grown, 0.5)
+  until owed <= 0 or owed < slack and now() >= limit
 end
 
 ---For who begins a frame of [seconds]: collects, at the pace at which memory was asked for since
@@ -72,9 +68,10 @@ end
 function tidy.frame(seconds)
   if not collectgarbage "isrunning" then return end -- the host has its reasons
   local count = count_now()
+  if left_over == 0 then left_over, seen = count, count end -- the first frame
   owed = owed + math.max(count - seen, 0) * PACE
   if not is_cycling and count > left_over * FRAME_GROWN then is_cycling, owed = true, 0 end
-  if is_cycling then take_steps(steps_limit(count, seconds)) end
+  if is_cycling then take_steps(now() + seconds * SHARE) end
   seen = collectgarbage "count"
   collectgarbage("restart", -1) -- what is in no manual: as at the end of a cycle
 end

@@ -38,6 +38,12 @@ describe("tidy", function()
     assert.is_true(collectgarbage "count" < 4 * heap, collectgarbage "count" .. " of " .. heap)
   end)
 
+  it("is not outrun by tasks that make much garbage", function()
+    local heap = collectgarbage "count"
+    frames(100, heap / 10)
+    assert.is_true(collectgarbage "count" < 4 * heap, collectgarbage "count" .. " of " .. heap)
+  end)
+
   it("lets a heap that doubles in one frame be collected there", function()
     frames(2, 1)
     local during = frames(1, 4 * collectgarbage "count")
