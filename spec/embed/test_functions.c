@@ -185,7 +185,8 @@ static void test_many_at_once(Host *host)
     host->asked = 0;
     for (int i = 0; i < MANY; i++)
         CHECK(start(host->engine, chain, "1", &options) != 0);
-    CHECK(moonpipe_update(host->engine, -1) == 0);
+    while (moonpipe_update(host->engine, -1) > 0) /* a second long at most */
+        continue;
     CHECK(host->asked == MANY);
     for (int i = MANY; i-- > 0;)
         moonpipe_complete(host->engine, host->answers[i], "[]", 2);
