@@ -123,6 +123,34 @@ static int take_all(mp_Queue *queue, int *next)
     return wrong;
 }
 
+static void count_ring(void *userdata)
+{
+    ++*(int *)userdata;
+}
+
+/* As often as the waker: once for what is drained at once. */
+static void test_tells_who_asked(void)
+{
+    mp_Queue queue;
+    mp_Node nodes[3];
+    int rings = 0;
+
+    mp_queue_init(&queue, NULL);
+    mp_queue_tell(&queue, count_ring, &rings);
+    mp_queue_push(&queue, &nodes[0]);
+    CHECK(rings == 0); /* nobody sleeps */
+    mp_queue_keep_armed(&queue);
+    CHECK(rings == 1);
+    CHECK(mp_queue_drain(&queue) == &nodes[0]);
+    mp_queue_push(&queue, &nodes[1]);
+    mp_queue_push(&queue, &nodes[2]);
+    CHECK(rings == 2);
+    mp_queue_ring(&queue);
+    CHECK(rings == 3);
+    CHECK(mp_queue_drain(&queue) == &nodes[1]);
+    mp_queue_term(&queue);
+}
+
 static void test_many_pushers_lose_nothing(void)
 {
     Pusher *pushers = mp_alloc_zero(PUSHERS, sizeof *pushers);
@@ -147,6 +175,7 @@ int main(void)
     test_keeps_the_order();
     test_rings_once_for_a_sleeper();
     test_rings_always_for_a_host_that_polls();
+    test_tells_who_asked();
     test_many_pushers_lose_nothing();
     return TEST_END();
 }

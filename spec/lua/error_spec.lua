@@ -82,6 +82,12 @@ describe("error", function()
     assert.equal(err, errors.handler(err))
   end)
 
+  it("knows what LuaJIT says of memory", function()
+    assert.equal("memory", errors.wrap("not enough memory").kind)
+    assert.equal("memory", errors.wrap("error loading module 'a': not enough memory").kind)
+    assert.equal("lua", errors.wrap("not enough memory for bears").kind)
+  end)
+
   it("wraps a table as cause and a string as message", function()
     local cause = { code = 5 }
     assert.equal(cause, errors.wrap(cause).cause)
