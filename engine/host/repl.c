@@ -190,7 +190,8 @@ static bool read_line(void)
     return len > 0;
 }
 
-/* Runs the text, unless it needs another line. False where it says to leave. */
+/* Runs the text, unless it needs another line. False where it says to leave; of
+ * a conversation through a pipe an interrupt is the end. */
 static bool evaluate(void)
 {
     const char *said = ask(chain.read, text, text_len);
@@ -200,7 +201,8 @@ static bool evaluate(void)
     text_len = 0;
     said = said && !interrupted ? ask(chain.run, "", 0) : NULL;
     interrupted = 0; /* it was about what ran */
-    return !said || strcmp(said, "quit") != 0;
+    if (!said) return !is_chat || mp_edit_is_terminal();
+    return strcmp(said, "quit") != 0;
 }
 
 static void loop(void)

@@ -74,6 +74,15 @@ describe("moonpipe chat through a pipe", function()
     refused(124, "timeout_total", "one\n", { "--timeout=0.2" }, server:with "never")
   end)
 
+  it("ends with 130 where an answer is interrupted #signal", function()
+    local base_url = server:lane("waits", { "hold" })
+    local command = ([[exec 3> >(exec %s chat -q); pid=$!; echo one >&3
+      while ! curl -s %s/stats | grep -q '"waits":{[^}]*"requests":1'; do sleep 0.05; done
+      kill -INT $pid; wait $pid]]):format(helper.bin, server.control_url)
+    local stdout, stderr, code = helper.execute({ "bash", "-mc", command }, nil, user(base_url))
+    assert.same({ "", 130 }, { stdout, code }, stderr)
+  end)
+
   it("shows nothing that a terminal would obey", function()
     says("ab\n", "a\27]0;title\7b\n")
   end)
