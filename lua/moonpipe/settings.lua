@@ -13,6 +13,16 @@ local VARIABLES = {
   cassette_mode = "MOONPIPE_CASSETTE_MODE",
 }
 
+---What the environment says, and where.
+---@param name string
+---@return string? value
+---@return string? from
+function settings.variable(name)
+  local variable = VARIABLES[name]
+  local value = variable and os.getenv(variable)
+  if value and value ~= "" then return value, variable end
+end
+
 ---What is said by an option or in the environment, and where.
 ---@param name string
 ---@return any value
@@ -20,9 +30,7 @@ local VARIABLES = {
 function settings.said(name)
   local flag = settings.flags[name]
   if flag ~= nil then return flag, "--" .. name:gsub("_", "-") end
-  local variable = VARIABLES[name]
-  local value = variable and os.getenv(variable)
-  if value and value ~= "" then return value, variable end
+  return settings.variable(name)
 end
 
 ---What the file says, and where.

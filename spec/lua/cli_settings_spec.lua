@@ -78,6 +78,23 @@ describe("settings", function()
     assert.equal(server.base_url, url "mp.ChatOpenAI()")
   end)
 
+  it("name the server of the model beside it, not of one that --model asks for", function()
+    local env = { ANTHROPIC_API_KEY = KEY, ANTHROPIC_BASE_URL = false }
+    local function url(words)
+      return (moonpipe({ "ask", "--dry-run", "hi", unpack(words) }, env):match("^POST ([^\n]*)"))
+    end
+    local anthropic = "https://api.anthropic.com/v1/messages"
+    write(([[return { model = "openai:gpt-y", base_url = %q }]]):format(server.base_url))
+    assert.equal(server.base_url .. "/chat/completions", url {})
+    assert.equal(anthropic, url { "-m", "anthropic:claude-x" })
+    env.MOONPIPE_BASE_URL = server.base_url
+    assert.equal(anthropic, url { "-m", "anthropic:claude-x" })
+    write "return {}"
+    assert.equal(server.base_url .. "/v1/messages", url { "-m", "anthropic:claude-x" })
+    env.MOONPIPE_MODEL = "openai:gpt-y"
+    assert.equal(anthropic, url { "-m", "anthropic:claude-x" })
+  end)
+
   it("are another file's, or nobody's", function()
     write "return { model = 'extractive' }"
     local other = helper.temp(("return { base_url = %q }"):format(server.base_url))
@@ -131,10 +148,6 @@ describe("a file of settings that is wrong", function()
   it("is told where it is no table, or no Lua", function()
     refused("config.lua gives nil; end it with `return { model = \"…\" }`", "local x = 1")
     refused("config.lua:1: '=' expected near 'is'", "this is no Lua")
-  end)
-
-  it("ends", function()
-    refused("config.lua: the script computed for too long", "while true do end")
   end)
 
   it("can reach nothing", function()

@@ -128,15 +128,23 @@ function names.home(provider)
   return HOMES[provider]
 end
 
-local function url_in(value, provider)
+-- The model beside which a server is named. Another one that an option asks for is another
+-- provider's business: its key must not go there.
+local function model_beside(where)
+  local written = settings.written "model"
+  if where == "written" then return written end
+  return settings.variable "model" or written or settings.flags.model
+end
+
+local function url_in(value, provider, where)
   if type(value) == "table" then return value[provider] end
-  local model = settings.get "model"
+  local model = model_beside(where)
   local whose = model and names.read(model, nil, "base_url") or "openai"
   return whose == provider and value or nil
 end
 
 ---The server that the settings name for a provider. One that is said for no provider is for that
----of the model that they name, or openai's.
+---of the model that is named beside it, or openai's.
 ---@async
 ---@param provider string
 ---@param where "said"|"written"
@@ -144,7 +152,7 @@ end
 ---@return string? from
 function names.base_url(provider, where)
   local value, from = settings[where] "base_url"
-  local url = value and url_in(value, provider)
+  local url = value and url_in(value, provider, where)
   if url then return url, from end
 end
 
