@@ -3,7 +3,7 @@
 -- The hook needs room on the stack. At its very end it cannot run, and pcalls as deep as the stack
 -- would catch one another's overflows without an end. Counted for each coroutine, for one may wait
 -- within a pcall.
-local pcall, xpcall, running = pcall, xpcall, coroutine.running
+local pcall, running, select = pcall, coroutine.running, select
 
 local DEPTH_MAX = 200
 local MAIN = {}
@@ -28,7 +28,14 @@ _G.pcall = function(fn, ...)
   return left(co, depth, pcall(fn, ...))
 end
 
+-- LuaJIT calls the handler of an error where that was raised: within the hook, where no hook is
+-- heard, and again for each error of the handler's own. This one is called when the error has left.
+local function handled(handler, ok, ...)
+  if ok then return ok, ... end
+  return false, select(2, pcall(handler, (...)))
+end
+
 _G.xpcall = function(fn, handler, ...)
   local co, depth = enter()
-  return left(co, depth, xpcall(fn, handler, ...))
+  return handled(handler, left(co, depth, pcall(fn, ...)))
 end

@@ -12,7 +12,7 @@ require("moonpipe.coroutines").install()
 local world = {}
 
 local raw = {
-  getmetatable = getmetatable, setmetatable = setmetatable, rawset = rawset, pcall = pcall,
+  getmetatable = getmetatable, setmetatable = setmetatable, rawset = rawset,
 }
 
 local locked = setmetatable({}, { __mode = "k" }) -- tables that cannot be written
@@ -43,7 +43,7 @@ end
 -- ---- Lua's own functions ------------------------------------------------------
 
 local globals = copy_of(_G, [[assert error ipairs next pairs pcall rawequal rawget select tonumber
-  tostring type unpack _VERSION]])
+  tostring type unpack xpcall _VERSION]])
 
 function globals.getmetatable(value)
   if type(value) ~= "table" then return nil end
@@ -66,17 +66,6 @@ end
 function globals.rawset(value, key, member)
   if locked[value] then error("this table can be read and not written", 2) end
   return raw.rawset(value, key, member)
-end
-
--- LuaJIT calls the handler of an error within the hook that raised it, where no hook is heard: one
--- that does not end would never be stopped. This one is called when the error has left.
-local function handled(handler, ok, ...)
-  if ok then return ok, ... end
-  return false, select(2, raw.pcall(handler, (...)))
-end
-
-function globals.xpcall(fn, handler, ...)
-  return handled(handler, raw.pcall(fn, ...))
 end
 
 function globals.collectgarbage(option)
