@@ -6,13 +6,15 @@
  * Lua loop does not hear the first. SIGTERM and SIGHUP do the same, with 143
  * and 129; whoever wants to outlive its terminal (nohup) ignores the latter. A
  * standard output that nobody reads any more counts as a Ctrl-C where something
- * still runs, but quietly, and with 141: what was complete is complete.
+ * still runs, but quietly, and with 141: what was complete is complete. One
+ * that took not all that was written, on a full disk, is a failure.
  */
 #include "moonpipe.h"
 
 #include "repl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -51,15 +53,42 @@ static void on_interrupt(int number)
     moonpipe_interrupt(engine);
 }
 
+static bool nobody_reads(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+
+    return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP));
+}
+
 /* Writing to other pipes, a child's or a socket, is the script's business. */
 static void on_broken_pipe(int number)
 {
-    struct pollfd out = {.fd = STDOUT_FILENO};
     int saved = errno;
 
-    if (poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)))
-        on_interrupt(number);
+    if (nobody_reads()) on_interrupt(number);
     errno = saved;
+}
+
+/* What is printed may have failed long ago: then the reason is gone. */
+static int check_output(int code)
+{
+    bool kept = fflush(stdout) == 0;
+    const char *why = kept ? "not all was written" : strerror(errno);
+
+    if (code != 0 || (kept && !ferror(stdout)) || signal_seen || nobody_reads())
+        return code;
+    fprintf(stderr, "moonpipe: io: standard output: %s\n", why);
+    return MOONPIPE_FAILED;
+}
+
+/* A descriptor that was closed by whoever started this would be the next file's
+ * or socket's, and what is printed would be written there. Using these fails as
+ * if they were closed. */
+static void take_places(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 static void handle(int number, void (*handler)(int))
@@ -135,6 +164,7 @@ int main(int argc, char **argv)
     moonpipe_Config config;
     int code;
 
+    take_places();
     raise_descriptors();
     moonpipe_config_init(&config);
     config.jit = !wants_no_jit(argc, argv);
@@ -145,7 +175,7 @@ int main(int argc, char **argv)
         return MOONPIPE_FAILED;
     }
     handle(SIGPIPE, SIG_IGN);
-    code = run_command(argc, argv);
+    code = check_output(run_command(argc, argv));
     handle(SIGINT, SIG_DFL); /* the engine is going */
     handle(SIGTERM, SIG_DFL);
     handle_unless_ignored(SIGHUP, SIG_DFL);

@@ -38,6 +38,37 @@ describe("exit code", function()
     assert.truthy(stderr:find("no", 1, true))
   end)
 
+  it("is 1 where standard output took not all: row 50", function()
+    for _, case in ipairs { { "/dev/full", "No space left on device" },
+      { "&-", "Bad file descriptor" } } do
+      for _, words in ipairs { "--version", "-e 'print(1)'", "help ask" } do
+        local _, stderr, code = helper.execute { "sh", "-c",
+          ("%s %s >%s"):format(helper.bin, words, case[1]) }
+        assert.equal(1, code, words)
+        assert.equal("moonpipe: io: standard output: " .. case[2] .. "\n", stderr)
+      end
+    end
+    local _, stderr, code = helper.execute { "sh", "-c",
+      helper.bin .. " -e 'print((\"x\"):rep(1e5)) print(1)' >/dev/full" }
+    assert.equal(1, code)
+    assert.matches("^moonpipe: io: standard output: ", stderr)
+  end)
+
+  it("is no failure to print nothing where nobody takes it", function()
+    for _, words in ipairs { "-e 'x = 1'", "-e 'io.open([[/dev/null]]):close()'" } do
+      local _, stderr, code = helper.execute { "sh", "-c", helper.bin .. " " .. words .. " >&-" }
+      assert.same({ "", 0 }, { stderr, code })
+    end
+  end)
+
+  it("prints into no file of a script where standard output was closed", function()
+    local file = helper.temp ""
+    local script = helper.temp(([[local f = io.open(%q, "w") print "lost" f:close()]]):format(file))
+    local _, _, code = helper.execute { "sh", "-c", helper.bin .. " " .. script .. " >&-" }
+    assert.equal(1, code)
+    assert.equal("", helper.read(file))
+  end)
+
   it("is 2 for words that are none", function()
     for _, words in ipairs { { "ask" }, { "ask", "--no-such", "x" }, { "nosuch" }, { "run" },
       { "--timeout=x", "-e", "" } } do
