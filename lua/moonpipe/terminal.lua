@@ -30,6 +30,16 @@ function terminal.printable(text)
   return (text:gsub("[%z\1-\8\11-\31\127]", ""):gsub("\194[\128-\159]", ""))
 end
 
+--- The JSON with the controls escaped that JSON allows as they are, U+007F to U+009F: terminals
+--- obey them.
+---@param json string
+---@return string
+function terminal.json(json)
+  return (json:gsub("\127", "\\u007f"):gsub("\194([\128-\159])", function(c)
+    return ("\\u%04x"):format(c:byte())
+  end))
+end
+
 ---Whether what is written to file descriptor [fd] may have colours: 1 is standard output, 2
 ---standard error. `--color` says always or never; else they are for terminals, where neither
 ---NO_COLOR (no-color.org) nor the config file is against them.

@@ -42,6 +42,33 @@ describe("printable text", function()
   end)
 end)
 
+describe("JSON", function()
+  it("has what terminals obey as escapes, and means the same", function()
+    local json = require "moonpipe.json"
+    local text = "a\127b\194\128c\194\1551md\194\159e\194\160©é\27[2J"
+    local shown = terminal.json(json.encode { text })
+    assert.is_nil(shown:find("[%z\1-\31\127]"))
+    assert.is_nil(shown:find("\194[\128-\159]"))
+    assert.truthy(shown:find("\194\160©é", 1, true), shown)
+    assert.same({ text }, json.decode(shown))
+  end)
+
+  it("is so in what commands print", function()
+    local code = 'return "x\\194\\1552Jy\\127z"'
+    local out = helper.moonpipe { "run", "--json", helper.temp(code) }
+    assert.equal('"x\\u009b2Jy\\u007fz"\n', out)
+    local chain = helper.temp 'return require "moonpipe".RunnablePassthrough()'
+    for _, given in ipairs { { "x\194\155y\n", 0 }, { '"x\194\155y\n', 6, "--format=jsonl" } } do
+      local printed, err, exit = helper.moonpipe({ "batch", chain, "-", "-o", "-", given[3] }, given[1])
+      assert.equal(given[2], exit, err)
+      assert.truthy((printed .. err):find("x\\u009by", 1, true), printed .. err)
+      assert.is_nil((printed .. err):find("\194\155", 1, true), printed .. err)
+    end
+    out = helper.moonpipe({ "ask", "--json", "x\194\155y" }, nil, { MOONPIPE_MODEL = "echo" })
+    assert.is_nil(out:find("\194\155", 1, true), out)
+  end)
+end)
+
 describe("what people are told", function()
   it("has none in notices and in the tree of a call", function()
     local _, stderr = helper.script([[

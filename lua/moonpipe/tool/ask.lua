@@ -7,6 +7,7 @@ local mp = require "moonpipe"
 local native = require "moonpipe.native"
 local redact = require "moonpipe.redact"
 local talk = require "moonpipe.tool.talk"
+local terminal = require "moonpipe.terminal"
 
 local ask = {
   name = "ask",
@@ -126,7 +127,7 @@ local Asking = {}
 Asking.__index = Asking
 
 local function event(fields)
-  print(json.encode(fields))
+  print(terminal.json(json.encode(fields)))
   io.stdout:flush()
 end
 
@@ -168,8 +169,8 @@ function Asking:print_whole()
   local given, answer = self.given, self:answer(ignore)
   if not given.schema then answer = answer:text() end
   if given.extract or given.extract_last then answer = extracted(given, answer) end
-  if given.json then return print(json.encode(self:object(answer))) end
-  if given.schema then return print(json.encode(answer, { indent = 2 })) end
+  if given.json then return print(terminal.json(json.encode(self:object(answer)))) end
+  if given.schema then return print(terminal.json(json.encode(answer, { indent = 2 }))) end
   print(mp.printable(answer))
 end
 
@@ -214,7 +215,7 @@ function Asking:find()
 end
 
 function Asking:print_found()
-  if self.given.json then return print(json.encode(self:object())) end
+  if self.given.json then return print(terminal.json(json.encode(self:object()))) end
   found.print_texts(self.documents)
 end
 

@@ -12,6 +12,7 @@ local native = require "moonpipe.native"
 local redact = require "moonpipe.redact"
 local run = require "moonpipe.run"
 local scheduler = require "moonpipe.scheduler"
+local terminal = require "moonpipe.terminal"
 local tree = require "moonpipe.tree"
 local window = require "moonpipe.window"
 
@@ -133,13 +134,14 @@ local function error_line(item, err)
   told.message = errors.text(err.message)
   local input = item.value
   if item.err then input = item.text end
-  return redact.text(('{"index":%d,"line":%d,"error":%s,"input":%s}'):format(item.index, item.line,
-    json.encode(told), json.encode(input)))
+  local line = ('{"index":%d,"line":%d,"error":%s,"input":%s}'):format(item.index, item.line,
+    json.encode(told), json.encode(input))
+  return redact.text(terminal.json(line))
 end
 
 local function output_line(item, value)
   return ('{"index":%d,"line":%d,"output":%s}'):format(item.index, item.line,
-    value == nil and "null" or json.encode(value))
+    value == nil and "null" or terminal.json(json.encode(value)))
 end
 
 local function failure_of(self, item, value)

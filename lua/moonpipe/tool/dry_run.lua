@@ -4,6 +4,7 @@ local http = require "moonpipe.http.http"
 local json = require "moonpipe.json"
 local origin = require "moonpipe.http.endpoint_origin"
 local redact = require "moonpipe.redact"
+local terminal = require "moonpipe.terminal"
 
 local dry_run = {}
 
@@ -64,7 +65,7 @@ function dry_run.run(fn, as_json)
     if not ok then error(err, 0) end
     errors.raise("input", "nothing would be sent: this model answers without a server")
   end
-  print(redact.text((as_json and object_of or text_of)(tape.request)))
+  print(redact.text(terminal.json((as_json and object_of or text_of)(tape.request))))
 end
 
 return dry_run

@@ -102,7 +102,7 @@ local function list_models(given, providers)
       if not given.json then print(terminal.printable(("%s:%s"):format(provider, name))) end
     end
   end
-  if given.json then print(json.encode(list, { indent = 2 })) end
+  if given.json then print(terminal.json(json.encode(list, { indent = 2 }))) end
 end
 
 local function check_names(words)
@@ -119,7 +119,7 @@ function models.run(given, words)
   local list = rows(chosen)
   if not given.json then return print_rows(list, servers, chosen) end
   local all = { providers = json.array(list), servers = json.array(servers), chosen = chosen }
-  print(json.encode(all, { indent = 2 }))
+  print(terminal.json(json.encode(all, { indent = 2 })))
 end
 
 return models

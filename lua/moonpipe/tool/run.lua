@@ -41,7 +41,7 @@ end
 local function print_json(value)
   local ok, text = pcall(json_of, value)
   if not ok then return FAILED, "moonpipe: --json: " .. require("moonpipe.error").text(text) end
-  print(text)
+  print(require("moonpipe.terminal").json(text))
   return 0
 end
 
