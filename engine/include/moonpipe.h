@@ -372,9 +372,9 @@ MOONPIPE_API void moonpipe_drop(moonpipe_Engine *engine, uint64_t chain);
 
 /* Starts a call of [chain] with [length] bytes of JSON at [input], which it
  * copies. It begins at the next update or wait. Returns its id, or 0: see
- * moonpipe_error (`decode` for wrong JSON, `closed` for an unknown chain). Ids
- * are never used again in a process. Borrows [options]; NULL means the
- * defaults. */
+ * moonpipe_error (`decode` for wrong JSON, `closed` for an unknown chain; for
+ * chain 0 that of the load that failed). Ids are never used again in a process.
+ * Borrows [options]; NULL means the defaults. */
 MOONPIPE_API uint64_t moonpipe_start(moonpipe_Engine *engine, uint64_t chain,
                                      const char *input, size_t length,
                                      const moonpipe_Options *options);

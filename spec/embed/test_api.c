@@ -91,6 +91,8 @@ static void test_refuses_what_is_no_chain(moonpipe_Engine *engine)
     CHECK(kind_of(engine) == MOONPIPE_KIND_LUA);
     CHECK(moonpipe_load_file(engine, "/nowhere/chain.lua") == 0);
     CHECK(kind_of(engine) == MOONPIPE_KIND_IO);
+    CHECK(start(engine, 0, "1", NULL) == 0); /* nobody looked at the load */
+    CHECK(kind_of(engine) == MOONPIPE_KIND_IO);
     CHECK(start(engine, 1u << 30, "1", NULL) == 0);
     CHECK(kind_of(engine) == MOONPIPE_KIND_CLOSED);
     moonpipe_drop(engine, 1u << 30);

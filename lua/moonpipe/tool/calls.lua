@@ -28,6 +28,7 @@ local CLOSING = 1 -- seconds that calls have to end in when the engine closes
 
 local chains = {} -- id -> step
 local live = {}   -- id -> call that has not been told its end
+local unloaded    -- why the last load failed: its id is 0
 
 -- ---- chains --------------------------------------------------------------------
 
@@ -50,15 +51,25 @@ local function load_text(id, name, text)
   chains[id] = coerce.step(value, nil, shown)
 end
 
----Runs a text that returns a step, and keeps that as [id].
-function calls.load_text(id, name, text)
-  load_text(id, "=" .. name, text)
-end
-
-function calls.load_file(id, path)
+local function load_file(id, path)
   local text, message = host.read(path)
   if not text then errors.raise("io", message) end
   load_text(id, "@" .. path, text)
+end
+
+local function kept(load, ...)
+  local ok, err = pcall(load, ...)
+  unloaded = not ok and err or nil
+  if not ok then error(err, 0) end
+end
+
+---Runs a text that returns a step, and keeps that as [id].
+function calls.load_text(id, name, text)
+  kept(load_text, id, "=" .. name, text)
+end
+
+function calls.load_file(id, path)
+  kept(load_file, id, path)
 end
 
 function calls.drop(id)
@@ -113,6 +124,7 @@ end
 
 local function begin(call, chain_id, input, timeout, streams)
   local step = chains[chain_id]
+  if chain_id == 0 and unloaded then error(unloaded, 0) end -- nobody looked at that
   if not step then errors.raise("closed", ("this engine has no chain %d"):format(chain_id)) end
   local value = steps.read(input, call.flags)
   call.task = scheduler.outside(start.start, step, value, {
