@@ -75,6 +75,15 @@ tool: no
       .. "  function() error(mp.Error { kind = 'tool', message = 'no' }, 0) end)\r\n日:invoke(1)\r\n")
   end)
 
+  it("in no step is told with the line that asked for it", function()
+    says([[
+io: cannot read 'none.txt': No such file or directory
+  at FILE:2
+    2 | mp.TextLoader("none.txt"):load()
+  try: is the path right, and may this user read and write there?
+]], 'mp.TextLoader("none.txt"):load()\n')
+  end)
+
   it("in a map is marked at its key's value", function()
     says([[
 input: no

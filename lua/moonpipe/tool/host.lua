@@ -21,11 +21,19 @@ local function on_interrupt(main)
   end
 end
 
+-- What failed in no step (a file that is not there) has the line of the script that asked for it.
+local function with_place(err)
+  if not err.where and not err.path and err.kind ~= "cancelled" and err.kind ~= "lua" then
+    err.where = errors.caller()
+  end
+  return err
+end
+
 -- `error()` without a value is how a program says that it has failed already.
 local function run_main(fn, call)
   scheduler.raise_if_cancelled(scheduler.current()) -- Ctrl-C came before
   local ok, result = xpcall(fn, function(value)
-    return value ~= nil and errors.handler(value) or nil
+    return value ~= nil and with_place(errors.handler(value)) or nil
   end, unpack(call, 1, call.n))
   if ok then return result end
   call.silent = result == nil
