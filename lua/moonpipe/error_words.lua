@@ -5,17 +5,23 @@ local errors = require "moonpipe.error"
 
 local words = {}
 
--- Edit distance with a bound: names are short and lists few.
+-- What two neighbours that changed their places cost, from the row before the last one.
+local function swapped(a, b, i, j, before)
+  local is_swap = i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j)
+  return is_swap and before[j - 2] + 1 or math.huge
+end
+
+-- Edit distance, a swap counted as one mistake: names are short and lists few.
 local function distance(a, b)
-  local row = {}
+  local row, above = {}, nil
   for j = 0, #b do row[j] = j end
   for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
+    local before = above
+    above, row = row, { [0] = i }
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
-      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal, row[j] = row[j], best
+      row[j] = math.min(above[j] + 1, row[j - 1] + 1, above[j - 1] + cost,
+        swapped(a, b, i, j, before))
     end
   end
   return row[#b]

@@ -83,6 +83,7 @@ describe("moonpipe help", function()
   end)
 
   it("knows a command that was written wrong from a file", function()
+    refused("'rnu' is no command and no file; did you mean 'run'?", "rnu", "x.lua")
     refused("'grpah' is no command and no file; did you mean 'graph'?", "grpah", "x.lua")
     local _, stderr, code = helper.moonpipe { "nosuch.lua" }
     assert.equal(2, code)

@@ -272,7 +272,8 @@ describe("run --sandbox", function()
     local script = helper.temp "require('moonpipe').init_chat_model()"
     local _, stderr, code = helper.moonpipe { "run", "--sandbox", script }
     assert.equal(1, code)
-    assert.matches("the host grants no model 'default'", stderr)
+    assert.matches("the host grants no model 'default'; it grants no models at all: its option is "
+      .. "models = { default = … }", stderr, 1, true)
     local _, told, usage = helper.moonpipe { "run", "--sandbox" }
     assert.equal(2, usage)
     assert.matches("run %-%-sandbox takes a file", told)

@@ -137,7 +137,8 @@ describe("secret.env", function()
   it("names the variable that holds no key, not what it holds", function()
     local _, err, code = helper.moonpipe({ "-e", [[require "moonpipe.secret".env "CANARY"]] },
       nil, { CANARY = "sk-ab cd" })
-    assert.equal("moonpipe: config: CANARY: byte 6 of the key is no printable character\n", err)
+    assert.equal("moonpipe: config: CANARY: byte 6 of the key is no printable character\n"
+      .. '  at (command line):1\n    1 | require "moonpipe.secret".env "CANARY"\n', err)
     assert.equal(3, code)
   end)
 end)
@@ -154,8 +155,8 @@ describe("mp.getpass", function()
     local out, err, code = helper.execute({ "setsid", "-w", helper.bin, "-e", ask }, nil,
       { CANARY = false })
     assert.same({ "", 3 }, { out, code })
-    assert.equal("moonpipe: config: CANARY is not set, and there is no terminal"
-      .. " (at (command line):1)\n", err)
+    assert.equal("moonpipe: config: CANARY is not set, and there is no terminal\n"
+      .. "  at (command line):1\n    1 | " .. ask .. "\n", err)
   end)
 
   it("takes the name of a key", function()

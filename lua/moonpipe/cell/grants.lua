@@ -143,8 +143,11 @@ function grants.get(kind, name)
   local names = {}
   for known in pairs(grants[kind]) do names[#names + 1] = known end
   table.sort(names)
-  errors.usage(("the host grants no %s '%s'%s; there are: %s"):format((kind:gsub("s$", "")),
-    errors.text(name), errors.hint(name, names), table.concat(names, ", ")))
+  local known = #names > 0 and "there are: " .. table.concat(names, ", ")
+    or ("it grants no %s at all: its option is %s = { %s = … }"):format(kind, kind,
+      errors.text(name))
+  errors.usage(("the host grants no %s '%s'%s; %s"):format((kind:gsub("s$", "")),
+    errors.text(name), errors.hint(name, names), known))
 end
 
 ---The text of a granted file.

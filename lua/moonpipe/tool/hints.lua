@@ -31,6 +31,23 @@ local STARTS = {
 local LATE = "give it longer: `timeout = { %s = seconds }` of the model; or ask another in time: "
   .. "with_fallbacks, with_hedge"
 
+-- What was called that is not there: a method of a step, written wrong or asked of a table that
+-- is none yet.
+local function of_missing(message)
+  local method = message:match("attempt to call method '([%w_]+)' %(a nil value%)")
+  local known = require("moonpipe.steps.runnable").base
+  if method and known[method] then
+    return ("is it a step? A plain table is one only within a chain; "
+      .. "`mp.RunnableParallel(map)` has `:%s`"):format(method)
+  end
+  local methods = {}
+  for name in pairs(known) do methods[#methods + 1] = name end
+  table.sort(methods)
+  local nearest = method and require("moonpipe.error_words").nearest(method, methods)
+  return nearest and ("did you mean ':%s'?"):format(nearest)
+    or "is the name written right, and is there a value in every case?"
+end
+
 local HINTS = {
   auth = function(err)
     local variable = key_of(err)
@@ -98,8 +115,12 @@ local HINTS = {
   lua = function(err)
     if says(err, "stack overflow") then return "a function calls itself without an end" end
     if says(err, "attempt to call", "attempt to index") and says(err, "(a nil value)") then
-      return "is the name written right, and is there a value in every case?"
+      return of_missing(tostring(err.message))
     end
+    if says(err, "string expected, got table") then
+      return "a message is no text: `.content` is, or what `| mp.StrOutputParser()` behind it gives"
+    end
+    if says(err, "near '!'") then return "Lua writes `~=` for `!=`, and `not` for `!`" end
     if tostring(err.message):find("^moonpipe:") then
       return "this may be a fault of moonpipe: please report it, with what -v prints"
     end

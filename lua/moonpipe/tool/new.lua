@@ -88,7 +88,9 @@ function new.run(_, words)
   if not name:find("^[%w_/.-]+$") then return "a name is letters, digits, _ and -" end
   name = name:gsub("%.lua$", "")
   for _, path in ipairs { name .. ".lua", name .. "_spec.lua" } do
-    if host.exists(path) then errors.raise("io", ("'%s' is there already"):format(path)) end
+    if host.exists(path) then
+      errors.raise("input", ("'%s' is there already; take another name"):format(path))
+    end
   end
   write(name .. ".lua", filled(CHAIN, name))
   write(name .. "_spec.lua", filled(SPEC, name))
