@@ -202,6 +202,8 @@ describe("a retriever", function()
 
   it("says which search a threshold belongs to", function()
     local one = store()
+    assert.equal("unknown option 'k' of as_retriever; write search_kwargs = { k = … }",
+      usage(one.as_retriever, one, { k = 1 }))
     assert.equal("search_type 'similarity_score_threshold' needs search_kwargs ="
       .. " { score_threshold = … }", usage(one.as_retriever, one,
         { search_type = "similarity_score_threshold" }))

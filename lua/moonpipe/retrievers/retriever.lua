@@ -76,11 +76,22 @@ local function check_kwargs(kwargs, search_type)
   return out
 end
 
+-- `{ k = 1 }` stands one table too high.
+local function check_level(opts)
+  for _, name in ipairs(type(opts) == "table" and KWARGS or {}) do
+    if opts[name] ~= nil then
+      errors.usage(("unknown option '%s' of as_retriever; write search_kwargs = { %s = … }")
+        :format(name, name))
+    end
+  end
+end
+
 --- What a store's `as_retriever` gives.
 ---@param store moonpipe.VectorStore
 ---@param opts moonpipe.RetrieverOptions?
 ---@return moonpipe.VectorStoreRetriever
 function retriever.new(store, opts)
+  check_level(opts)
   opts = errors.options(opts, OPTIONS, "as_retriever")
   local search_type = check_type(opts.search_type)
   return runnable.instance(VectorStoreRetriever, {
