@@ -145,6 +145,14 @@ describe("a file of settings that is wrong", function()
       "return { prices = { a = { input = 1 } } }")
   end)
 
+  it("is named where its model is of no provider", function()
+    write "return { model = 'opanai:gpt-5' }"
+    local _, stderr = moonpipe { "ask", "hi" }
+    assert.matches("moonpipe: model in ", stderr, 1, true)
+    assert.matches("config.lua: init_chat_model knows no provider 'opanai'; did you mean 'openai'?",
+      stderr, 1, true)
+  end)
+
   it("is told where it is no table, or no Lua", function()
     refused("config.lua gives nil; end it with `return { model = \"…\" }`", "local x = 1")
     refused("config.lua:1: '=' expected near 'is'", "this is no Lua")

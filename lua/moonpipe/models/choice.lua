@@ -121,7 +121,7 @@ end
 function choice.at_hand(wanted_provider)
   local wanted, from = settings.get "model"
   if wanted then
-    local provider, model = names.read(wanted, wanted_provider, "init_chat_model")
+    local provider, model = names.read(wanted, wanted_provider, from .. ": init_chat_model")
     return { provider = provider, model = model, from = from }
   end
   local url, place = settings.get "base_url"
