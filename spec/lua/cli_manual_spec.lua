@@ -95,6 +95,8 @@ describe("options of a command line", function()
   it("may have their value behind the letter", function()
     refused("--results takes a positive integer, got 'x'", "ask", "--results=x", "a")
     refused("-k takes a positive integer, got 'x'", "ask", "-kx", "a")
+    refused("unknown option '--trace=a.json' of run; it stands before the command: "
+      .. "moonpipe --trace=a.json run …", "run", "--trace=a.json", "x.lua")
     refused("unknown option '-zx' of ask", "ask", "-zx", "a")
   end)
 

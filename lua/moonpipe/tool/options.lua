@@ -116,10 +116,19 @@ local function put_back(argv, at, letters)
   return argv
 end
 
+-- One of the program's is no mistake but of its place.
+local function misplaced(command, word)
+  for _, option in ipairs(require("moonpipe.tool.program").options) do
+    if command.name ~= "" and word:match("^%-%-([^=]+)") == option.name then
+      return ("; it stands before the command: moonpipe %s %s …"):format(word, command.name)
+    end
+  end
+end
+
 local function unknown(command, word, names)
   return ("unknown option '%s' of %s%s"):format(word,
-    command.name == "" and "moonpipe" or command.name,
-    require("moonpipe.error_words").hint(split(word), names))
+    command.name == "" and "moonpipe" or command.name, misplaced(command, word)
+      or require("moonpipe.error_words").hint(split(word), names))
 end
 
 --- Reads the words of a command line from [at] on.
