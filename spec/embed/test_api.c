@@ -86,7 +86,7 @@ static void test_refuses_what_is_no_chain(moonpipe_Engine *engine)
                  "test: a string is not a step"));
     CHECK(load(engine, "local x = 1") == 0);
     CHECK(strstr(moonpipe_error_message(moonpipe_error(engine)),
-                 "returns no step"));
+                 "returns no step; end it with `return chain`"));
     CHECK(load(engine, "return |") == 0);
     CHECK(kind_of(engine) == MOONPIPE_KIND_LUA);
     CHECK(moonpipe_load_file(engine, "/nowhere/chain.lua") == 0);

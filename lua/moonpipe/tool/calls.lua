@@ -47,7 +47,9 @@ local function load_text(id, name, text)
   local code, said, err, value = run_text(name, text)
   if code ~= 0 then error(err or said, 0) end
   local shown = name:gsub("^[@=]", "")
-  if value == nil then errors.raise("lua", shown .. ": the chunk returns no step") end
+  if value == nil then
+    errors.raise("lua", shown .. ": the chunk returns no step; end it with `return chain`")
+  end
   chains[id] = coerce.step(value, nil, shown)
 end
 
