@@ -224,6 +224,7 @@ describe("moonpipe batch", function()
       ["--retry-failed needs the journal"] = { 2, chain, input, "-o", out, "--retry-failed" },
       ["--errors and -o name the same file"] = { 2, chain, input, "-o", out, "--errors", out },
       ["cannot open"] = { 2, chain, here:path "none.txt", "-o", out },
+      ["none.lua: No such file"] = { 2, here:path "none.lua", input, "-o", out },
       ["nothing.lua' gives nil, no chain: end it with `return chain`"] = { 1,
         here:path "nothing.lua", input, "-o", out },
       ["wrong.lua:1: "] = { 1, here:path "wrong.lua", input, "-o", out },

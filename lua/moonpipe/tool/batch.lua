@@ -269,6 +269,7 @@ end
 function batch.run(given, words)
   local problem, asked = read_words(given, words)
   if problem then return problem end
+  if words[1] ~= "-" and not host.exists(words[1]) then return (select(2, host.read(words[1]))) end
   local input, message = batch_input.open(words[2], asked.format, given.limit)
   if not input then return message end
   if given.dry_run then return try(given, words, input, asked) end
