@@ -172,14 +172,15 @@ static bool push_simple(lua_State *L, Reader *reader, char kind)
     }
 }
 
-/* [-0, +1] Each item takes a byte at least, so the count is bounded by what has
- * come. */
+/* [-0, +1] An item of one byte takes eight in the table, so what has come is no
+ * bound of its size. */
 static bool push_list(lua_State *L, Reader *reader)
 {
     uint32_t count;
     char kind;
 
-    if (!take(reader, &count, sizeof count) || count > reader->left)
+    if (!take(reader, &count, sizeof count) || count > reader->left ||
+        count > MP_FRAME_ITEMS)
         return false;
     lua_createtable(L, (int)count, 0);
     for (uint32_t i = 1; i <= count; i++) {

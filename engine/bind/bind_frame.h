@@ -19,6 +19,9 @@
 /* Bytes of the length before a frame. */
 #define MP_FRAME_HEAD 4
 
+/* Items of a list. */
+#define MP_FRAME_ITEMS 100000
+
 /* Appends the frame of the values of [L] from [first] to the top; what is none
  * of these counts as nil. `memory` or `too_large`. */
 mp_Status mp_frame_write(lua_State *L, int first, mp_Buf *out);

@@ -6,6 +6,7 @@
  * code of others: nothing here trusts it.
  */
 #include "bind_cell.h"
+#include "bind_frame.h"
 
 #include "clock.h"
 #include "near.h"
@@ -14,10 +15,6 @@
 
 #define CELL_TYPE "moonpipe.Cell"
 #define PROGRAM   "moonpipe-cell"
-
-/* Values of one turn. Their bytes are limited too: one text that stands in a
- * list a million times would cost as many copies. */
-#define OUT_MAX 100000
 
 static mp_Cell *check_cell(lua_State *L)
 {
@@ -66,12 +63,13 @@ static int f_sandbox_open(lua_State *L)
     return 1;
 }
 
-/* Whether the list at the top of [inner] is none that we take. */
+/* Whether the list at the top of [inner] is none that we take: also by its
+ * bytes, for one text that stands in it often would cost as many copies. */
 static bool is_too_much(const mp_Cell *cell, size_t count)
 {
     size_t bytes = 0, len;
 
-    if (count > OUT_MAX) return true;
+    if (count > MP_FRAME_ITEMS) return true;
     for (size_t i = 1; i <= count && bytes <= cell->limits.memory; i++) {
         lua_rawgeti(cell->L, -1, (int)i);
         if (lua_type(cell->L, -1) == LUA_TSTRING) {

@@ -205,6 +205,38 @@ levels.each("sandbox memory", function()
     assert.is_true(resident() - before < LIMIT)
   end)
 
+  it("is the limit of what it asks for, too", function()
+    local slow = mp.RunnableLambda(function() mp.sleep(60) end)
+    local box = levels.box { memory = LIMIT, seconds = 2, steps = { slow = slow } }
+    local ok, err = pcall(box.run, box, [[
+      local mp = require "moonpipe"
+      local map, text = {}, ("x"):rep(2 ^ 19)
+      for i = 1, 20 do
+        map[i] = mp.RunnableLambda(function()
+          mp.sleep(i / 100)
+          return mp.steps.slow:invoke { text, text, i }
+        end)
+      end
+      mp.RunnableParallel(map):invoke(1)]])
+    assert.is_false(ok)
+    assert.equal("limit", err.kind)
+    assert.matches("too large ones, at once", err.message)
+  end)
+
+  it("holds nothing of what a call that has ended asked for", function()
+    local box = levels.box { memory = LIMIT, seconds = 2, steps = { one = mp.const(1) } }
+    local chain = box:load [[
+      local mp = require "moonpipe"
+      local text = ("x"):rep(2 ^ 20)
+      return function(x)
+        mp.RunnableLambda(function() return mp.steps.one:invoke(text) end):start(1)
+        return x
+      end]]
+    for i = 1, 40 do assert.equal(i, chain:invoke(i)) end
+    assert.equal(0, chain.cell.count)
+    assert.equal(0, chain.cell.asked)
+  end)
+
   it("collects garbage before it gives up", function()
     local box = levels.box { memory = LIMIT, seconds = 2 }
     assert.equal(20000, box:run [[

@@ -220,6 +220,16 @@ describe("sandbox.process's answers", function()
     assert.equal(MUCH, failure_after(READY:rep(4)))
   end)
 
+  it("cannot be made to take much more here than what was said", function()
+    local long = ("[],"):rep(2 ^ 20 / 3 + 1) -- as JSON, thirty times its bytes; of a VM of 8 MiB
+    assert.equal("limit: the script said too much in one turn",
+      failure_after(READY .. READY .. c.frame(0, 0, { "done", 1, 0, "", "", long })))
+    local list = {}
+    for i = 1, 100001 do list[i] = true end
+    assert.equal("internal: the process of the script said what is no answer",
+      failure_after(READY .. c.frame(0, 0, list)))
+  end)
+
   it("are data alone", function()
     local nan = 0 / 0
     for _, record in ipairs {

@@ -5,6 +5,7 @@
 -- here is called by a turn, so no answer can make the next question in the same breath.
 local codec = require "moonpipe.sandbox.codec"
 local errors = require "moonpipe.error"
+local granted = require "moonpipe.sandbox.granted"
 local jobs = require "moonpipe.jobs"
 local log = require "moonpipe.log"
 local native = require "moonpipe.native"
@@ -30,6 +31,8 @@ local c = native.c
 ---@field grants table      models, tools, steps, files
 ---@field calls table<integer, moonpipe.SandboxCall>
 ---@field asks table<integer, table>    being answered, by their ids inside
+---@field count integer    of asks and timers
+---@field asked number     bytes of asks
 ---@field timers table<integer, integer>  ids inside -> jobs
 local Cell = {}
 local mt = { __name = "moonpipe.SandboxCell", __index = Cell }
@@ -50,7 +53,7 @@ function cells.open(limits, grants, print, isolate)
     text_max = math.max(limits.memory / 8, 2 ^ 19), -- as bind_cell.c
     grants = grants, print = print,
     calls = {}, asks = {}, timers = {},
-    count = 0, last = 0,
+    count = 0, asked = 0, last = 0,
   }, mt)
   if isolate then
     self.process = require("moonpipe.sandbox.process").open(limits, function(...)
@@ -69,10 +72,23 @@ local function wake(call)
   if call.reader then scheduler.unpark(call.reader) end
 end
 
+local function forget(self, ask)
+  self.asks[ask.id] = nil
+  self.count, self.asked = self.count - 1, self.asked - #ask.text
+end
+
 local function finish(self, call, text, err)
   call.ended, call.text, call.err = true, text, err
   self.calls[call.id] = nil
+  for _, ask in ipairs(call.asks) do forget(self, ask) end -- nobody begins with them any more
+  call.asks = {}
   wake(call)
+end
+
+-- The answer is not wanted: a model that is asked would go on, and cost.
+local function stop(ask, why)
+  ask.stopped = true
+  if ask.task then tree.cancel(ask.task, tree.cancelled(why)) end
 end
 
 -- The VM is gone; why is told to all who come later.
@@ -82,6 +98,7 @@ local function die(self, kind, message)
     self.timers[id] = nil
     jobs.forget(job)
   end
+  for _, ask in pairs(self.asks) do stop(ask, "the script that asked has ended") end
   for _, call in pairs(self.calls) do
     finish(self, call, nil, errors.new { kind = self.gone.kind, message = self.gone.message })
   end
@@ -91,11 +108,13 @@ local function free(self)
   if self.process then self.process:close() else c.sandbox_close(self.native) end
 end
 
----Frees the VM; its calls fail.
-function Cell:close()
+local function kill(self, kind, message)
   free(self)
-  die(self, "closed", "the sandbox was closed")
+  die(self, kind, message)
 end
+
+---Frees the VM; its calls fail.
+function Cell:close() kill(self, "closed", "the sandbox was closed") end
 
 ---Whether its process has ended by itself or was killed: then another one can do its work.
 function Cell:is_lost()
@@ -127,23 +146,25 @@ function Cell:hear(list, message, kind)
   for at = 1, #list - FIELDS + 1, FIELDS do
     if self.gone then return end
     local handler, id, text = HANDLERS[list[at]], list[at + 1], list[at + 5]
-    if handler and type(id) == "number" and id == id and type(text) == "string" then
+    if type(text) == "string" and #text > self.text_max then -- no VM has room for it
+      return kill(self, "limit", "the script said too much in one turn")
+    elseif handler and type(id) == "number" and id == id and type(text) == "string" then
       handler(self, id, list[at + 2], list[at + 3], list[at + 4], text)
     end
   end
 end
 
-local function count_one(self)
-  self.count = self.count + 1
-  if self.count <= WAITING then return end
-  free(self)
-  die(self, "limit", ("the script waits for more than %d things at once"):format(WAITING))
+-- What waits is kept here, and no memory of the VM's: else it could have any amount of ours.
+local function may_wait(self, bytes)
+  self.count, self.asked = self.count + 1, self.asked + bytes
+  if self.count <= WAITING and self.asked <= self.text_max * 8 then return true end
+  kill(self, "limit", "the script waits for too many things, or too large ones, at once")
 end
 
 function HANDLERS.ask(self, id, call_id, kind, name, text)
   local call = self.calls[call_id]
   if not call or self.asks[id] then return end -- of no call: nobody would wait for the answer
-  count_one(self)
+  if not may_wait(self, #text) then return end
   local ask = { id = id, kind = kind, name = name, text = text }
   self.asks[id] = ask
   call.asks[#call.asks + 1] = ask
@@ -152,7 +173,7 @@ end
 
 function HANDLERS.timer(self, id, seconds)
   if self.timers[id] or type(seconds) ~= "number" then return end
-  count_one(self)
+  if not may_wait(self, 0) then return end
   self.timers[id] = jobs.timer(math.max(seconds, SOONEST), function(kind)
     if not self.timers[id] then return end
     self.timers[id] = nil
@@ -168,8 +189,7 @@ function HANDLERS.stop(self, id)
     self.count = self.count - 1
     jobs.forget(job)
   elseif ask then
-    ask.stopped = true
-    if ask.task then tree.cancel(ask.task, tree.cancelled("the script has cancelled it")) end
+    stop(ask, "the script has cancelled it")
   end
 end
 
@@ -213,39 +233,6 @@ end
 
 -- ---- answering ----------------------------------------------------------------
 
--- Of what a script may give a model; the rest (an address, a key, another model) is the host's.
-local KWARGS = {}
-for name in ([[max_tokens parallel_tool_calls response_format stop temperature tool_choice tools
-  top_p]]):gmatch("%S+") do
-  KWARGS[name] = true
-end
-
-local function model_of(model, kwargs)
-  if kwargs == nil then return model end
-  local given = {}
-  for name, value in pairs(kwargs) do
-    if not KWARGS[name] then
-      errors.raise("input", ("a script in a sandbox cannot give a model '%s'"):format(
-        errors.text(name)))
-    end
-    given[name] = value
-  end
-  return next(given) == nil and model or model:bind(given)
-end
-
--- The step to run, and its input.
-local FIND = {
-  model = function(model, value)
-    if type(value) ~= "table" or type(value.messages) ~= "table" then
-      errors.raise("input", "a model takes messages")
-    end
-    local kwargs = type(value.kwargs) == "table" and value.kwargs or nil
-    return model_of(model, kwargs), value.messages
-  end,
-  tool = function(tool, value) return tool, value end,
-  step = function(step, value) return step, value end,
-}
-
 local function read_file(self, path)
   local root = self.grants.files
   if not root or type(path) ~= "string" then errors.raise("input", "no files are granted") end
@@ -263,17 +250,15 @@ local function answer(self, op, ask, value)
 end
 
 local function give_pieces(self, ask, step, input, ctx)
-  local pull = run.stream(step, input, ctx)
-  for chunk in pull do answer(self, "chunk", ask, chunk) end
+  for chunk in run.stream(step, input, ctx) do answer(self, "chunk", ask, chunk) end
 end
 
 local function work(self, ask, ctx)
+  if ask.stopped then return end
   local value = codec.decode(ask.text)
   if ask.kind == "file" then return read_file(self, value) end
   local kind, streams = tostring(ask.kind):match("^(%l+)(%*?)$")
-  local granted = FIND[kind] and self.grants[kind .. "s"][ask.name]
-  if not granted then errors.raise("input", "the host grants no such thing") end
-  local step, input = FIND[kind](granted, value)
+  local step, input = granted.find(self.grants, kind, ask.name, value)
   if streams == "*" then return give_pieces(self, ask, step, input, ctx) end
   return run.invoke(step, input, ctx)
 end
@@ -281,8 +266,7 @@ end
 local function serve(self, ask, ctx)
   ask.task = scheduler.current()
   local ok, value = pcall(work, self, ask, ctx)
-  self.asks[ask.id] = nil
-  self.count = self.count - 1
+  forget(self, ask)
   if ok then return answer(self, "answer", ask, value) end
   if not scheduler.cancelled(ask.task) then answer(self, "answer", ask, errors.wrap(value)) end
 end
