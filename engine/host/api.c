@@ -169,7 +169,7 @@ moonpipe_Engine *moonpipe_attach(void *L, const moonpipe_Config *given)
 
 bool mp_host_is_own(const moonpipe_Engine *engine)
 {
-    return mp_os_thread() == engine->thread;
+    return engine && mp_os_thread() == engine->thread;
 }
 
 void *moonpipe_state(moonpipe_Engine *engine)
@@ -474,7 +474,7 @@ static void break_deaf_lua(lua_State *L, lua_Debug *ar)
  * compiled loop is deaf. */
 void moonpipe_interrupt(moonpipe_Engine *engine)
 {
-    if (!engine->engine) return;
+    if (!engine || !engine->engine) return;
     atomic_store(&engine->deaf_until_us, mp_clock_us() + PATIENCE_US);
     mp_engine_interrupt(engine->engine);
     if (atomic_load(&engine->running_lua) && mp_os_thread() == engine->thread)

@@ -84,8 +84,19 @@ static const moonpipe_Error wrong_thread = {
     .json = "{}",
 };
 
+static const moonpipe_Error no_engine = {
+    .kind = MOONPIPE_KIND_MEMORY,
+    .text = "memory: no engine was opened",
+    .name = "memory",
+    .message = "no engine was opened",
+    .path = "",
+    .where = "",
+    .json = "{}",
+};
+
 const moonpipe_Error *moonpipe_error(const moonpipe_Engine *engine)
 {
+    if (!engine) return &no_engine;
     return mp_host_is_own(engine) ? &engine->error : &wrong_thread;
 }
 

@@ -61,11 +61,16 @@ static int f_invoke(lua_State *L)
 /* --- registering ------------------------------------------------------------
  */
 
-/* [-0, +1] */
+/* [-0, +1] nil where there is none. */
 static void push_data(lua_State *L, const Function *function)
 {
-    Function *copy = lua_newuserdata(L, sizeof *copy);
+    Function *copy;
 
+    if (!function->text && !function->value) {
+        lua_pushnil(L);
+        return;
+    }
+    copy = lua_newuserdata(L, sizeof *copy);
     *copy = *function;
 }
 

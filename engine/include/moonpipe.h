@@ -32,6 +32,8 @@
  * moonpipe_call, a run, a load or moonpipe_close is on the stack. On another
  * thread a function does nothing and fails, and there moonpipe_error says
  * MOONPIPE_KIND_UNSUPPORTED; so an engine must be closed where it was opened.
+ * So it is with NULL for an engine, as moonpipe_open may return it:
+ * moonpipe_error says MOONPIPE_KIND_MEMORY then.
  * Several engines may live in one process, each on its own thread. Values
  * belong to no engine and no thread: any may use one, one thread at a time.
  *
@@ -429,7 +431,8 @@ MOONPIPE_API void moonpipe_interrupt(moonpipe_Engine *engine);
 /* Makes [function] a step: in Lua mp.host.<name>, or mp.host_step("<name>").
  * [flags] as in moonpipe_Options: how it gets its input, and how it gives its
  * result. Copies [name]; a name given before gets the new function, also in
- * chains that have it. Returns 0, or MOONPIPE_FAILED: see moonpipe_error. */
+ * chains that have it. Returns 0, or MOONPIPE_FAILED: see moonpipe_error
+ * (`input` where one of the two is NULL). */
 MOONPIPE_API int moonpipe_register(moonpipe_Engine *engine, const char *name,
                                    moonpipe_Function function, void *userdata,
                                    int flags);
@@ -624,7 +627,8 @@ typedef enum moonpipe_Kind {
 
 /* What failed last on [engine]. Borrowed: valid until the next call on the
  * engine that is not an accessor. Never NULL; kind NONE if nothing failed. On a
- * thread that is not the engine's: that it is not. */
+ * thread that is not the engine's: that it is not; of NULL: that there is no
+ * engine. */
 MOONPIPE_API const moonpipe_Error *
 moonpipe_error(const moonpipe_Engine *engine);
 

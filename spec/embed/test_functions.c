@@ -130,6 +130,12 @@ static void test_fails(Host *host)
 {
     Told told;
 
+    CHECK(moonpipe_register(host->engine, "none", NULL, NULL, 0) ==
+              MOONPIPE_FAILED &&
+          kind_of(host->engine) == MOONPIPE_KIND_INPUT);
+    CHECK(moonpipe_register_value(host->engine, NULL, NULL, NULL) ==
+              MOONPIPE_FAILED &&
+          kind_of(host->engine) == MOONPIPE_KIND_INPUT);
     CHECK(!moonpipe_register(host->engine, "fails", fails, host, 0));
     call_text(host->engine, "return require('moonpipe').host.fails", "1",
               &told);

@@ -147,6 +147,7 @@ static bool is_refused(moonpipe_Engine *engine)
 {
     const moonpipe_Error *error = moonpipe_error(engine);
 
+    if (!engine) return moonpipe_error_kind(error) == MOONPIPE_KIND_MEMORY;
     return moonpipe_error_kind(error) == MOONPIPE_KIND_UNSUPPORTED &&
            strstr(moonpipe_error_text(error), "another thread") &&
            strcmp(moonpipe_error_name(error), "unsupported") == 0 &&
@@ -206,6 +207,15 @@ static void test_refuses_another_thread(void)
     moonpipe_close(engine);
 }
 
+/* What moonpipe_open may give. */
+static void test_refuses_no_engine(void)
+{
+    moonpipe_interrupt(NULL);
+    CHECK(refuses_all(NULL));
+    CHECK(moonpipe_call(NULL, 1, moonpipe_new_string("x"), NULL) == NULL);
+    CHECK(moonpipe_complete_value(NULL, 1, moonpipe_new_null()) == 0);
+}
+
 int main(void)
 {
     test_many_threads();
@@ -213,5 +223,6 @@ int main(void)
     test_lets_a_loop_end();
     test_interrupts_what_begins();
     test_refuses_another_thread();
+    test_refuses_no_engine();
     return TEST_END();
 }

@@ -101,6 +101,9 @@ steps.host = setmetatable({}, {
 ---Registers a function; `invoke(data, id, input)`, `next_id()` and `take(value, …)` are C's.
 ---@param take function?  none: it is given texts
 function steps.register(name, flags, data, invoke, next_id, take)
+  if not name or not data then
+    errors.raise("input", "a step of the host takes a name and a function")
+  end
   functions[name] = { flags = flags, data = data, invoke = invoke, next_id = next_id, take = take }
 end
 
