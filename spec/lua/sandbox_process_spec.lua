@@ -197,7 +197,7 @@ describe("sandbox.process's answers", function()
     assert.equal("unsupported: there is none", tostring(err))
     with_program("", 1, function()
       c.sandbox_program = function() return "/nonexistent/moonpipe-cell", 1 end
-      assert.matches("cannot start", tostring(select(2, pcall(function() box():run "" end))))
+      assert.matches("^unsupported: cannot start", tostring(select(2, pcall(function() box():run "" end))))
     end)
   end)
 

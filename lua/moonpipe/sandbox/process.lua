@@ -54,6 +54,10 @@ local REASONS = {
 }
 
 local function on_end(self, _, err)
+  if err.message:find("^cannot start") then
+    local passes = err.kind == "fds" or err.kind == "memory"
+    return lose(self, passes and err.kind or "unsupported", err.message)
+  end
   local signal = tonumber(err.message:match "signal (%d+)")
   local said = self.said and ": " .. self.said or ""
   lose(self, signal == SIGSYS and "limit" or "internal", "the process of the script ended: "
