@@ -40,6 +40,12 @@ function terminal.json(json)
   end))
 end
 
+---Whether a line on standard error can be drawn over.
+---@return boolean
+function terminal.redraws()
+  return os.getenv "TERM" ~= "dumb" and require("moonpipe.native").c.isatty(2)
+end
+
 ---Whether what is written to file descriptor [fd] may have colours: 1 is standard output, 2
 ---standard error. `--color` says always or never; else they are for terminals, where neither
 ---NO_COLOR (no-color.org) nor the config file is against them.

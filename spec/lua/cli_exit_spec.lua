@@ -78,6 +78,15 @@ describe("exit code", function()
     end
   end)
 
+  it("is 2 for a key among the words, which is not told again", function()
+    for _, words in ipairs { { "ask", "--api-key=sk-told", "x" }, { "--key=sk-told", "ask", "x" } } do
+      local stdout, stderr, code = helper.moonpipe(words)
+      assert.same({ "", 2 }, { stdout, code })
+      assert.matches("unknown option '%-%-[%a-]+' of ", stderr)
+      assert.is_nil(stderr:find("sk-told", 1, true), stderr)
+    end
+  end)
+
   it("is 3 without a key", function()
     local env = user(false)
     env.OPENAI_API_KEY, env.OPENAI_BASE_URL = false, false

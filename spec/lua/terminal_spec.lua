@@ -108,3 +108,14 @@ describe("may_color", function()
       { NO_COLOR = false, TERM = "xterm" }))
   end)
 end)
+
+describe("redraws", function()
+  it("is so on a terminal that can go back in its line", function()
+    local code = [[require("moonpipe.native").c.isatty = function(fd) return fd == %d end
+      io.write(tostring(require("moonpipe.terminal").redraws()))]]
+    for term, said in pairs { xterm = "true", dumb = "false" } do
+      assert.equal(said, (helper.moonpipe({ "-e", code:format(2) }, nil, { TERM = term })))
+      assert.equal("false", (helper.moonpipe({ "-e", code:format(1) }, nil, { TERM = term })))
+    end
+  end)
+end)

@@ -2,6 +2,7 @@
 --
 --     [=========>          ] 1,200 of 2,500 documents, 410/s, 3 s left; 35 skipped
 local native = require "moonpipe.native"
+local terminal = require "moonpipe.terminal"
 
 local c = native.c
 
@@ -37,7 +38,7 @@ local DRAW_EVERY = 0.1  -- seconds
 function ingest_progress.new(opts, total)
   return setmetatable({
     fn = opts.on_progress,
-    file = opts.progress and c.isatty(2) and io.stderr or nil,
+    file = opts.progress and terminal.redraws() and io.stderr or nil,
     total = total,
     begun = c.now(),
   }, Teller)

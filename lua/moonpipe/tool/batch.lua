@@ -10,6 +10,7 @@ local host = require "moonpipe.tool.host"
 local log = require "moonpipe.log"
 local native = require "moonpipe.native"
 local scheduler = require "moonpipe.scheduler"
+local terminal = require "moonpipe.terminal"
 local uuid = require "moonpipe.uuid"
 
 local c = native.c
@@ -157,7 +158,7 @@ end
 -- A line that is drawn over needs a terminal of its own.
 local function start_teller(self, given, asked)
   local alone = not given.verbose and not (asked.paths.output == "-" and c.isatty(1))
-  return batch_progress.start(function() return self:progress() end, c.isatty(2) and alone)
+  return batch_progress.start(function() return self:progress() end, alone and terminal.redraws())
 end
 
 local function summary(self, paths)

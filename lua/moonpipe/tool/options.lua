@@ -126,9 +126,11 @@ local function misplaced(command, word)
 end
 
 local function unknown(command, word, names)
-  return ("unknown option '%s' of %s%s"):format(word,
-    command.name == "" and "moonpipe" or command.name, misplaced(command, word)
-      or require("moonpipe.error_words").hint(split(word), names))
+  local place = misplaced(command, word)
+  local shown = place and word or word:gsub("^(%-%-[^=]+)=.*$", "%1") -- the value may be a key
+  return ("unknown option '%s' of %s%s"):format(shown,
+    command.name == "" and "moonpipe" or command.name,
+    place or require("moonpipe.error_words").hint(split(word), names))
 end
 
 --- Reads the words of a command line from [at] on.
