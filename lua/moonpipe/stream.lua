@@ -22,7 +22,8 @@ local mt = { __name = "moonpipe.Stream", __index = Stream }
 
 local stream = {}
 
-local getfenv, setfenv = debug.getfenv, debug.setfenv -- those of userdata
+-- Those of userdata. A locked-in VM loses all three behind this module (cell/boot.lua).
+local getfenv, setfenv, newproxy = debug.getfenv, debug.setfenv, newproxy
 
 -- Tables have no __gc here; a userdata beside them does, whose environment is the
 -- scope: so all share one metatable. A finalizer may run inside of any allocation,

@@ -36,6 +36,21 @@ at_each_level("sandbox", function()
     assert.same({ "t", "w", "o" }, pieces)
   end)
 
+  it("lets a script read streams, and leave them", function()
+    local chain = box({ models = { default = mp.FakeListChatModel { responses = { "one two" } } } }):load [[
+      local mp = require "moonpipe"
+      local talk = mp.init_chat_model() | mp.StrOutputParser()
+      return function(x)
+        local text = ""
+        for piece in talk:stream(x) do text = text .. "(" .. piece .. ")" end
+        local left = talk:stream(x)
+        text = text .. left()
+        left:close()
+        return text
+      end]]
+    assert.matches("^%(o%)%(n%)%(e%).*%)o$", chain:invoke "?")
+  end)
+
   it("gives messages, Documents and errors as what they are", function()
     local chain = box():load [[
       return function(list)
