@@ -117,25 +117,23 @@ static mp_Status table_room(mp_Engine *engine)
     return MP_OK;
 }
 
-void mp_engine_tell(mp_Engine *engine, void (*on_wake)(void *userdata),
-                    void *userdata)
-{
-    mp_queue_tell(&engine->answers, on_wake, userdata);
-    mp_queue_keep_armed(&engine->answers);
-}
-
 /* --- fork --- */
 
 static const mp_Error forked = {
     MP_KIND_CLOSED, 0, "the process forked while the call was in flight"};
+
+static void tell(mp_Engine *engine, mp_QueueBell bell)
+{
+    mp_queue_tell(&engine->answers, bell);
+    if (bell.on_ring) mp_queue_keep_armed(&engine->answers);
+}
 
 /* In a forked child: the parent's thread is not here and will never answer.
  * Its inbox and waker are the parent's too, so both are made anew. Limit:
  * if no descriptor is left, the child's engine never wakes from a wait. */
 static void start_anew(mp_Engine *engine)
 {
-    void (*on_wake)(void *userdata) = engine->answers.on_ring;
-    void *userdata = engine->answers.ring_userdata;
+    mp_QueueBell bell = engine->answers.bell;
     mp_Job *job = table_empty(engine);
     mp_Job *next;
 
@@ -144,7 +142,7 @@ static void start_anew(mp_Engine *engine)
     engine->pool = NULL;
     mp_os_close(engine->answers.waker);
     mp_queue_init(&engine->answers, NULL);
-    if (on_wake) mp_engine_tell(engine, on_wake, userdata);
+    if (bell.on_ring) tell(engine, bell);
     engine->batch = NULL;
     for (; job; job = next) {
         next = job->bucket_next;
@@ -162,6 +160,13 @@ static void notice_fork(mp_Engine *engine)
 }
 
 /* --- the doors --- */
+
+void mp_engine_tell(mp_Engine *engine, void (*on_wake)(void *userdata),
+                    void *userdata)
+{
+    notice_fork(engine);
+    tell(engine, (mp_QueueBell){on_wake, userdata});
+}
 
 mp_Status mp_engine_new(mp_Engine **out, mp_Error *err)
 {

@@ -63,7 +63,8 @@ bool mp_engine_wait(mp_Engine *engine, int64_t timeout_us);
 int mp_engine_fd(mp_Engine *engine);
 
 /* Calls [on_wake] whenever the descriptor becomes readable, on any thread, but
- * not for an interrupt. Before the first job; survives a fork. */
+ * not for an interrupt; survives a fork. NULL: nobody, and whoever it was is
+ * called no more when this returns. */
 void mp_engine_tell(mp_Engine *engine, void (*on_wake)(void *userdata),
                     void *userdata);
 

@@ -326,6 +326,7 @@ void moonpipe_close(moonpipe_Engine *engine)
     engine->dying = true; /* callbacks may close again */
     if (engine->L) mp_host_call(engine, &close);
     if (engine->L) {
+        if (engine->guest) mp_engine_tell(engine->engine, NULL, NULL);
         *engine->box = NULL;
         mp_vm_unlimit(engine->L, &engine->limit);
         if (!engine->guest) lua_close(engine->L);

@@ -14,33 +14,46 @@ mp_Status mp_queue_init(mp_Queue *queue, mp_Error *err)
 }
 
 /* Who was drained may still be on its way to the waker. */
-void mp_queue_term(mp_Queue *queue)
+static void wait_for_rings(mp_Queue *queue)
 {
     while (atomic_load(&queue->ringing) > 0)
         sched_yield();
+}
+
+void mp_queue_term(mp_Queue *queue)
+{
+    wait_for_rings(queue);
     mp_os_close(queue->waker);
     pthread_mutex_destroy(&queue->lock);
 }
 
-void mp_queue_tell(mp_Queue *queue, void (*on_ring)(void *userdata),
-                   void *userdata)
+void mp_queue_tell(mp_Queue *queue, mp_QueueBell bell)
 {
-    queue->on_ring = on_ring;
-    queue->ring_userdata = userdata;
+    pthread_mutex_lock(&queue->lock);
+    queue->bell = bell;
+    pthread_mutex_unlock(&queue->lock);
+    wait_for_rings(queue);
+}
+
+static void ring_both(const mp_Queue *queue, mp_QueueBell bell)
+{
+    mp_os_wake(queue->waker);
+    if (bell.on_ring) bell.on_ring(bell.userdata);
 }
 
 void mp_queue_ring(mp_Queue *queue)
 {
-    mp_os_wake(queue->waker);
-    if (queue->on_ring) queue->on_ring(queue->ring_userdata);
+    ring_both(queue, queue->bell);
 }
 
 void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last)
 {
+    mp_QueueBell bell;
     bool ring;
 
     last->next = NULL;
     pthread_mutex_lock(&queue->lock);
+    bell = queue->bell;
     ring = queue->armed;
     queue->armed = false;
     if (queue->last)
@@ -51,7 +64,7 @@ void mp_queue_push_list(mp_Queue *queue, mp_Node *first, mp_Node *last)
     if (ring) atomic_fetch_add(&queue->ringing, 1);
     pthread_mutex_unlock(&queue->lock);
     if (!ring) return; /* and the reader may have freed the queue */
-    mp_queue_ring(queue);
+    ring_both(queue, bell);
     atomic_fetch_sub(&queue->ringing, 1);
 }
 

@@ -24,6 +24,12 @@ typedef struct mp_Node {
     struct mp_Node *next;
 } mp_Node;
 
+/* Who is told, beside the waker. */
+typedef struct mp_QueueBell {
+    void (*on_ring)(void *userdata); /* NULL: nobody */
+    void *userdata;
+} mp_QueueBell;
+
 typedef struct mp_Queue {
     pthread_mutex_t lock;
     mp_Node *first;
@@ -33,8 +39,7 @@ typedef struct mp_Queue {
         keep_armed; /* somebody else polls the waker: ring at each first push */
     atomic_uint ringing; /* pushes that ring: they touch the queue once more */
     int waker;
-    void (*on_ring)(void *userdata); /* NULL: nobody but the waker is told */
-    void *ring_userdata;
+    mp_QueueBell bell;
 } mp_Queue;
 
 mp_Status mp_queue_init(mp_Queue *queue, mp_Error *err);
@@ -59,12 +64,11 @@ bool mp_queue_is_empty(mp_Queue *queue);
  * to drain already: then it should not. */
 bool mp_queue_arm(mp_Queue *queue);
 
-/* Tells [on_ring] too, on whatever thread rings, without a lock. Before the
- * first push. */
-void mp_queue_tell(mp_Queue *queue, void (*on_ring)(void *userdata),
-                   void *userdata);
+/* Tells [bell] too, on whatever thread rings, without a lock; the one before is
+ * told no more when this returns. For the reader, not within a ring. */
+void mp_queue_tell(mp_Queue *queue, mp_QueueBell bell);
 
-/* Rings, as a push would. */
+/* Rings, as a push would. For the reader. */
 void mp_queue_ring(mp_Queue *queue);
 
 /* Rings the waker at every push into an empty queue from now on: for hosts

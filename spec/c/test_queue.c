@@ -136,7 +136,7 @@ static void test_tells_who_asked(void)
     int rings = 0;
 
     mp_queue_init(&queue, NULL);
-    mp_queue_tell(&queue, count_ring, &rings);
+    mp_queue_tell(&queue, (mp_QueueBell){count_ring, &rings});
     mp_queue_push(&queue, &nodes[0]);
     CHECK(rings == 0); /* nobody sleeps */
     mp_queue_keep_armed(&queue);

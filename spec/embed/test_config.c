@@ -4,6 +4,8 @@
  */
 #include "host.h"
 
+#include <lauxlib.h>
+#include <lualib.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -172,16 +174,21 @@ static int take_wake(Waker *waker)
     return count;
 }
 
+static void configure_waking(moonpipe_Config *config, Waker *waker)
+{
+    pthread_mutex_init(&waker->lock, NULL);
+    pthread_cond_init(&waker->rang, NULL);
+    waker->count = 0;
+    moonpipe_config_init(config);
+    config->on_wake = on_wake;
+    config->wake_userdata = waker;
+}
+
 static moonpipe_Engine *open_waking(Waker *waker)
 {
     moonpipe_Config config;
 
-    pthread_mutex_init(&waker->lock, NULL);
-    pthread_cond_init(&waker->rang, NULL);
-    waker->count = 0;
-    moonpipe_config_init(&config);
-    config.on_wake = on_wake;
-    config.wake_userdata = waker;
+    configure_waking(&config, waker);
     return moonpipe_open(&config);
 }
 
@@ -260,6 +267,28 @@ static void test_wakes_after_a_fork(void)
     close_waking(engine, &waker);
 }
 
+/* Its VM goes on, and nobody is there any more to be woken. */
+static void test_wakes_nobody_after_the_end(void)
+{
+    static const char nap[] = "require('moonpipe').sleep(0.005)";
+    Waker waker;
+    lua_State *L = luaL_newstate();
+    moonpipe_Config config;
+    moonpipe_Engine *engine;
+
+    luaL_openlibs(L);
+    configure_waking(&config, &waker);
+    engine = moonpipe_attach(L, &config);
+    CHECK(luaL_dostring(L, nap) == 0);
+    CHECK(take_wake(&waker) > 0);
+    run_by_waking(engine, &waker);
+    close_waking(engine, &waker);
+    waker.count = 0;
+    CHECK(luaL_dostring(L, nap) == 0);
+    CHECK(waker.count == 0);
+    lua_close(L);
+}
+
 int main(void)
 {
     test_memory_comes_from_the_host(); /* before anything else */
@@ -268,5 +297,6 @@ int main(void)
     test_wakes();
     test_wakes_for_what_is_left();
     test_wakes_after_a_fork();
+    test_wakes_nobody_after_the_end();
     return TEST_END();
 }
