@@ -10,6 +10,7 @@
 #include "bind.h"
 #include "bind_frame.h"
 
+#include <fcntl.h>
 #include <lualib.h>
 #include <signal.h>
 #include <stdint.h>
@@ -74,11 +75,21 @@ static bool run(Lane *self, lua_State *L)
     return lua_cpcall(L, f_fail, self) == 0;
 }
 
+/* Programs that a lane starts read nothing: what is there is the channel. */
+static bool leave_input(void)
+{
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    bool left = nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0;
+
+    if (nothing >= 0) close(nothing);
+    return left;
+}
+
 /* lane JIT PARENT */
 int mp_lane_main(int argc, char **argv)
 {
     Lane self = {.jit = argc == 4 && argv[2][0] == '1'};
-    int channel = dup(STDOUT_FILENO);
+    int channel = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     lua_State *L = luaL_newstate();
     bool done;
 
@@ -89,7 +100,8 @@ int mp_lane_main(int argc, char **argv)
         return 2;
     mp_buf_init(&self.in, UINT32_MAX);
     mp_buf_init(&self.out, UINT32_MAX);
-    done = mp_frame_read(STDIN_FILENO, &self.in) && run(&self, L);
+    done =
+        mp_frame_read(STDIN_FILENO, &self.in) && leave_input() && run(&self, L);
     lua_close(L);
     if (done) done = mp_frame_send(channel, &self.out);
     mp_buf_term(&self.in);

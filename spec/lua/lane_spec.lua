@@ -178,6 +178,16 @@ describe("lane", function()
       mp.lane(about, { process = true, jit = false }):invoke(1))
   end)
 
+  it("in a process keeps its channel to itself", function()
+    local function pipes()
+      local list = io.popen("ls -l /proc/self/fd"):read "*a"
+      local found = {}
+      for fd in list:gmatch "(%d+) %-> pipe:" do found[#found + 1] = fd ~= "2" and fd or nil end
+      return found
+    end
+    assert.same({ "1" }, mp.lane(pipes, { process = true }):invoke(1)) -- that of popen
+  end)
+
   it("in a process needs the program for it", function()
     local c = require("moonpipe.native").c
     local original, answer = c.sandbox_program, nil
