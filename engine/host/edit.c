@@ -155,6 +155,15 @@ static unsigned char on_tab(EditLine *el, int character)
     return end[1] && !*inserted ? CC_NORM : insert(inserted);
 }
 
+/* How many bytes of a character (UTF-8) are due behind [byte], when it was
+ * [due] before it. */
+static int due_behind(unsigned char byte, int due)
+{
+    if (byte < 0x80) return 0;
+    if (byte < 0xc0) return due > 0 ? due - 1 : 0;
+    return byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+}
+
 /* Reads up to [end], at most [size] - 1 bytes and no half of a character:
  * whether there may be more. Terminals send a '\r' for each line. */
 static bool read_pasted(char *text, size_t size, const char *end)
@@ -162,13 +171,15 @@ static bool read_pasted(char *text, size_t size, const char *end)
     size_t len = 0, at = 0; /* at: how much of [end] is there */
     char byte;
     bool more = true;
+    int due = 0;
 
     while (end[at] && (more = mp_edit_input_byte(&byte, PASTE_MS))) {
         at = byte == end[at] ? at + 1 : byte == end[0];
         if (byte == '\r') byte = '\n';
         if ((unsigned char)byte >= ' ' || byte == '\n' || byte == '\t')
             text[len++] = byte;
-        if (len > size / 2 && at == 0 && (unsigned char)byte < 0x80) break;
+        due = due_behind((unsigned char)byte, due);
+        if (len > size / 2 && at == 0 && due == 0) break;
         if (len == size - 1) break;
     }
     if (!end[at]) len -= at - 1; /* without ESC */

@@ -2,6 +2,7 @@
 #include "edit_input.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -45,7 +46,7 @@ static void open_output(void)
 {
     output.file = memfd_create("moonpipe-output", MFD_CLOEXEC);
     for (int i = STDOUT_FILENO; output.file >= 0 && i <= STDERR_FILENO; i++)
-        if (isatty(i)) output.saved[i] = dup(i);
+        if (isatty(i)) output.saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
 }
 
 static void close_output(void)
@@ -247,12 +248,15 @@ static bool wait_for_input(int limit_ms)
 
 static bool read_more(int limit_ms)
 {
-    ssize_t count;
+    ssize_t count = -1;
 
-    if (input.ended || !wait_for_input(limit_ms)) return false;
-    count = read(STDIN_FILENO, input.bytes + input.len,
-                 sizeof input.bytes - input.len);
-    input.ended = count == 0 || (count < 0 && errno != EINTR);
+    while (count < 0 && !input.ended) {
+        if (!wait_for_input(limit_ms)) return false;
+        count = read(STDIN_FILENO, input.bytes + input.len,
+                     sizeof input.bytes - input.len);
+        input.ended =
+            count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN);
+    }
     if (count <= 0) return false;
     input.len += (size_t)count;
     input.last_read = (size_t)count;
