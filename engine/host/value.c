@@ -125,7 +125,7 @@ moonpipe_Value *moonpipe_new_floats(const float *floats, size_t rows,
     moonpipe_Value *value = mp_value_new(MOONPIPE_TYPE_FLOATS);
 
     if (!value) return NULL;
-    value->matrix = rows != 1;
+    value->matrix = rows != 1 || dim == 0; /* as Lua has what is empty */
     if (mp_value_set_floats(value, floats, rows, dim)) return value;
     free_one(value);
     return NULL;

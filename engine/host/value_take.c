@@ -167,6 +167,8 @@ static bool take_object(Taking *t, moonpipe_Value *to, int depth)
 
     to->type = MOONPIPE_TYPE_OBJECT;
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING) /* since it was looked at */
+            return refuse(t, to, "a table that its own members change");
         key = lua_tolstring(L, -2, &length);
         item = new_item(t, to, key, length);
         if (!item || !take_any(t, item, depth + 1)) return false;

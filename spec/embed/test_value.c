@@ -137,6 +137,7 @@ static void test_floats(void)
     moonpipe_free(value);
     CHECK(is_json(moonpipe_new_floats(numbers, 1, 2), "[0.5,1]"));
     CHECK(is_json(moonpipe_new_floats(NULL, 0, 0), "[]"));
+    CHECK(is_json(moonpipe_new_floats(NULL, 1, 0), "[]"));
     CHECK(moonpipe_new_floats(numbers, SIZE_MAX / 2, 3) == NULL);
 }
 
