@@ -3,6 +3,10 @@
  */
 #include "host.h"
 
+#include <pthread.h>
+
+#define STACK ((size_t)1 << 20) /* of a thread: an eighth of the usual */
+
 static const char GRANTS[] =
     "local mp = require 'moonpipe' "
     "return { models = { default = mp.FakeListChatModel { responses = { 'hi' } "
@@ -97,12 +101,33 @@ static void test_stops_what_does_not_end(void)
     moonpipe_close(engine);
 }
 
+static void *stop_on_a_thread(void *unused)
+{
+    (void)unused;
+    test_stops_what_does_not_end();
+    return NULL;
+}
+
+/* What ends a script fails everywhere in it, also in what describes errors. */
+static void test_needs_little_stack(void)
+{
+    pthread_attr_t small;
+    pthread_t thread;
+
+    pthread_attr_init(&small);
+    CHECK(pthread_attr_setstacksize(&small, STACK) == 0);
+    CHECK(pthread_create(&thread, &small, stop_on_a_thread, NULL) == 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&small);
+}
+
 int main(void)
 {
     for (isolate = 0; isolate < 2; isolate++) {
         test_uses_what_is_granted();
         test_blocks_the_rest();
         test_stops_what_does_not_end();
+        test_needs_little_stack();
     }
     return TEST_END();
 }
