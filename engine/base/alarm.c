@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 
 static void (*volatile on_ring)(void); /* while it runs */
@@ -67,4 +68,21 @@ void mp_alarm_stop(void)
     on_ring = NULL;
     signal(SIGVTALRM, SIG_IGN);
     signal(SIGVTALRM, SIG_DFL);
+}
+
+static bool is_handled(int number)
+{
+    struct sigaction action;
+
+    return sigaction(number, NULL, &action) == 0 &&
+           action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+}
+
+void mp_alarm_by(int64_t us)
+{
+    struct itimerval spec = {.it_interval = {MP_ALARM_AGAIN_US / 1000000, 0},
+                             .it_value = {us / 1000000, us % 1000000}};
+
+    if (us > 0 && !is_handled(SIGALRM)) return;
+    setitimer(ITIMER_REAL, &spec, NULL);
 }

@@ -21,4 +21,11 @@ bool mp_alarm_start(int64_t period_us, void (*ring)(void));
 /* Ends it; fine if there is none. */
 void mp_alarm_stop(void);
 
+/* Raises SIGALRM in [us], whatever the process is doing, and then each
+ * MP_ALARM_AGAIN_US; 0 takes that back. Nothing where nobody handles the
+ * signal: it would end the process. */
+void mp_alarm_by(int64_t us);
+
+#define MP_ALARM_AGAIN_US 5000000
+
 #endif

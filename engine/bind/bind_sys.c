@@ -4,6 +4,7 @@
  */
 #include "bind.h"
 
+#include "alarm.h"
 #include "clock.h"
 
 #include <sys/ioctl.h>
@@ -50,9 +51,20 @@ static int f_columns(lua_State *L)
     return 1;
 }
 
+/* alarm(seconds): tells the program then, which may be where Lua hears nothing;
+ * 0 takes that back. A host that handles no SIGALRM is told nothing. */
+static int f_alarm(lua_State *L)
+{
+    double seconds = luaL_checknumber(L, 1);
+
+    mp_alarm_by(seconds < 1e9 ? (int64_t)(seconds * 1e6) : 0);
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
-    {"columns", f_columns},       {"isatty", f_isatty}, {"now", f_now},
-    {"thread_cpu", f_thread_cpu}, {"wall", f_wall},     {NULL, NULL},
+    {"alarm", f_alarm}, {"columns", f_columns},       {"isatty", f_isatty},
+    {"now", f_now},     {"thread_cpu", f_thread_cpu}, {"wall", f_wall},
+    {NULL, NULL},
 };
 
 void mp_bind_sys(lua_State *L)

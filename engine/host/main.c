@@ -4,10 +4,12 @@
  * Where a command line asks for the REPL, that is repl.c. Else the first Ctrl-C
  * cancels what runs and ends with 130, a second one ends at once: a compiled
  * Lua loop does not hear the first. SIGTERM and SIGHUP do the same, with 143
- * and 129; whoever wants to outlive its terminal (nohup) ignores the latter. A
- * standard output that nobody reads any more counts as a Ctrl-C where something
- * still runs, but quietly, and with 141: what was complete is complete. One
- * that took not all that was written, on a full disk, is a failure.
+ * and 129; whoever wants to outlive its terminal (nohup) ignores the latter. So
+ * does SIGALRM, with 124, once the time of --timeout is over and something still
+ * runs. A standard output that nobody reads any more counts as a Ctrl-C where
+ * something still runs, but quietly, and with 141: what was complete is
+ * complete. One that took not all that was written, on a full disk, is a
+ * failure.
  */
 #include "moonpipe.h"
 
@@ -28,6 +30,8 @@
 /* Within this a second signal is the first one told twice: timeout(1) sends it
  * to its child, and to the group that the child is in. */
 #define SAME_MS 100
+
+#define LATE 124 /* the exit code of a deadline that passed */
 
 static moonpipe_Engine *engine;
 static volatile sig_atomic_t signal_seen;
@@ -58,6 +62,22 @@ static bool nobody_reads(void)
     struct pollfd out = {.fd = STDOUT_FILENO};
 
     return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP));
+}
+
+/* --timeout has passed, and still something runs that does not hear of it: the
+ * first alarm is a Ctrl-C, the next one ends a loop that is compiled. */
+static void on_alarm(int number)
+{
+    static const char text[] = "moonpipe: timeout_total: a loop that hears of "
+                               "no end was cut off\n";
+
+    if (signal_seen) {
+        if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(LATE);
+        _exit(LATE);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &seen_at);
+    signal_seen = number;
+    moonpipe_interrupt(engine);
 }
 
 /* Writing to other pipes, a child's or a socket, is the script's business. */
@@ -128,13 +148,6 @@ static int wants_cores(void)
     return said && strcmp(said, "1") == 0;
 }
 
-static int wants_no_jit(int argc, char **argv)
-{
-    for (int i = 1; i < argc && argv[i][0] == '-'; i++)
-        if (strcmp(argv[i], "--jit=off") == 0) return 1;
-    return 0;
-}
-
 /* What a command line gives that asks for lines: those of the REPL, as in
  * repl_command.lua, or of a conversation, as in chat.lua. */
 #define READS_LINES 256
@@ -149,14 +162,17 @@ static int run_command(int argc, char **argv)
     handle(SIGTERM, on_interrupt);
     handle_unless_ignored(SIGHUP, on_interrupt);
     handle(SIGPIPE, on_broken_pipe);
+    handle(SIGALRM, on_alarm);
     code = moonpipe_command(engine, argc, argv);
     text = moonpipe_error_text(moonpipe_error(engine));
     handle(SIGPIPE, SIG_IGN);
+    handle(SIGALRM, SIG_IGN);
     if (code == READS_LINES || code == READS_CHAT)
         return mp_repl_run(engine, code == READS_CHAT);
     if (code != 0 && text[0] && signal_seen != SIGPIPE)
         fprintf(stderr, "%s\n", text);
-    return code == MOONPIPE_INTERRUPTED ? 128 + signal_seen : code;
+    if (code != MOONPIPE_INTERRUPTED) return code;
+    return signal_seen == SIGALRM ? LATE : 128 + signal_seen;
 }
 
 int main(int argc, char **argv)
@@ -167,7 +183,6 @@ int main(int argc, char **argv)
     take_places();
     raise_descriptors();
     moonpipe_config_init(&config);
-    config.jit = !wants_no_jit(argc, argv);
     config.no_cores = !wants_cores();
     engine = moonpipe_open(&config);
     if (!engine) {

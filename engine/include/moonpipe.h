@@ -353,7 +353,8 @@ MOONPIPE_API int moonpipe_run_text(moonpipe_Engine *engine, const char *name,
 
 /* Carries out a command line as the program `moonpipe` does, argv[0] and all:
  * results on standard output, all else on standard error. Returns the exit
- * code. */
+ * code. A process that handles SIGALRM gets one a second after the time of
+ * --timeout, and each five on: something then computes that hears of no end. */
 MOONPIPE_API int moonpipe_command(moonpipe_Engine *engine, int argc,
                                   char *const argv[]);
 

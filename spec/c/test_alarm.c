@@ -69,10 +69,33 @@ static void test_taken(void)
     mp_alarm_stop();
 }
 
+static void count_signal(int number)
+{
+    (void)number;
+    rung++;
+}
+
+static void test_by(void)
+{
+    rung = 0;
+    mp_alarm_by(1000); /* nobody handles it: the process goes on */
+    usleep(50000);
+    signal(SIGALRM, count_signal);
+    mp_alarm_by(1000);
+    burn(1, LONG_US);
+    CHECK(rung == 1);
+    mp_alarm_by(50000);
+    mp_alarm_by(0);
+    usleep(200000);
+    CHECK(rung == 1);
+    signal(SIGALRM, SIG_DFL);
+}
+
 int main(void)
 {
     test_computing();
     test_sleeping();
     test_taken();
+    test_by();
     return TEST_END();
 }

@@ -137,6 +137,18 @@ describe("exit code", function()
     assert.equal(7, select(3, helper.moonpipe { "--timeout=9", "-e", "os.exit(7)" }))
   end)
 
+  it("ends loops that never wait, compiled ones too #signal", function()
+    local began = os.time()
+    local loop = "while true do end"
+    local stdout, stderr, code = helper.moonpipe { "--timeout=0.1", "--jit=off", "-e", loop }
+    assert.same({ "", 124 }, { stdout, code })
+    assert.truthy(stderr:find("timeout_total: no end within 0.1 s", 1, true), stderr)
+    stdout, stderr, code = helper.moonpipe { "--timeout=0.1", "-e", loop }
+    assert.same({ "", 124 }, { stdout, code })
+    assert.truthy(stderr:find("timeout_total: a loop that hears of no end", 1, true), stderr)
+    assert.is_true(os.time() - began < 70)
+  end)
+
   it("is 130 and 143 after a signal #signal", function()
     for name, code in pairs { INT = 130, TERM = 143 } do
       local base_url = server:lane("wait" .. code, { "hold" })

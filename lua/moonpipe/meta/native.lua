@@ -152,6 +152,10 @@ function c.wall() end
 ---@return number seconds  of CPU time of this thread
 function c.thread_cpu() end
 
+---Has the program told by a signal in so many seconds, and each five on; 0 takes that back.
+---@param seconds number
+function c.alarm(seconds) end
+
 ---@param fd integer
 ---@return boolean
 function c.isatty(fd) end

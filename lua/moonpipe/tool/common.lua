@@ -55,6 +55,10 @@ function common.begin(given, host)
     if given[name] ~= nil then settings.flags[name] = given[name] end
   end
   if given.timeout then host.timeout = given.timeout end
+  if given.jit == "off" and jit.status() then
+    host.compiled = true -- till then
+    jit.off()
+  end
   if given.config or given.no_config then
     require("moonpipe.tool.config").install(given.config, given.no_config)
   end
@@ -65,6 +69,10 @@ end
 ---@param host table  moonpipe.tool.host
 function common.forget(host)
   require("moonpipe.settings").flags, host.timeout = {}, nil
+  if host.compiled then
+    host.compiled = nil
+    jit.on()
+  end
   require("moonpipe.log").quiet = false
   local config = package.loaded["moonpipe.tool.config"]
   if config then config.install() end

@@ -11,6 +11,7 @@ local tree = require "moonpipe.tree"
 local host = {}
 
 local FAILED, USAGE, INTERRUPTED = 1, 2, 130
+local GRACE = 1 -- second behind host.timeout, for what waits: then what computes is told
 
 local interrupted = false
 
@@ -40,11 +41,15 @@ local function run_main(fn, call)
   error(result, 0)
 end
 
+local function too_late(seconds)
+  return errors.new { kind = "timeout_total", message = ("no end within %g s"):format(seconds) }
+end
+
 -- The same, which must end within host.timeout seconds.
 local function run_in_time(fn, call)
   local context, seconds, passed = require "moonpipe.context", host.timeout, nil
   local value = require("moonpipe.task").within(seconds, function()
-    passed = errors.new { kind = "timeout_total", message = ("no end within %g s"):format(seconds) }
+    passed = too_late(seconds)
     return passed
   end, context.derive(context.current(), { timeout = seconds }), run_main, fn, call)
   if passed then error(passed, 0) end -- what it started had not ended
@@ -71,6 +76,10 @@ end
 local function outcome(main, call)
   if interrupted or native.c.interrupted() then
     interrupted = false
+    if call.ends and native.c.now() > call.ends then
+      local err = too_late(host.timeout)
+      return require("moonpipe.tool.failure").code_of(err), text_of(err), err
+    end
     return INTERRUPTED, "moonpipe: interrupted", tree.cancelled("interrupted")
   end
   if main.err == nil then return 0, nil, nil, main.value end
@@ -88,7 +97,12 @@ function host.run(fn, ...)
   local main = scheduler.start(nil, host.timeout and run_in_time or run_main, fn, call)
   local previous = scheduler.on_interrupt
   scheduler.on_interrupt = on_interrupt(main)
+  if host.timeout then
+    call.ends = native.c.now() + host.timeout
+    native.c.alarm(host.timeout + GRACE)
+  end
   local ok, err = pcall(scheduler.run_until, main)
+  if host.timeout then native.c.alarm(0) end
   scheduler.on_interrupt = previous
   if not ok then return FAILED, text_of(errors.wrap(err)), errors.wrap(err) end
   return outcome(main, call)
