@@ -5,9 +5,9 @@
  * cancels what runs and ends with 130, a second one ends at once: a compiled
  * Lua loop does not hear the first. SIGTERM and SIGHUP do the same, with 143
  * and 129; whoever wants to outlive its terminal (nohup) ignores the latter. So
- * does SIGALRM, with 124, once the time of --timeout is over and something still
- * runs. A standard output that nobody reads any more counts as a Ctrl-C where
- * something still runs, but quietly, and with 141: what was complete is
+ * does SIGALRM, with 124, once the time of --timeout is over and something
+ * still runs. A standard output that nobody reads any more counts as a Ctrl-C
+ * where something still runs, but quietly, and with 141: what was complete is
  * complete. One that took not all that was written, on a full disk, is a
  * failure.
  */
