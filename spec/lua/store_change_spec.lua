@@ -225,7 +225,8 @@ describe("a store's options", function()
     for said, opts in pairs {
       ["distance_strategy of FAISS is 'cosin'; it must be 'l2', 'cosine' or 'inner_product'"] =
         { distance_strategy = "cosin" },
-      ["index of FAISS is 'hnws'; it must be 'flat', 'hnsw', 'ivf' or 'sq'"] = { index = "hnws" },
+      ["index of FAISS is 'hnws'; it must be 'flat', 'hnsw', 'ivf' or 'sq'; did you mean 'hnsw'?"] =
+        { index = "hnws" },
       ["index of FAISS is nil; it must be 'flat', 'hnsw', 'ivf' or 'sq'"] = { index = { m = 1 } },
       ["unknown option 'nlist' of index of FAISS; allowed: kind, ef_construction, ef_search, m"] =
         { index = { kind = "hnsw", nlist = 1 } },
