@@ -43,15 +43,17 @@ describe("lock", function()
     assert.equal(3, third:wait(5))
     assert.same({ 1, 3 }, order)
     assert.equal(1, first:wait())
-    local hold
+    local hold, are_waiting
     local granted = mp.RunnableLambda(function()
       hold = lock.take(space, "k")
-      mp.sleep(0.001)
+      repeat mp.sleep(0.001) until are_waiting
       hold:free() -- the next is granted, and cancelled before it goes on
       second:cancel()
     end):start(1)
     mp.update()
     second, third = holder(space, order, "second"), holder(space, order, "third")
+    mp.update()
+    are_waiting = true
     assert.equal("third", third:wait(5))
     assert.equal("cancelled", select(2, second:wait(5)).kind)
     assert.is_nil(select(2, granted:wait(5)))

@@ -222,7 +222,8 @@ at_each_level("sandbox escape", function()
   local granted
   setup(function()
     granted = box { models = { secret = mp.ChatOpenAI { model = "m", api_key = KEY,
-      base_url = "http://127.0.0.1:1/v1", max_retries = 0 } }, print = function() end }
+      base_url = "http://127.0.0.1:1/v1", max_retries = 0 } }, print = function() end,
+      seconds = levels.SLOWER }
     pcall(granted.run, granted, "return 1") -- what loads at first use is loaded
     mp.load "return 1"
     pcall(granted.run, granted, ATTEMPTS[#ATTEMPTS])

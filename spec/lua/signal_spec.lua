@@ -9,7 +9,7 @@ local function interrupt(signals, code, options)
     out=$1; shift; signals=$1; shift
     "$@" >"$out" & pid=$!
     until [ -s "$out" ]; do sleep 0.01; done
-    for signal in $signals; do kill -"$signal" $pid; sleep 0.1; done
+    for signal in $signals; do kill -"$signal" $pid; sleep 0.5; done
     wait $pid]]
   local command = { "sh", "-c", script, "sh", helper.temp(), signals, helper.bin }
   for _, option in ipairs(options or {}) do command[#command + 1] = option end

@@ -1,5 +1,6 @@
 --- Sandboxes for tests, at each of their levels: a VM of their own, a process of their own.
 local busted = require "busted"
+local helper = require "spec.helper"
 local mp = require "moonpipe"
 
 local sandbox = {}
@@ -14,6 +15,9 @@ local function opening(method)
     return chain
   end
 end
+
+---Times the seconds that are meant to suffice: sanitizers make a script as much slower.
+sandbox.SLOWER = helper.sanitized and 20 or 1
 
 ---mp.sandbox at the level that is tried.
 function sandbox.box(opts)
