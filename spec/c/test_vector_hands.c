@@ -84,13 +84,16 @@ static void test_stop(void)
     mp_Engine *engine = new_engine();
     mp_Vector *index = new_index(MP_VECTOR_IP, WIDE_DIM);
     mp_Floats rows = random_rows(WIDE_ROWS, WIDE_DIM, 1);
-    int ended = 0;
+    int ended = 0, asked = 10 * 40;
 
     add_now(engine, index, &rows);
     mp_engine_free(engine);
     for (int i = 0; i < 20; i++)
         stop_searches(index, &rows, i * 300, i % 2, &ended);
-    CHECK(ended < 400);
+    /* A machine that runs one thread at a time may have let all of them end. */
+    for (; ended == asked && asked < 200 * 40; asked += 40)
+        stop_searches(index, &rows, 0, true, &ended);
+    CHECK(ended < asked);
     mp_floats_term(&rows);
     mp_vector_unref(index);
 }
